@@ -1,0 +1,36 @@
+"""All that data hands to the step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import jax
+from jaxtyping import Array, Bool, Int, Shaped, UInt8
+
+__all__ = ["Batch"]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one step, with everything the data set knows about them by name.
+
+    The first axis of every array but `views` is the sample. Integers are ids; −1 marks
+    a missing one, NaN a missing number. A field the data set does not have is None.
+    """
+
+    image: UInt8[Array, "batch height width channels"]
+    """Decoded images."""
+    instance: Int[Array, " batch"]
+    """Which sample of the data set this is."""
+    where: Bool[Array, " batch"]
+    """True = keep; False fills up the last batch of an evaluation."""
+    label: Int[Array, " batch"] | None = None
+    """Class."""
+    domain: Int[Array, " batch"] | None = None
+    """Where the sample comes from: hospital, style, camera, color."""
+    bias: Int[Array, " batch"] | None = None
+    """An attribute that goes with the label in training only."""
+    metadata: Mapping[str, Shaped[Array, "batch ..."]] = field(default_factory=dict)
+    """Every other number or category, under its own name."""
+    views: Shaped[Array, "views batch height width channels"] | None = None
+    """Augmented copies of `image`, made on the accelerator inside the step."""

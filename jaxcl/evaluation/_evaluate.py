@@ -1,0 +1,119 @@
+"""Everything that is asked of an encoder at one step."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxcl.augment import augment_batch, sample_keys
+from jaxcl.batch import Batch
+from jaxcl.config import AugmentationConfig
+from jaxcl.evaluation._embed import Embedded
+from jaxcl.evaluation._groups import accuracy_by_domain
+from jaxcl.evaluation._probes import (
+    domain_probe,
+    knn_predictions,
+    linear_probe_predictions,
+)
+from jaxcl.metrics import similarity_statistics
+
+# No training epoch comes this far, so the views of an evaluation are its own.
+_EVALUATION_EPOCH = 2**30
+
+
+def evaluate_embeddings(
+    train: Embedded,
+    tests: Mapping[str, Embedded],
+    *,
+    neighbors: int,
+    domain_names: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """KNN and linear accuracy of every test split, and how much domain is left.
+
+    Args:
+        train: What the classifiers are fitted on.
+        tests: Test splits by name.
+        neighbors: Of the kNN classifier.
+        domain_names: Names of the domain ids.
+
+    Returns:
+        ``{"splits": {name: {"count", "knn", "linear_probe"}}, "domain_probe"}``. The
+        domain probe is fitted and tested within the last test split with two domains.
+    """
+    if train.label is None:
+        raise ValueError("`data.label` must name a column to evaluate, got none")
+    splits = {}
+    for name, test in tests.items():
+        knn = knn_predictions(train.embeddings, train.label, test.embeddings, neighbors)
+        linear = linear_probe_predictions(
+            train.embeddings, train.label, test.embeddings
+        )
+        splits[name] = {
+            "count": len(test.embeddings),
+            "knn": accuracy_by_domain(knn == test.label, test.domain, domain_names),
+            "linear_probe": accuracy_by_domain(
+                linear == test.label, test.domain, domain_names
+            ),
+        }
+    return {"splits": splits, "domain_probe": _domain_probe(tests)}
+
+
+def knn_accuracies(
+    train: Embedded, tests: Mapping[str, Embedded], neighbors: int
+) -> dict[str, float]:
+    """KNN accuracy of every test split; the quick look during training."""
+    return {
+        name: float(
+            np.mean(
+                knn_predictions(
+                    train.embeddings, train.label, test.embeddings, neighbors
+                )
+                == test.label
+            )
+        )
+        for name, test in tests.items()
+    }
+
+
+def statistics_of_views(
+    project: Callable[[jax.Array], jax.Array],
+    batches: Iterable[Batch],
+    augmentation: AugmentationConfig,
+    seed: int,
+) -> dict[str, Any]:
+    """Similarities of the projections of two augmented views.
+
+    Args:
+        project: Images with values in [0, 1] to projections.
+        batches: Of the split to look at.
+        augmentation: How its views are made, as in training.
+        seed: Of the views.
+
+    Returns:
+        The fields of `jaxcl.metrics.SimilarityStatistics` as plain numbers.
+    """
+
+    @jax.jit
+    def draw(images, instances):
+        keys = sample_keys(seed, _EVALUATION_EPOCH, instances)
+        return augment_batch(keys, images, 2, augmentation)
+
+    parts = []
+    for batch in batches:
+        views = draw(batch.image, batch.instance)
+        parts.append([np.asarray(project(view))[batch.where] for view in views])
+    u, v = (np.concatenate(part) for part in zip(*parts, strict=True))
+    statistics = jax.jit(similarity_statistics)(u, v)
+    return {
+        name: np.asarray(value).tolist() for name, value in statistics._asdict().items()
+    }
+
+
+def _domain_probe(tests: Mapping[str, Embedded]) -> dict[str, Any] | None:
+    for name, test in reversed(tests.items()):
+        if test.domain is not None:
+            probe = domain_probe(test.embeddings, test.domain)
+            if probe is not None:
+                return {**probe, "split": name}
+    return None

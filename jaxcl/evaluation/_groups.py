@@ -1,0 +1,43 @@
+"""Accuracy of groups of samples."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def accuracy_by_domain(
+    correct: np.ndarray,
+    domains: np.ndarray | None = None,
+    names: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Accuracy overall, in every domain, and in the worst one.
+
+    Args:
+        correct: True where a prediction was right, `[samples]`.
+        domains: Domain ids; samples with −1 count overall only.
+        names: Names of the domains; their ids when left out.
+
+    Returns:
+        ``{"accuracy"}``, and with domains ``{"domains": {name: {"accuracy", "count"}},
+        "worst_domain": {"name", "accuracy"}}``.
+
+    Example:
+        >>> report = accuracy_by_domain(
+        ...     np.array([True, False, True]), np.array([0, 0, 1]), ["red", "blue"]
+        ... )
+        >>> report["worst_domain"]
+        {'name': 'red', 'accuracy': 0.5}
+    """
+    report: dict[str, Any] = {"accuracy": float(np.mean(correct))}
+    if domains is None or not np.any(domains >= 0):
+        return report
+    groups = {}
+    for domain in np.unique(domains[domains >= 0]):
+        name = names[domain] if names else str(domain)
+        members = correct[domains == domain]
+        groups[name] = {"accuracy": float(np.mean(members)), "count": len(members)}
+    worst = min(groups, key=lambda name: groups[name]["accuracy"])
+    report["domains"] = groups
+    report["worst_domain"] = {"name": worst, "accuracy": groups[worst]["accuracy"]}
+    return report

@@ -1,0 +1,81 @@
+"""Classifiers on frozen embeddings; scikit-learn does the work."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+
+def knn_predictions(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, neighbors: int = 20
+) -> np.ndarray:
+    """Majority label of the nearest training embeddings by cosine similarity.
+
+    Example:
+        >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+        >>> test = np.array([[2.0, 0.1]])
+        >>> knn_predictions(train, np.array([3, 3, 5]), test, neighbors=1).tolist()
+        [3]
+    """
+    classifier = KNeighborsClassifier(
+        n_neighbors=min(neighbors, len(train)), metric="cosine", algorithm="brute"
+    )
+    return classifier.fit(train, labels).predict(test)
+
+
+def linear_probe_predictions(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray
+) -> np.ndarray:
+    """Predictions of a logistic regression on standardized embeddings.
+
+    Example:
+        >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+        >>> test = np.array([[2.0, 0.1]])
+        >>> linear_probe_predictions(train, np.array([3, 3, 5, 5]), test).tolist()
+        [3]
+    """
+    if len(np.unique(labels)) < 2:
+        return np.full(len(test), labels[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return _linear_classifier().fit(train, labels).predict(test)
+
+
+def domain_probe(
+    embeddings: np.ndarray, domains: np.ndarray, *, max_samples: int = 3000
+) -> dict[str, float] | None:
+    """How well a linear classifier tells domains apart, by 5-fold cross-validation.
+
+    Args:
+        embeddings: Of one split, `[samples, dim]`.
+        domains: Domain ids; samples with −1 are left out.
+        max_samples: The first so many are used.
+
+    Returns:
+        The accuracy and the share of the largest domain, which is what guessing gets;
+        None with fewer than two domains of at least five samples.
+    """
+    embeddings, domains = embeddings[:max_samples], domains[:max_samples]
+    ids, counts = np.unique(domains[domains >= 0], return_counts=True)
+    ids = ids[counts >= 5]
+    if len(ids) < 2:
+        return None
+    used = np.isin(domains, ids)
+    embeddings, domains = embeddings[used], domains[used]
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        predicted = cross_val_predict(
+            _linear_classifier(), embeddings, domains, cv=folds
+        )
+    chance = max(np.mean(domains == domain) for domain in ids)
+    return {"accuracy": float(np.mean(predicted == domains)), "chance": float(chance)}
+
+
+def _linear_classifier():
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))

@@ -1,0 +1,37 @@
+"""Pairwise cosine similarity, dense."""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from jaxcl.kernels._rows import unit_rows
+
+
+def cosine_similarity(
+    x: Float[Array, "n dim"], y: Float[Array, "m dim"] | None = None
+) -> Float[Array, "n m"]:
+    r"""Cosine of the angle between every row of `x` and every row of `y`.
+
+    s_ij = x_i·y_j / (‖x_i‖ ‖y_j‖), and 0 where a row is zero.
+
+    Args:
+        x: Rows of any finite size.
+        y: Other rows; `x` itself when left out.
+
+    Returns:
+        The similarities, in float32 (float64 for float64 rows).
+
+    Example:
+        >>> x, y = jnp.array([[2.0, 0.0]]), jnp.array([[0.5, 0.0], [0.0, 3.0]])
+        >>> cosine_similarity(x, y).tolist()
+        [[1.0, 0.0]]
+    """
+    x = unit_rows(x)
+    return row_products(x, x if y is None else unit_rows(y))
+
+
+def row_products(
+    x: Float[Array, "n dim"], y: Float[Array, "m dim"]
+) -> Float[Array, "n m"]:
+    """X yᵀ, in full precision also where the accelerator's default is lower."""
+    return jnp.matmul(x, y.T, precision=lax.Precision.HIGHEST)

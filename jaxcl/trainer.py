@@ -1,0 +1,370 @@
+"""The loop: from a config and a directory to a trained encoder and a report."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from jaxcl.build import Experiment, make_experiment
+from jaxcl.config import TrainConfig, as_dict
+from jaxcl.data import Split
+from jaxcl.evaluation import (
+    Embedded,
+    embed,
+    evaluate_embeddings,
+    knn_accuracies,
+    statistics_of_views,
+)
+from jaxcl.reports import render_html
+from jaxcl.training import (
+    CheckpointError,
+    Checkpoints,
+    Clock,
+    Devices,
+    MetricsLog,
+    NonFiniteError,
+    Progress,
+    StopRequest,
+    TrainState,
+    Workdir,
+    append_timings,
+    describe_devices,
+    describe_versions,
+    find_command,
+    find_commit,
+    find_workdir,
+    host_copy,
+    make_devices,
+    open_workdir,
+    parallelize,
+    peak_memory_mib,
+    read_lines,
+    stop_requests,
+    timestamp,
+    total_timings,
+)
+
+__all__ = ["evaluate", "train"]
+
+# XLA's collectives between CPU devices can lock up in loops that never wait (jax 0.10
+# and 0.11): there, the host waits for its metrics at least this often.
+_CPU_STEPS_IN_FLIGHT = 10
+
+
+class Session(NamedTuple):
+    """What one process of a run works with."""
+
+    experiment: Experiment
+    devices: Devices
+    run: Workdir
+    checkpoints: Checkpoints
+    progress: Progress
+    clock: Clock
+
+
+def train(
+    config: TrainConfig, workdir: str | Path, *, quiet: bool = False
+) -> dict[str, Any]:
+    """Trains an encoder, evaluates it and writes the report.
+
+    Called again with the same config and directory, it continues from the last
+    checkpoint, and the result equals that of a run that was never stopped.
+
+    Args:
+        config: The run.
+        workdir: Receives `config.toml`, `metrics.jsonl`, `checkpoints/`, `report.json`
+            and `report.html`.
+        quiet: Show no progress.
+
+    Returns:
+        The report, as written to `report.json`.
+
+    Raises:
+        ConfigError: The config breaks rules; each is named.
+        DataError: The data is not there, or not what the config says.
+        WorkdirError: The directory belongs to another run, or cannot be written.
+        CheckpointError: No checkpoint of the directory can be read or written.
+        NonFiniteError: The loss became NaN; the last good checkpoint is kept.
+        KeyboardInterrupt: SIGINT; a checkpoint was written first.
+        SystemExit: SIGTERM; a checkpoint was written first.
+    """
+    started, clock = timestamp(), Clock()
+    config.check()
+    if config.distributed and not jax.distributed.is_initialized():
+        jax.distributed.initialize()
+    run = open_workdir(workdir, config)
+    devices = make_devices(config.parallel)
+    with clock("data"):
+        experiment = make_experiment(config, devices)
+    with Checkpoints(run.checkpoints) as checkpoints, stop_requests() as stop:
+        initial = experiment.init()
+        state = checkpoints.restore(initial) or initial
+        progress = Progress(
+            config.num_steps,
+            step=int(state.step),
+            quiet=quiet or jax.process_index() != 0,
+        )
+        session = Session(experiment, devices, run, checkpoints, progress, clock)
+        progress.say(_opening(session, int(state.step)))
+        try:
+            with progress:
+                state = _run_steps(session, state, stop)
+            if stop:
+                progress.say(
+                    f"stopped after step {int(state.step)}; it is saved, and the same "
+                    "command continues"
+                )
+                stop.leave()
+            progress.say("evaluating")
+            with clock("evaluate"):
+                evaluation = _evaluate_states(experiment, initial, state)
+        finally:
+            if jax.process_index() == 0:
+                append_timings(run.timings, clock)
+    report = _make_report(experiment, devices, run, started, evaluation)
+    if jax.process_index() == 0:
+        _write_report(run, report)
+        progress.say(f"report: {run.report_html}")
+    return report
+
+
+def evaluate(workdir: str | Path, *, quiet: bool = False) -> dict[str, Any]:
+    """Evaluates the last checkpoint of a run and writes its report again.
+
+    Args:
+        workdir: The directory of a run.
+        quiet: Show no progress.
+
+    Returns:
+        The report, as written to `report.json`.
+    """
+    started = timestamp()
+    run, config = find_workdir(workdir)
+    devices = make_devices(config.parallel)
+    experiment = make_experiment(config, devices)
+    initial = experiment.init()
+    with Checkpoints(run.checkpoints) as checkpoints:
+        state = checkpoints.restore(initial)
+    if state is None:
+        raise CheckpointError(f"no checkpoint in {str(run.checkpoints)!r}")
+    progress = Progress(config.num_steps, quiet=quiet)
+    progress.say(f"evaluating step {int(state.step)} of {run.path}")
+    evaluation = _evaluate_states(experiment, initial, state)
+    report = _make_report(experiment, devices, run, started, evaluation)
+    _write_report(run, report)
+    return report
+
+
+def _run_steps(session: Session, state: TrainState, stop: StopRequest) -> TrainState:
+    """Steps from the state's own to the last, or to a request to stop."""
+    experiment, clock, checkpoints = (
+        session.experiment,
+        session.clock,
+        session.checkpoints,
+    )
+    config, first = experiment.config, int(state.step)
+    log = MetricsLog(
+        session.run.metrics,
+        step=first,
+        every=config.log_every,
+        in_flight=_steps_in_flight(session),
+        active=jax.process_index() == 0,
+    )
+    parallel = parallelize(experiment.step, session.devices)
+    state = parallel.place_state(state)
+    batches = experiment.batches(first)
+    step = first
+    try:
+        while step < config.num_steps and not _all_stop(stop, step, config):
+            step += 1
+            # The first step compiles; the others are what throughput is made of.
+            with clock("compile" if step == first + 1 else "train"):
+                batch = parallel.place_batch(next(batches))
+                state, metrics = parallel.step(state, batch)
+                metrics["learning_rate"] = experiment.schedule(step - 1)
+                log.add(step, metrics)
+                if step == first + 1 or _is_pause(step, config):
+                    log.wait()
+            session.progress.show(log.step, log.loss, _images_per_second(session))
+            if config.eval_every and step % config.eval_every == 0:
+                with clock("evaluate"):
+                    log.write(step, _quick_evaluation(experiment, state))
+            if step % config.checkpoint_every == 0:
+                with clock("checkpoint"):
+                    checkpoints.save(state)
+        with clock("train"):
+            log.wait()
+        with clock("checkpoint"):
+            checkpoints.save(state)
+    except NonFiniteError as error:
+        kept = checkpoints.latest_step()
+        last = "there is no checkpoint" if kept is None else f"step {kept} is kept"
+        raise NonFiniteError(f"{error}; {last} in {checkpoints.directory}") from error
+    return host_copy(state)
+
+
+def _is_pause(step: int, config: TrainConfig) -> bool:
+    """Whether something after this step needs its result."""
+    due = [config.checkpoint_every, config.eval_every or config.checkpoint_every]
+    return step == config.num_steps or any(step % every == 0 for every in due)
+
+
+def _steps_in_flight(session: Session) -> int:
+    on_cpu = session.devices.mesh.devices.flat[0].platform == "cpu"
+    every = session.experiment.config.log_every
+    return min(every, _CPU_STEPS_IN_FLIGHT) if on_cpu else every
+
+
+def _all_stop(stop: StopRequest, step: int, config: TrainConfig) -> bool:
+    """Whether to stop; all hosts agree, and ask each other at pauses only."""
+    if jax.process_count() == 1:
+        return bool(stop)
+    if step % config.log_every:
+        return False
+    asked = multihost_utils.process_allgather(np.array(bool(stop)))
+    return bool(np.any(asked))
+
+
+def _images_per_second(session: Session) -> float | None:
+    seconds, steps = session.clock.seconds["train"], session.clock.counts["train"]
+    if not seconds:
+        return None
+    return steps * session.experiment.config.data.batch_size / seconds
+
+
+def _embed_split(
+    experiment: Experiment, state: TrainState, split: Split, max_samples: int
+) -> Embedded:
+    return embed(
+        lambda images: experiment.encode(state, images),
+        experiment.evaluation_batches(split, max_samples),
+    )
+
+
+def _embed_all(
+    experiment: Experiment, state: TrainState
+) -> tuple[Embedded, dict[str, Embedded]]:
+    limits = experiment.config.evaluation
+    train = _embed_split(experiment, state, experiment.train_split, limits.max_train)
+    tests = {
+        name: _embed_split(experiment, state, split, limits.max_test)
+        for name, split in experiment.test_splits.items()
+    }
+    return train, tests
+
+
+def _quick_evaluation(experiment: Experiment, state: TrainState) -> dict[str, float]:
+    train, tests = _embed_all(experiment, host_copy(state))
+    neighbors = experiment.config.evaluation.neighbors
+    accuracies = knn_accuracies(train, tests, neighbors)
+    return {f"knn_accuracy/{name}": value for name, value in accuracies.items()}
+
+
+def _evaluate_states(
+    experiment: Experiment, initial: TrainState, state: TrainState
+) -> dict[str, Any]:
+    return {
+        "before": _evaluate_state(experiment, initial),
+        "after": _evaluate_state(experiment, state),
+    }
+
+
+def _evaluate_state(experiment: Experiment, state: TrainState) -> dict[str, Any]:
+    config = experiment.config
+    train, tests = _embed_all(experiment, state)
+    statistics = statistics_of_views(
+        lambda images: experiment.project(state, images),
+        experiment.evaluation_batches(
+            experiment.train_split, config.evaluation.max_pairs
+        ),
+        config.augmentation,
+        config.seed,
+    )
+    accuracies = evaluate_embeddings(
+        train,
+        tests,
+        neighbors=config.evaluation.neighbors,
+        domain_names=experiment.train_split.names.get("domain"),
+    )
+    return {
+        "step": int(state.step),
+        **accuracies,
+        "similarity_statistics": statistics,
+    }
+
+
+def _opening(session: Session, step: int) -> str:
+    experiment, devices = session.experiment, session.devices
+    config = experiment.config
+    where = f"{devices.count} {devices.mesh.devices.flat[0].platform} device(s)"
+    verb = "continuing from step" if step else "starting at step"
+    if step >= config.num_steps:
+        verb = "already trained to step"
+    return (
+        f"{config.objective.name} on {config.data.name}: "
+        f"{len(experiment.train_split)} training images, {where} by "
+        f"{devices.parallel}, {verb} {step} in {session.run.path}"
+    )
+
+
+def _make_report(
+    experiment: Experiment,
+    devices: Devices,
+    run: Workdir,
+    started: str,
+    evaluation: dict[str, Any],
+) -> dict[str, Any]:
+    config, split = experiment.config, experiment.train_split
+    seconds, timed_steps = total_timings(run.timings)
+    speed = None
+    if seconds.get("train"):
+        speed = timed_steps * config.data.batch_size / seconds["train"]
+    lines = read_lines(run.metrics) if run.metrics.exists() else []
+    return {
+        "name": run.path.name,
+        "run": {
+            "workdir": str(run.path),
+            "command": find_command(),
+            "commit": find_commit(),
+            "started": started,
+            "seconds": {**seconds, "total": sum(seconds.values())},
+            "steps": evaluation["after"]["step"],
+            "images_per_second": speed,
+            "peak_memory_mib": peak_memory_mib(),
+        },
+        "versions": describe_versions(),
+        "devices": describe_devices(devices),
+        "config": as_dict(config),
+        "data": {
+            "name": config.data.name,
+            "labels": list(split.names.get("label", ())),
+            "domains": list(split.names.get("domain", ())) or None,
+            "splits": {
+                config.data.train_split: len(split),
+                **{name: len(test) for name, test in experiment.test_splits.items()},
+            },
+        },
+        "curves": _columns([line for line in lines if "loss" in line]),
+        "evaluation_curves": _columns(
+            [line for line in lines if "loss" not in line], prefix="knn_accuracy/"
+        ),
+        "evaluation": evaluation,
+    }
+
+
+def _columns(lines: list[dict[str, Any]], prefix: str = "") -> dict[str, list[Any]]:
+    """Lines of a log as columns, named without `prefix`."""
+    if not lines:
+        return {}
+    names = lines[0]
+    return {
+        name.removeprefix(prefix): [line.get(name) for line in lines] for name in names
+    }
+
+
+def _write_report(run: Workdir, report: dict[str, Any]) -> None:
+    run.report_json.write_text(json.dumps(report, indent=1))
+    run.report_html.write_text(render_html([report]))

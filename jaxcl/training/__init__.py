@@ -1,0 +1,86 @@
+"""State, step, devices, checkpoints, logs."""
+
+from jaxcl.training._checkpoints import (
+    CheckpointError as CheckpointError,
+    Checkpoints as Checkpoints,
+)
+from jaxcl.training._clock import (
+    Clock as Clock,
+    append_timings as append_timings,
+    total_timings as total_timings,
+)
+from jaxcl.training._devices import (
+    AXIS as AXIS,
+    Devices as Devices,
+    host_copy as host_copy,
+    make_devices as make_devices,
+    parallelize as parallelize,
+    wait_for_all as wait_for_all,
+)
+from jaxcl.training._gradients import value_and_grad as value_and_grad
+from jaxcl.training._optimizers import make_optimizer as make_optimizer
+from jaxcl.training._progress import Progress as Progress
+from jaxcl.training._record import (
+    describe_devices as describe_devices,
+    describe_versions as describe_versions,
+    find_command as find_command,
+    find_commit as find_commit,
+    peak_memory_mib as peak_memory_mib,
+    timestamp as timestamp,
+)
+from jaxcl.training._signals import (
+    StopRequest as StopRequest,
+    stop_requests as stop_requests,
+)
+from jaxcl.training._state import Model as Model, TrainState as TrainState
+from jaxcl.training._step import (
+    init_state as init_state,
+    make_train_step as make_train_step,
+)
+from jaxcl.training._workdir import (
+    Workdir as Workdir,
+    WorkdirError as WorkdirError,
+    find_workdir as find_workdir,
+    open_workdir as open_workdir,
+)
+from jaxcl.training._writers import (
+    MetricsLog as MetricsLog,
+    NonFiniteError as NonFiniteError,
+    read_lines as read_lines,
+)
+
+__all__ = [
+    "AXIS",
+    "CheckpointError",
+    "Checkpoints",
+    "Clock",
+    "Devices",
+    "MetricsLog",
+    "Model",
+    "NonFiniteError",
+    "Progress",
+    "StopRequest",
+    "TrainState",
+    "Workdir",
+    "WorkdirError",
+    "append_timings",
+    "describe_devices",
+    "describe_versions",
+    "find_command",
+    "find_commit",
+    "find_workdir",
+    "host_copy",
+    "init_state",
+    "make_devices",
+    "make_optimizer",
+    "make_train_step",
+    "open_workdir",
+    "parallelize",
+    "peak_memory_mib",
+    "read_lines",
+    "stop_requests",
+    "timestamp",
+    "total_timings",
+    "value_and_grad",
+    "wait_for_all",
+]

@@ -1,0 +1,55 @@
+"""What the time of a run is spent on."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jaxcl.training._writers import read_lines
+
+
+class Clock:
+    """Seconds by activity, and how often each began; activities do not overlap.
+
+    Example:
+        >>> clock = Clock()
+        >>> with clock("train"):
+        ...     pass
+        >>> sorted(clock.seconds)
+        ['train']
+    """
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+
+    @contextmanager
+    def __call__(self, activity: str) -> Iterator[None]:
+        """Counts the time inside the block as `activity`."""
+        start = time.monotonic()
+        self.counts[activity] += 1
+        try:
+            yield
+        finally:
+            self.seconds[activity] += time.monotonic() - start
+
+
+def append_timings(path: Path, clock: Clock) -> None:
+    """Adds what one session of a run took; the report sums over the sessions."""
+    # The last entry of "train" waits for the devices and is no step.
+    steps = max(0, clock.counts["train"] - 1)
+    line = {"seconds": dict(clock.seconds), "timed_steps": steps}
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def total_timings(path: Path) -> tuple[dict[str, float], int]:
+    """Seconds by activity and timed steps, over all sessions of a run."""
+    seconds: Counter[str] = Counter()
+    steps = 0
+    for line in read_lines(path) if path.exists() else []:
+        seconds.update(line["seconds"])
+        steps += line["timed_steps"]
+    return dict(seconds), steps

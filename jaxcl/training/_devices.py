@@ -1,0 +1,142 @@
+"""The one door to many devices: the only file that says pmap or shard_map.
+
+Both map the same per-device step and give the same numbers. The state is replicated,
+never stacked, so both write the same checkpoints.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxcl.batch import Batch
+from jaxcl.training._state import TrainState
+from jaxcl.training._step import Step
+
+AXIS = "batch"
+
+
+class Devices(NamedTuple):
+    """Which devices a run uses, and how its step is mapped over them."""
+
+    mesh: Mesh
+    parallel: Literal["pmap", "shard_map"]
+
+    @property
+    def count(self) -> int:
+        """Devices of all processes."""
+        return self.mesh.size
+
+    @property
+    def local_count(self) -> int:
+        """Devices of this process."""
+        return len(self.mesh.local_devices)
+
+
+class Parallel(NamedTuple):
+    """A step over all devices, and how its inputs get there."""
+
+    step: Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+    place_batch: Callable[[Batch], Batch]
+    place_state: Callable[[TrainState], TrainState]
+
+
+def make_devices(
+    parallel: Literal["auto", "pmap", "shard_map"] = "auto",
+    devices: list[jax.Device] | None = None,
+) -> Devices:
+    """All devices, or the given ones.
+
+    Args:
+        parallel: "auto" is pmap in one process, and shard_map with several, where pmap
+            costs three times the dispatch.
+        devices: A subset, all of them local when mapped by pmap.
+    """
+    chosen = np.array(jax.devices() if devices is None else devices)
+    if parallel == "auto":
+        parallel = "pmap" if jax.process_count() == 1 else "shard_map"
+    # Built from an array, a mesh has automatic axes in every version of JAX.
+    return Devices(Mesh(chosen, (AXIS,)), parallel)
+
+
+def parallelize(step: Step, devices: Devices) -> Parallel:
+    """Maps a per-device step of the axis `AXIS` over the devices.
+
+    The state is donated: use the returned one only.
+    """
+    if devices.parallel == "pmap":
+        return _by_pmap(step, devices)
+    return _by_shard_map(step, devices)
+
+
+def _by_pmap(step: Step, devices: Devices) -> Parallel:
+    mapped = jax.pmap(
+        step,
+        axis_name=AXIS,
+        in_axes=(None, 0),
+        out_axes=None,
+        devices=None if jax.process_count() > 1 else list(devices.mesh.devices.flat),
+        donate_argnums=0,
+    )
+
+    def place_batch(batch):
+        split = functools.partial(_split_leading_axis, parts=devices.local_count)
+        return jax.tree.map(split, batch)
+
+    def place_state(state):
+        # What comes out of a global computation is not addressable as a whole here.
+        return jax.device_put(host_copy(state), devices.mesh.local_devices[0])
+
+    return Parallel(mapped, place_batch, place_state)
+
+
+def _by_shard_map(step: Step, devices: Devices) -> Parallel:
+    rows = NamedSharding(devices.mesh, PartitionSpec(AXIS))
+    everywhere = NamedSharding(devices.mesh, PartitionSpec())
+    mapped = jax.jit(
+        jax.shard_map(
+            step,
+            mesh=devices.mesh,
+            in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
+            out_specs=PartitionSpec(),
+        ),
+        donate_argnums=0,
+    )
+
+    def place_batch(batch):
+        return jax.tree.map(
+            lambda leaf: jax.make_array_from_process_local_data(rows, leaf), batch
+        )
+
+    def place_state(state):
+        return jax.tree.map(
+            lambda leaf: jax.make_array_from_process_local_data(everywhere, leaf),
+            host_copy(state),
+        )
+
+    return Parallel(mapped, place_batch, place_state)
+
+
+def _split_leading_axis(leaf: np.ndarray, parts: int) -> np.ndarray:
+    return leaf.reshape(parts, leaf.shape[0] // parts, *leaf.shape[1:])
+
+
+def host_copy(tree: Any) -> Any:
+    """A replicated tree as NumPy arrays of this process."""
+
+    def copy(leaf):
+        if isinstance(leaf, jax.Array):
+            return np.asarray(leaf.addressable_data(0))
+        return np.asarray(leaf)
+
+    return jax.tree.map(copy, tree)
+
+
+def wait_for_all(name: str) -> None:
+    """Returns when every process has come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)

@@ -1,0 +1,68 @@
+"""The one way to differentiate that is exact on any number of devices."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxcl.kernels import AxisName
+
+
+def value_and_grad(
+    fn: Callable[..., Any], *, axis_name: AxisName = None, has_aux: bool = False
+) -> Callable[..., Any]:
+    """Value and gradient of a loss whose rows are spread over devices.
+
+    The loss is averaged over the axis inside the derivative and the gradient is
+    averaged outside. That is exact under ``pmap``, under ``shard_map`` with its
+    replication check on and off, and on one device; averaging only the gradient is as
+    many times too large as there are devices under ``shard_map``'s default.
+
+    Args:
+        fn: A function of parameters and more; returns this device's share of the loss,
+            as every loss of this library does, or that and a tree of metrics.
+        axis_name: The mapped axis; None on one device or in a global-view ``jit``.
+        has_aux: `fn` returns a pair (loss, metrics).
+
+    Returns:
+        A function of the same arguments that returns the global loss (with metrics
+        when `has_aux`; floating ones averaged over the axis) and its gradient with
+        respect to the first argument, the same on all devices.
+
+    Example:
+        >>> from jaxcl.losses import nt_xent_loss
+        >>> def loss(weights, u, v):
+        ...     return nt_xent_loss(u @ weights, v @ weights, temperature=1.0)
+        >>> value, grad = value_and_grad(loss)(jnp.eye(2), jnp.eye(2), jnp.eye(2))
+        >>> round(float(value), 4), grad.shape
+        (0.5514, (2, 2))
+    """
+
+    def average(tree):
+        if axis_name is None:
+            return tree
+        return jax.tree.map(
+            lambda leaf: lax.pmean(leaf, axis_name) if _is_floating(leaf) else leaf,
+            tree,
+        )
+
+    def averaged(params, *args, **kwargs):
+        loss, aux = fn(params, *args, **kwargs), None
+        if has_aux:
+            loss, aux = loss
+        return average(loss), aux
+
+    def differentiated(params, *args, **kwargs):
+        differentiate = jax.value_and_grad(averaged, has_aux=True)
+        (loss, aux), grads = differentiate(params, *args, **kwargs)
+        value = (loss, average(aux)) if has_aux else loss
+        return value, average(grads)
+
+    return differentiated
+
+
+def _is_floating(leaf: Any) -> bool:
+    # Averaging would turn a count into a float, and keys have no average.
+    return jnp.issubdtype(jnp.result_type(leaf), jnp.floating)

@@ -1,0 +1,86 @@
+"""What a report must say of the machine and the program that made it."""
+
+import datetime
+import importlib.metadata
+import platform
+import resource
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxcl.training._devices import Devices
+
+_PACKAGES = (
+    "jaxcl",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "tensorflow-datasets",
+    "grain",
+    "numpy",
+    "scikit-learn",
+)
+
+
+def timestamp() -> str:
+    """The time, to the second, with its zone."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def describe_versions() -> dict[str, str]:
+    """Python and the packages a result can depend on; "–" = not installed."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "–"
+    return versions
+
+
+def describe_devices(devices: Devices) -> dict[str, Any]:
+    """Kind and number of the devices, and how the step is mapped over them."""
+    first = devices.mesh.devices.flat[0]
+    return {
+        "platform": first.platform,
+        "kind": first.device_kind,
+        "count": devices.count,
+        "processes": jax.process_count(),
+        "parallel": devices.parallel,
+    }
+
+
+def find_commit() -> str | None:
+    """Commit of the checkout this package runs from, None outside of one."""
+    package = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(package), *arguments]
+        ran = subprocess.run(command, capture_output=True, text=True, check=True)
+        return ran.stdout.strip()
+
+    try:
+        # An installed package may lie inside somebody else's checkout.
+        git("ls-files", "--error-unmatch", str(Path(__file__)))
+        changed = "-dirty" if git("status", "--porcelain", "-uno") else ""
+        return git("rev-parse", "--short", "HEAD") + changed
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def peak_memory_mib() -> float:
+    """Largest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def find_command() -> str:
+    """The command this process was started with, as one would type it."""
+    program = Path(sys.argv[0]).name or "python"
+    return shlex.join([program, *sys.argv[1:]])

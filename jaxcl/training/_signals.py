@@ -1,0 +1,51 @@
+"""Stopping a run without losing it."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopRequest:
+    """Which signal asked the run to stop; None as long as none did."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+    def leave(self) -> None:
+        """Ends the program as the signal would have, after the work is saved."""
+        if self.signal is signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.signal is not None:
+            raise SystemExit(128 + self.signal)
+
+
+@contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Turns SIGINT and SIGTERM into a flag that the loop looks at.
+
+    The handler only sets the flag. A second signal of the same kind acts at once, as
+    if this were not here. Threads other than the main one cannot handle signals.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    previous = {}
+
+    def handle(number: int, _: FrameType | None) -> None:
+        request.signal = signal.Signals(number)
+        signal.signal(number, previous[number])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        previous[number] = signal.getsignal(number)
+        signal.signal(number, handle)
+    try:
+        yield request
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

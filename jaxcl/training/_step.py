@@ -1,0 +1,114 @@
+"""One parameter update, as one device of an axis sees it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Float
+
+from jaxcl.augment import augment_batch, sample_keys
+from jaxcl.batch import Batch
+from jaxcl.config import AugmentationConfig
+from jaxcl.kernels import AxisName
+from jaxcl.objectives import Objective
+from jaxcl.training._gradients import value_and_grad
+from jaxcl.training._state import Model, TrainState
+
+Metrics = dict[str, Float[Array, ""]]
+Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+def init_state(
+    model: Model, optimizer: optax.GradientTransformation, seed: int, images: Any
+) -> TrainState:
+    """The state before the first step, a function of the seed alone.
+
+    Args:
+        model: Encoder and head.
+        optimizer: Whose state is made too.
+        seed: Of the initial parameters.
+        images: A few images with values in [0, 1], for their shape.
+    """
+    encoder_key, head_key, apply_key = jax.random.split(jax.random.key(seed), 3)
+    params, state = model.encoder.init(encoder_key, images)
+    embeddings, _ = model.encoder.apply(params, state, images, False, apply_key)
+    head_params, head_state = model.head.init(head_key, embeddings)
+    params = {"encoder": params, "head": head_params}
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        model_state={"encoder": state, "head": head_state},
+        opt_state=optimizer.init(params),
+    )
+
+
+def make_train_step(
+    objective: Objective,
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    *,
+    augmentation: AugmentationConfig,
+    views: int,
+    seed: int,
+    steps_per_epoch: int,
+    axis_name: AxisName = None,
+) -> Step:
+    """The update that one device of `axis_name` makes with its rows of the batch.
+
+    Views are drawn inside, from a key for each sample of each epoch: they do not depend
+    on how the batch is split. The new state is the same on all devices.
+
+    Args:
+        objective: Projections and batch to this device's share of the loss.
+        model: Encoder and head.
+        optimizer: An Optax transformation.
+        augmentation: How views are made.
+        views: How many of each sample.
+        seed: Of the views and of what the model draws.
+        steps_per_epoch: Steps after which every sample was seen once.
+        axis_name: The mapped axis; None on one device.
+
+    Returns:
+        ``step(state, batch) -> (state, metrics)``, to be given to `parallelize`.
+    """
+
+    def loss_fn(params, model_state, batch, key):
+        merged = batch.views.reshape(-1, *batch.views.shape[2:])
+        encoder_key, head_key = jax.random.split(key)
+        embeddings, encoder_state = model.encoder.apply(
+            params["encoder"], model_state["encoder"], merged, True, encoder_key
+        )
+        projections, head_state = model.head.apply(
+            params["head"], model_state["head"], embeddings, True, head_key
+        )
+        projections = projections.reshape(*batch.views.shape[:2], -1)
+        loss, metrics = objective(projections, batch, axis_name)
+        state = {"encoder": encoder_state, "head": head_state}
+        return loss, (state, metrics)
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        keys = sample_keys(seed, state.step // steps_per_epoch, batch.instance)
+        drawn = augment_batch(keys, batch.image, views, augmentation)
+        batch = Batch(**{**vars(batch), "views": drawn})
+        # A second stream, apart from the views': what the model itself draws.
+        key = jax.random.fold_in(jax.random.key(seed + 1), state.step)
+        if axis_name is not None:
+            key = jax.random.fold_in(key, lax.axis_index(axis_name))
+        grad_fn = value_and_grad(loss_fn, axis_name=axis_name, has_aux=True)
+        (loss, (model_state, metrics)), grads = grad_fn(
+            state.params, state.model_state, batch, key
+        )
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        new_state = TrainState(
+            step=state.step + 1,
+            params=optax.apply_updates(state.params, updates),
+            model_state=model_state,
+            opt_state=opt_state,
+        )
+        metrics |= {"loss": loss, "gradient_norm": optax.global_norm(grads)}
+        return new_state, metrics
+
+    return step
