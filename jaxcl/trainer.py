@@ -153,7 +153,11 @@ def evaluate(workdir: str | Path, *, quiet: bool = False) -> dict[str, Any]:
     progress = Progress(config.num_steps, quiet=quiet)
     progress.say(f"evaluating step {int(state.step)} of {run.path}")
     evaluation = _evaluate_states(experiment, initial, state)
-    report = _make_report(experiment, devices, run, started, evaluation)
+    if run.report_json.exists():
+        # The record of the training run stays what it was.
+        report = {**json.loads(run.report_json.read_text()), "evaluation": evaluation}
+    else:
+        report = _make_report(experiment, devices, run, started, evaluation)
     _write_report(run, report)
     return report
 

@@ -1,5 +1,8 @@
 """Finding, building and opening tfds data sets without TensorFlow."""
 
+import contextlib
+import io
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +13,9 @@ import tensorflow_datasets as tfds
 
 from jaxcl.config import DataConfig, nearest
 from jaxcl.data._registry import REGISTRY
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class DataError(ValueError):
@@ -56,10 +62,12 @@ def build(name: str, data_dir: str = "") -> Path:
         return Path(builder.data_path)
     directory = data_directory(data_dir)
     _check_writable(directory)
+    _LOG.info("building data set %s in %s", name, directory)
     try:
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(verify_ssl=True)
-        )
+        # Its bars and messages would run through the lines of a report or a doctest.
+        tfds.disable_progress_bar()
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(download_dir=directory / "downloads")
     except Exception as error:
         raise DataError(
             f"data set {name!r} could not be built in {str(directory)!r}: {error}"

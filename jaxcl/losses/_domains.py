@@ -72,6 +72,7 @@ def within_domain_nce_loss(
     Example:
         Four rows, two instances of one domain: NT-Xent, log(1 + 2 e^{−1/t}).
 
+        >>> import jax.numpy as jnp
         >>> rows = jnp.eye(2)[jnp.array([0, 1, 0, 1])]
         >>> instances = jnp.array([0, 1, 0, 1])
         >>> together = jnp.array([7, 7, 7, 7])

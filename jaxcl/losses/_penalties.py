@@ -63,6 +63,7 @@ def negative_variance_penalty(
     Example:
         Orthogonal rows: every negative is 0, the penalty is 1/(n−1)² = 0.0625.
 
+        >>> import jax.numpy as jnp
         >>> u = jnp.eye(3)
         >>> float(negative_variance_penalty(u, u, num_instances=5))
         0.0625

@@ -4,7 +4,11 @@ Both read the plain values of `report.json` and nothing else, so a report of las
 renders today, on a machine without an accelerator and without the data.
 """
 
-from ._page import render_html
-from ._table import render_table
+from jaxcl.reports._files import (
+    ReportError as ReportError,
+    read_reports as read_reports,
+)
+from jaxcl.reports._page import render_html as render_html
+from jaxcl.reports._table import render_table as render_table
 
-__all__ = ["render_html", "render_table"]
+__all__ = ["ReportError", "read_reports", "render_html", "render_table"]

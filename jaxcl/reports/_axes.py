@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from markupsafe import Markup
 
-from ._svg import Scale, Size, picture, rule, text
+from jaxcl.reports._svg import Scale, Size, picture, rule, text
 
 Range = tuple[float, float]
 Draw = Callable[[Scale, Scale], Iterable[Markup]]

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ._curves import Figure, color, curves
-from ._labels import labels
-from ._numbers import MISSING, duration, is_number, number, percent
-from ._reading import (
+from jaxcl.reports._curves import Figure, color, curves
+from jaxcl.reports._labels import labels
+from jaxcl.reports._numbers import MISSING, duration, is_number, number, percent
+from jaxcl.reports._reading import (
     METHODS,
     Report,
     flatten,
@@ -18,7 +18,7 @@ from ._reading import (
     score,
     similarity,
 )
-from ._summary import ARROW
+from jaxcl.reports._summary import ARROW
 
 Row = dict[str, Any]
 

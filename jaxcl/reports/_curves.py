@@ -6,9 +6,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ._axes import Range, axes, tick_labels
-from ._numbers import is_number, number, percent
-from ._svg import Scale, Size, line
+from jaxcl.reports._axes import Range, axes, tick_labels
+from jaxcl.reports._numbers import is_number, number, percent
+from jaxcl.reports._svg import Scale, Size, line
 
 Figure = dict[str, Any]
 Points = tuple[Sequence[Any], Sequence[Any]]

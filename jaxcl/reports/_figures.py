@@ -6,11 +6,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ._axes import Range, axes, scale
-from ._curves import LARGE, Figure
-from ._numbers import fixed, is_number, percent
-from ._reading import METHODS, look
-from ._svg import Scale, element, picture, rule, text
+from jaxcl.reports._axes import Range, axes, scale
+from jaxcl.reports._curves import LARGE, Figure
+from jaxcl.reports._numbers import fixed, is_number, percent
+from jaxcl.reports._reading import METHODS, look
+from jaxcl.reports._svg import Scale, element, picture, rule, text
 
 _PAIRS = {
     "positive": ("c0", "positive pairs"),

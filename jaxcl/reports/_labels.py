@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from ._numbers import number
-from ._reading import Report, look, name_of
+from jaxcl.reports._numbers import number
+from jaxcl.reports._reading import Report, look, name_of
 
 
 def labels(reports: Sequence[Report]) -> list[str]:

@@ -5,10 +5,10 @@ from importlib import resources
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from ._comparison import comparison_page
-from ._numbers import number, percent
-from ._reading import Report
-from ._run import run_page
+from jaxcl.reports._comparison import comparison_page
+from jaxcl.reports._numbers import number, percent
+from jaxcl.reports._reading import Report
+from jaxcl.reports._run import run_page
 
 
 def render_html(reports: Sequence[Report]) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ._numbers import MISSING, TIMES, is_number, number
+from jaxcl.reports._numbers import MISSING, TIMES, is_number, number
 
 METHODS = {"linear_probe": "linear probe", "knn": "kNN"}
 

@@ -2,11 +2,19 @@
 
 from typing import Any
 
-from ._curves import SMALL, Figure, curves
-from ._figures import domain_bars, histogram, histogram_reach
-from ._numbers import duration, fixed, is_number, minute, number, percent
-from ._reading import METHODS, Report, flatten, look, name_of, plain, scores
-from ._summary import origin, summary, tiles
+from jaxcl.reports._curves import SMALL, Figure, curves
+from jaxcl.reports._figures import domain_bars, histogram, histogram_reach
+from jaxcl.reports._numbers import duration, fixed, is_number, minute, number, percent
+from jaxcl.reports._reading import (
+    METHODS,
+    Report,
+    flatten,
+    look,
+    name_of,
+    plain,
+    scores,
+)
+from jaxcl.reports._summary import origin, summary, tiles
 
 _PAIRS = {"positive": "positive", "negative": "negative", "within": "within a view"}
 _MOST_ROWS = 14  # a longer table of domains is folded

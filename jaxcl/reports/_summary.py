@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ._numbers import duration, is_number, minute, number, percent
-from ._reading import (
+from jaxcl.reports._numbers import duration, is_number, minute, number, percent
+from jaxcl.reports._reading import (
     Report,
     hardware,
     headline,

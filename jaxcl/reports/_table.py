@@ -7,9 +7,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from ._labels import labels
-from ._numbers import is_number, number, percent
-from ._reading import Report, look, scores
+from jaxcl.reports._labels import labels
+from jaxcl.reports._numbers import is_number, number, percent
+from jaxcl.reports._reading import Report, look, scores
 
 
 def render_table(reports: Sequence[Report]) -> Table:

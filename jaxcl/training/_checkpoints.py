@@ -70,7 +70,8 @@ class Checkpoints:
             template: A state of the same shapes and types.
         """
         wait_for_all("restore")
-        steps = sorted(self._manager.all_steps(read=True), reverse=True)
+        self._manager.reload()  # others may have written
+        steps = sorted(self._manager.all_steps(), reverse=True)
         faults = []
         for step in steps:
             try:

@@ -1,0 +1,41 @@
+"""Eight CPU devices, strict shapes, and data sets that are built once a session."""
+
+import importlib.metadata
+import os
+from pathlib import Path
+
+_FLAGS = ["--xla_force_host_platform_device_count=8"]
+if tuple(map(int, importlib.metadata.version("jax").split(".")[:2])) >= (0, 10):
+    # A lock-up of the collectives between CPU devices ends soon instead of late; older
+    # versions do not know these flags and leave at once.
+    _FLAGS += [
+        "--xla_cpu_collective_call_warn_stuck_timeout_seconds=20",
+        "--xla_cpu_collective_call_terminate_timeout_seconds=60",
+    ]
+# Set before JAX is imported, here and in the programs that tests start.
+os.environ["XLA_FLAGS"] = " ".join(_FLAGS)
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax  # noqa: E402  the flags must be set first
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+SHARED_DATA = Path(__file__).parents[1] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def data_dir(tmp_path_factory):
+    """Where the embedded data sets of this session are built."""
+    directory = tmp_path_factory.getbasetemp().parent / "jaxcl-data"
+    directory.mkdir(exist_ok=True)
+    os.environ["TFDS_DATA_DIR"] = str(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real data beside the project."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("needs the real data of ../shared/data, which is not here")
+    return SHARED_DATA

@@ -1,0 +1,324 @@
+"""The command `jaxcl`."""
+
+import dataclasses
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from jaxcl.config import ConfigError, TrainConfig, nearest, read_toml
+
+__all__ = ["main"]
+
+# Nobody asked for the advice of the libraries below; errors still come through.
+_QUIET_LIBRARIES = ("absl", "orbax", "grain")
+
+_Arguments = Sequence[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class _TrainArguments:
+    """Trains an encoder and writes its report."""
+
+    config: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG")]
+    """A TOML file; every field below overrides one of its values."""
+    workdir: Path | None = None
+    """Directory of the run; runs/<name of the config> when left out."""
+    quiet: bool = False
+    """Print errors only."""
+    json: bool = False
+    """Print the report as JSON on standard output."""
+    fields: Annotated[TrainConfig, tyro.conf.arg(name="", prefix_name=False)] = (
+        dataclasses.field(default_factory=TrainConfig)
+    )
+
+
+def main(arguments: _Arguments | None = None) -> None:
+    """Runs the command line; exits with 0 only when the job was done."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _quiet_libraries()
+    name, *rest = arguments or ["--help"]
+    if name in ("-h", "--help"):
+        print(_usage(_COMMANDS, "jaxcl"))
+        return
+    if name == "--version":
+        from jaxcl import __version__
+
+        print(__version__)
+        return
+    try:
+        _dispatch(_COMMANDS, "jaxcl", name, rest)
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
+    except BrokenPipeError:
+        # Whoever read our output has left; Python must not complain at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except _expected_errors() as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def _dispatch(
+    commands: dict[str, Callable[[_Arguments], None]],
+    program: str,
+    name: str,
+    rest: _Arguments,
+) -> None:
+    if name not in commands:
+        print(
+            f"error: unknown command {name!r}; {nearest(name, commands)}\n\n"
+            f"{_usage(commands, program)}",
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
+    commands[name](rest)
+
+
+def _usage(commands: dict[str, Callable[[_Arguments], None]], program: str) -> str:
+    lines = [f"usage: {program} COMMAND ... [--help]", ""]
+    for name, command in commands.items():
+        lines.append(f"  {name:10}{(command.__doc__ or '').splitlines()[0]}")
+    return "\n".join(lines)
+
+
+def _train(arguments: _Arguments) -> None:
+    """Trains an encoder and writes its report."""
+    # Parsed twice: the file named by the first pass gives the defaults of the second.
+    first = _parse(_TrainArguments, arguments, "jaxcl train")
+    from_file = dataclasses.replace(first, fields=read_toml(first.config))
+    parsed = _parse(_TrainArguments, arguments, "jaxcl train", default=from_file)
+    parsed.fields.check()
+    import jaxcl
+
+    workdir = parsed.workdir or Path("runs") / parsed.config.stem
+    _show(jaxcl.train(parsed.fields, workdir, quiet=parsed.quiet), parsed)
+
+
+def _evaluate(arguments: _Arguments) -> None:
+    """Evaluates the last checkpoint of a run again."""
+
+    def command(
+        run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")], quiet: bool = False, json: bool = False
+    ) -> None:
+        """Evaluates the last checkpoint of a run and writes its report again.
+
+        Args:
+            run: Directory of a run.
+            quiet: Print errors only.
+            json: Print the report as JSON on standard output.
+        """
+        import jaxcl
+
+        _show(jaxcl.evaluate(run, quiet=quiet), _Output(quiet, json))
+
+    _parse(command, arguments, "jaxcl evaluate")
+
+
+def _report(arguments: _Arguments) -> None:
+    """Writes the report of one run, or compares several."""
+
+    def command(
+        runs: tyro.conf.Positional[tuple[Path, ...]],
+        out: Path | None = None,
+        quiet: bool = False,
+        json: bool = False,
+    ) -> None:
+        """Writes the report of one run, or a page that compares several.
+
+        Args:
+            runs: Directories of runs.
+            out: The HTML file; report.html in the run, comparison.html for several.
+            quiet: Print errors only.
+            json: Print the reports as JSON on standard output.
+        """
+        from jaxcl.reports import read_reports, render_html, render_table
+
+        reports = read_reports(runs)
+        one = runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html")
+        target = out or one
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(render_html(reports))
+        if json:
+            print(_to_json(reports))
+        elif not quiet:
+            _print(render_table(reports))
+            print(f"report: {target}")
+
+    _parse(command, arguments, "jaxcl report")
+
+
+def _data(arguments: _Arguments) -> None:
+    """Lists, builds and shows data sets."""
+    name, *rest = arguments or ["--help"]
+    if name in ("-h", "--help"):
+        print(_usage(_DATA_COMMANDS, "jaxcl data"))
+        return
+    _dispatch(_DATA_COMMANDS, "jaxcl data", name, rest)
+
+
+def _data_list(arguments: _Arguments) -> None:
+    """Lists the data sets known by name."""
+
+    def command(data_dir: str = "", json: bool = False) -> None:
+        """Lists the data sets known by name, and where they are.
+
+        Args:
+            data_dir: Where data sets are; TFDS_DATA_DIR or a user cache when empty.
+            json: Print JSON.
+        """
+        from jaxcl.inspection import list_data
+
+        _print(list_data(data_dir, as_json=json))
+
+    _parse(command, arguments, "jaxcl data list")
+
+
+def _data_build(arguments: _Arguments) -> None:
+    """Builds a data set, readable without TensorFlow."""
+
+    def command(name: tyro.conf.Positional[str], data_dir: str = "") -> None:
+        """Builds a data set as array_record files, readable without TensorFlow.
+
+        Args:
+            name: A data set, or name/config.
+            data_dir: Where to; TFDS_DATA_DIR or a user cache when empty.
+        """
+        from jaxcl.data import build
+
+        print(build(name, data_dir))
+
+    _parse(command, arguments, "jaxcl data build")
+
+
+def _data_show(arguments: _Arguments) -> None:
+    """Saves a picture of samples, their views and their metadata."""
+
+    def command(
+        source: tyro.conf.Positional[str],
+        out: Path = Path("views.png"),
+        split: str = "",
+        count: int = 8,
+        seed: int = 0,
+        data_dir: str = "",
+    ) -> None:
+        """Saves a picture of samples with their augmented views and metadata.
+
+        Args:
+            source: A config, whose data and augmentation are shown, or a data set.
+            out: The PNG file.
+            split: The split to show; the training split when empty.
+            count: Number of samples.
+            seed: Which samples, and which views of them.
+            data_dir: Where data sets are; the config's value when empty.
+        """
+        from jaxcl.inspection import show_data
+
+        show_data(source, out, split=split, count=count, seed=seed, data_dir=data_dir)
+        print(out)
+
+    _parse(command, arguments, "jaxcl data show")
+
+
+def _doctor(arguments: _Arguments) -> None:
+    """Checks that this machine can train, and says what it has."""
+
+    def command(data_dir: str = "", json: bool = False) -> None:
+        """Checks that this machine can train; exits with 1 when it cannot.
+
+        Args:
+            data_dir: Where data sets are; TFDS_DATA_DIR or a user cache when empty.
+            json: Print JSON.
+        """
+        from jaxcl.inspection import examine
+
+        table, healthy = examine(data_dir, as_json=json)
+        _print(table)
+        if not healthy:
+            raise SystemExit(1)
+
+    _parse(command, arguments, "jaxcl doctor")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Output:
+    quiet: bool
+    json: bool
+
+
+def _show(report: dict[str, Any], output: Any) -> None:
+    if not report:
+        return  # another host prints it
+    if output.json:
+        print(_to_json(report))
+    elif not output.quiet:
+        from jaxcl.reports import render_table
+
+        _print(render_table([report]))
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value, indent=1)
+
+
+def _print(renderable: Any) -> None:
+    if isinstance(renderable, str):
+        print(renderable)
+        return
+    from rich.console import Console
+
+    console = Console()
+    # Off a terminal there is no edge to wrap at.
+    Console(width=None if console.is_terminal else 120).print(renderable)
+
+
+def _parse(kind: Any, arguments: _Arguments, program: str, **options: Any) -> Any:
+    return tyro.cli(
+        kind,
+        args=list(arguments),
+        prog=program,
+        config=(tyro.conf.FlagCreatePairsOff,),
+        **options,
+    )
+
+
+def _quiet_libraries() -> None:
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("jaxcl").setLevel(logging.INFO)
+    for library in _QUIET_LIBRARIES:
+        logging.getLogger(library).setLevel(logging.ERROR)
+
+
+def _expected_errors() -> tuple[type[Exception], ...]:
+    """Errors whose message is all a user needs; others show where they came from."""
+    named = [ConfigError, OSError]
+    # Only rooms that were entered can have raised.
+    if "jaxcl.data" in sys.modules:
+        from jaxcl.data import DataError
+
+        named.append(DataError)
+    if "jaxcl.reports" in sys.modules:
+        from jaxcl.reports import ReportError
+
+        named.append(ReportError)
+    if "jaxcl.training" in sys.modules:
+        from jaxcl.training import CheckpointError, NonFiniteError, WorkdirError
+
+        named += [CheckpointError, NonFiniteError, WorkdirError]
+    return tuple(named)
+
+
+_COMMANDS = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "report": _report,
+    "data": _data,
+    "doctor": _doctor,
+}
+_DATA_COMMANDS = {"list": _data_list, "build": _data_build, "show": _data_show}
