@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import tempfile
 from pathlib import Path
 
 _FLAGS = ["--xla_force_host_platform_device_count=8"]
@@ -15,6 +16,10 @@ if tuple(map(int, importlib.metadata.version("jax").split(".")[:2])) >= (0, 10):
 # Set before JAX is imported, here and in the programs that tests start.
 os.environ["XLA_FLAGS"] = " ".join(_FLAGS)
 os.environ["JAX_PLATFORMS"] = "cpu"
+# The same small runs are compiled by many tests: once is enough.
+_CACHE = tempfile.TemporaryDirectory(prefix="jaxcl-compiled-")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _CACHE.name)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
 import jax  # noqa: E402  the flags must be set first
 import pytest  # noqa: E402

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, ArrayLike, Float, Int, UInt8
 
 from jaxcl.config import AugmentationConfig
 
@@ -32,8 +32,11 @@ class _Box(NamedTuple):
     width: Float[Array, ""]
 
 
+_WHOLE = _Box(*map(np.float32, (0, 0, 1, 1)))
+
+
 def sample_keys(
-    seed: int, epoch: Int[Array, ""], instances: Int[Array, " batch"]
+    seed: int, epoch: int | Int[Array, ""], instances: Int[Array, " batch"]
 ) -> Array:
     """One key a sample, a function of seed, epoch and the sample alone."""
     key = jax.random.fold_in(jax.random.key(seed), epoch)
@@ -80,8 +83,9 @@ def augment_image(
 ) -> Float[Array, "height width channels"]:
     """One random view of one image with values in [0, 1]."""
     crop_key, flip_key, jitter_key, gray_key = jax.random.split(key, 4)
-    if config.crop_scale != (1.0, 1.0) or config.flip > 0:
-        box = _random_box(crop_key, config)
+    crops = config.crop_scale != (1.0, 1.0)
+    if crops or config.flip > 0:
+        box = _random_box(crop_key, config) if crops else _WHOLE
         flip = jax.random.bernoulli(flip_key, config.flip)
         image = crop_and_resize(image, box, flip)
     if config.jitter > 0:
@@ -106,7 +110,7 @@ def crop_and_resize(
 
 
 def _interpolation(
-    size: int, start: Float[Array, ""], extent: Float[Array, ""]
+    size: int, start: ArrayLike, extent: ArrayLike
 ) -> Float[Array, "size size"]:
     """Row y holds the weights of the source pixels of output pixel y."""
     centers = (jnp.arange(size) + 0.5) / size * extent + start

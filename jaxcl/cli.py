@@ -20,6 +20,7 @@ __all__ = ["main"]
 _QUIET_LIBRARIES = ("absl", "orbax", "grain")
 
 _Arguments = Sequence[str]
+_Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +31,9 @@ class _TrainArguments:
     """A TOML file; every field below overrides one of its values."""
     workdir: Path | None = None
     """Directory of the run; runs/<name of the config> when left out."""
-    quiet: bool = False
+    quiet: _Switch = False
     """Print errors only."""
-    json: bool = False
+    json: _Switch = False
     """Print the report as JSON on standard output."""
     fields: Annotated[TrainConfig, tyro.conf.arg(name="", prefix_name=False)] = (
         dataclasses.field(default_factory=TrainConfig)
@@ -92,7 +93,7 @@ def _train(arguments: _Arguments) -> None:
     """Trains an encoder and writes its report."""
     # Parsed twice: the file named by the first pass gives the defaults of the second.
     first = _parse(_TrainArguments, arguments, "jaxcl train")
-    from_file = dataclasses.replace(first, fields=read_toml(first.config))
+    from_file = _TrainArguments(first.config, fields=read_toml(first.config))
     parsed = _parse(_TrainArguments, arguments, "jaxcl train", default=from_file)
     parsed.fields.check()
     import jaxcl
@@ -105,7 +106,9 @@ def _evaluate(arguments: _Arguments) -> None:
     """Evaluates the last checkpoint of a run again."""
 
     def command(
-        run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")], quiet: bool = False, json: bool = False
+        run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+        quiet: _Switch = False,
+        json: _Switch = False,
     ) -> None:
         """Evaluates the last checkpoint of a run and writes its report again.
 
@@ -127,8 +130,8 @@ def _report(arguments: _Arguments) -> None:
     def command(
         runs: tyro.conf.Positional[tuple[Path, ...]],
         out: Path | None = None,
-        quiet: bool = False,
-        json: bool = False,
+        quiet: _Switch = False,
+        json: _Switch = False,
     ) -> None:
         """Writes the report of one run, or a page that compares several.
 
@@ -166,7 +169,7 @@ def _data(arguments: _Arguments) -> None:
 def _data_list(arguments: _Arguments) -> None:
     """Lists the data sets known by name."""
 
-    def command(data_dir: str = "", json: bool = False) -> None:
+    def command(data_dir: str = "", json: _Switch = False) -> None:
         """Lists the data sets known by name, and where they are.
 
         Args:
@@ -229,7 +232,7 @@ def _data_show(arguments: _Arguments) -> None:
 def _doctor(arguments: _Arguments) -> None:
     """Checks that this machine can train, and says what it has."""
 
-    def command(data_dir: str = "", json: bool = False) -> None:
+    def command(data_dir: str = "", json: _Switch = False) -> None:
         """Checks that this machine can train; exits with 1 when it cannot.
 
         Args:
@@ -283,7 +286,6 @@ def _parse(kind: Any, arguments: _Arguments, program: str, **options: Any) -> An
         kind,
         args=list(arguments),
         prog=program,
-        config=(tyro.conf.FlagCreatePairsOff,),
         **options,
     )
 

@@ -2,7 +2,7 @@
 
 Nothing here calls the library or JAX. Every function takes numpy arrays and the
 argument names of the loss it is the oracle of; `where` is True for rows that count.
-Definitions are those of arXiv 2506.09781; V = views, t = temperature, s = cosine.
+Definitions are those of arXiv 2506.09781; t = temperature, s = cosine similarity.
 """
 
 import math
@@ -41,23 +41,21 @@ def reduced(anchor_losses, defined, reduction):
 def one_sided_info_nce(
     u, v, kept, temperature, cross_view, within_view, decoupled, losses, defined
 ):
-    """Definition 3.1: psi(c1 sum_j phi((v_j - v_i).u_i) + c2 sum_j phi((u_j - v_i).u_i)).
+    """Def. 3.1: psi(c1 sum_j phi((v_j - v_i).u_i) + c2 sum_j phi((u_j - v_i).u_i)).
 
     phi(x) = exp(x/t); psi(x) = log(1 + x), or log(x) when decoupled.
     """
     for i in kept:
-        total = 0.0
+        total, positive = 0.0, cosine(u[i], v[i])
         for j in kept:
-            if j == i:
-                continue
-            if cross_view:
-                total += math.exp((cosine(u[i], v[j]) - cosine(u[i], v[i])) / temperature)
-            if within_view:
-                total += math.exp((cosine(u[i], u[j]) - cosine(u[i], v[i])) / temperature)
-        if decoupled and total == 0.0:
-            continue
-        losses[i] = math.log(total) if decoupled else math.log1p(total)
-        defined[i] = 1.0
+            if j != i and cross_view:
+                total += math.exp((cosine(u[i], v[j]) - positive) / temperature)
+            if j != i and within_view:
+                total += math.exp((cosine(u[i], u[j]) - positive) / temperature)
+        if not decoupled:
+            losses[i], defined[i] = math.log1p(total), 1.0
+        elif total > 0.0:
+            losses[i], defined[i] = math.log(total), 1.0
 
 
 def info_nce_loss(
@@ -94,7 +92,7 @@ def info_nce_loss(
 
 
 def nt_xent_loss(u, v, *, temperature=0.1, where=None, reduction="mean"):
-    """SimCLR over 2m rows z: -log(e^{s(z_i, z_i+)/t} / sum_{k != i} e^{s(z_i, z_k)/t})."""
+    """SimCLR, 2m rows z: -log(e^{s(z_i,z_i+)/t} / sum_{k != i} e^{s(z_i,z_k)/t})."""
     batch = len(u)
     z = [*u, *v]
     kept = [i for i in range(2 * batch) if where is None or bool(where[i % batch])]
@@ -111,7 +109,7 @@ def nt_xent_loss(u, v, *, temperature=0.1, where=None, reduction="mean"):
 
 
 def negative_variance_penalty(u, v, *, num_instances, power=2, target=None, where=None):
-    """Definition 5.7: mean over i != j of |u_i.v_j - target|^power, target = -1/(n-1)."""
+    """Def. 5.7: mean over i != j of |u_i.v_j - target|^power, target = -1/(n-1)."""
     if target is None:
         target = -1.0 / (num_instances - 1)
     kept = kept_rows(len(u), where)
@@ -173,7 +171,7 @@ def moments(values):
 
 
 def pair_similarities(u, v, where=None):
-    """positive: s(u_i, v_i); negative: s(u_i, v_j); within: s(u_i, u_j), s(v_i, v_j)."""
+    """Positive s(u_i, v_i); negative s(u_i, v_j); within s(u_i, u_j), s(v_i, v_j)."""
     kept = kept_rows(len(u), where)
     pairs = {"positive": [], "negative": [], "within": []}
     for i in kept:
@@ -187,7 +185,7 @@ def pair_similarities(u, v, where=None):
 
 
 def similarity_statistics(u, v, where=None):
-    """Definition 4.1: population moments of the pairs, i != j ordered, fields by name."""
+    """Def. 4.1: population moments of the pairs, i != j ordered, fields by name."""
     return {
         f"{kind}_{moment}": value
         for kind, values in pair_similarities(u, v, where).items()

@@ -1,6 +1,7 @@
 """Finding, building and opening tfds data sets without TensorFlow."""
 
 import contextlib
+import difflib
 import io
 import logging
 import os
@@ -13,7 +14,6 @@ import tensorflow_datasets as tfds
 
 from jaxcl.config import DataConfig, nearest
 from jaxcl.data._registry import REGISTRY
-
 
 _LOG = logging.getLogger(__name__)
 
@@ -100,10 +100,11 @@ def open_split(config: DataConfig, split: str) -> Split:
             f"data set {config.name!r} has no split {split!r}; {suggestion}"
         )
     try:
-        records = builder.as_data_source(split=split)
-    except ValueError as error:
+        count = known[split].num_examples
+        records = builder.as_data_source(split=split) if count else ()
+    except (KeyError, ValueError) as error:
         raise DataError(f"split {split!r} of {config.name!r}: {error}") from error
-    if len(records) == 0:
+    if not records:
         raise DataError(f"split {split!r} of {config.name!r} is empty")
     return _describe(config, split, records, builder.info.features)
 
@@ -148,17 +149,21 @@ def _is_number(feature: Any) -> bool:
 def _find_builder(name: str, data_dir: str) -> Any:
     import jaxcl.data._builders  # noqa: F401  registers the builders of this library
 
-    directory = data_directory(data_dir)
-    try:
-        return tfds.builder(name, data_dir=directory, file_format="array_record")
-    except tfds.core.DatasetNotFoundError as error:
-        known = ", ".join(REGISTRY)
-        suggestion = nearest(_base_name(name), [*REGISTRY, *tfds.list_builders()])
+    directory, base = data_directory(data_dir), _base_name(name)
+    # Asked for a name it does not know, tfds looks for it on the network.
+    official = tfds.list_builders(with_community_datasets=False)
+    if base not in official and not (directory / base).is_dir():
+        close = difflib.get_close_matches(base, [*REGISTRY, *official], n=1)
+        hint = f"; did you mean `{close[0]}`?" if close else "."
         raise DataError(
-            f"unknown data set {name!r}; {suggestion.split('known are')[0]} "
-            f"Known are {known}, and every name of tensorflow-datasets."
-        ) from error
-    except ValueError as error:
+            f"unknown data set {name!r}{hint} Known are {', '.join(REGISTRY)}, every "
+            f"name of tensorflow-datasets, and what lies in {str(directory)!r}"
+        )
+    try:
+        if base in official:
+            return tfds.builder(name, data_dir=directory, file_format="array_record")
+        return tfds.core.read_only_builder.builder_from_files(name, data_dir=directory)
+    except (ValueError, tfds.core.DatasetNotFoundError) as error:
         raise DataError(f"data set {name!r}: {error}") from error
 
 

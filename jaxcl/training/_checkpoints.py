@@ -33,6 +33,7 @@ class Checkpoints:
 
     def __init__(self, directory: str | Path):
         self.directory = Path(directory).absolute()
+        self._damaged: list[int] = []
         self._manager = ocp.CheckpointManager(
             self.directory,
             options=ocp.CheckpointManagerOptions(
@@ -45,6 +46,7 @@ class Checkpoints:
         """Writes a state under its step; returns when it is on disk."""
         tree = vars(host_copy(state))
         step = int(tree["step"])
+        self._set_damaged_aside()
         if step in self._manager.all_steps():
             return
         arguments = ocp.args.Composite(
@@ -79,6 +81,7 @@ class Checkpoints:
             except Exception as error:  # whatever a damaged file makes a reader raise
                 reason = str(error).strip().split("\n")[0][:200]
                 faults.append(f"step {step}: {reason}")
+                self._damaged.append(step)
                 _LOG.warning("checkpoint passed over, %s", faults[-1])
         if faults:
             raise CheckpointError(
@@ -86,6 +89,18 @@ class Checkpoints:
                 + "; ".join(faults)
             )
         return None
+
+    def _set_damaged_aside(self) -> None:
+        """Renames what could not be read, so that its step can be written again."""
+        if jax.process_index() == 0:
+            for step in self._damaged:
+                number = sum(1 for _ in self.directory.glob(f"damaged-{step}-*"))
+                aside = self.directory / f"damaged-{step}-{number}"
+                (self.directory / str(step)).rename(aside)
+        if self._damaged:
+            wait_for_all("damaged checkpoints set aside")
+            self._manager.reload()
+        self._damaged = []
 
     def _read(self, step: int, template: TrainState) -> TrainState:
         tree = vars(host_copy(template))

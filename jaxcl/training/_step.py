@@ -32,6 +32,7 @@ def init_state(
         seed: Of the initial parameters.
         images: A few images with values in [0, 1], for their shape.
     """
+    images = jnp.asarray(images)
     encoder_key, head_key, apply_key = jax.random.split(jax.random.key(seed), 3)
     params, state = model.encoder.init(encoder_key, images)
     embeddings, _ = model.encoder.apply(params, state, images, False, apply_key)
@@ -108,7 +109,7 @@ def make_train_step(
             model_state=model_state,
             opt_state=opt_state,
         )
-        metrics |= {"loss": loss, "gradient_norm": optax.global_norm(grads)}
+        metrics |= {"loss": loss, "gradient_norm": optax.tree.norm(grads)}
         return new_state, metrics
 
     return step

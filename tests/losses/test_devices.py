@@ -1,4 +1,7 @@
-"""Losses on several devices: value and gradient are those of one device."""
+"""Losses on several devices: value and gradient are those of one device.
+
+All losses share one program for each way to run it: compiling is what costs time here.
+"""
 
 import functools
 
@@ -7,108 +10,119 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import references
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
-from losses.test_contract import PER_ANCHOR, RECIPES, TEMPERED
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from losses.test_contract import PER_ANCHOR, RECIPES
 
 from jaxcl.training import value_and_grad
 
 AXIS = "devices"
-ROWS, WIDTH = 16, 4
+ROWS, WIDTH = 16, 5
 RAGGED = np.array([0, 0, 1, 1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0], bool)
-COUNTS = [1, 2, 4, 8]
 
 each_loss = pytest.mark.parametrize("case", RECIPES)
+each_way = pytest.mark.parametrize("way", ["pmap", "checked", "unchecked"])
 
 
 def mesh_of(shape, names=(AXIS,), axis_type=AxisType.Auto):
     """A mesh over the first devices."""
+    devices = jax.devices()
+    assert len(devices) >= 8, "conftest.py must force eight devices"
+    types = (axis_type,) * len(names)
     count = int(np.prod(shape))
-    assert len(jax.devices()) >= 8, "conftest.py must force 8 devices"
-    return jax.make_mesh(
-        shape,
-        names,
-        axis_types=(axis_type,) * len(names),
-        devices=jax.devices()[:count],
-    )
+    return jax.make_mesh(shape, names, axis_types=types, devices=devices[:count])
 
 
-def by_pmap(step, count):
-    """Maps step(params, rows) over devices; every result gains an axis of devices."""
-    mapped = jax.pmap(
-        step, axis_name=AXIS, in_axes=(None, 0), devices=jax.devices()[:count]
-    )
+def mapped(way, count, step):
+    """Maps step(params, rows) over devices; results gain an axis of devices.
 
-    def run(params, rows):
-        split = jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), rows)
-        return mapped(params, split)
+    `pmap`, or `shard_map` with check_vma on and off.
+    """
+    if way == "pmap":
+        devices = jax.devices()[:count]
+        run = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), devices=devices)
 
-    return run
+        def split(rows):
+            return jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), rows)
 
-
-def by_shard_map(step, count, check_vma):
-    """The same by shard_map over a mesh of one axis."""
+        return lambda params, rows: run(params, split(rows))
 
     def stacked(params, rows):
         return jax.tree.map(lambda x: jnp.asarray(x)[None], step(params, rows))
 
-    return jax.jit(
-        jax.shard_map(
-            stacked,
-            mesh=mesh_of((count,)),
-            in_specs=(P(), P(AXIS)),
-            out_specs=P(AXIS),
-            check_vma=check_vma,
-        )
-    )
-
-
-MAPPINGS = {
-    "pmap": by_pmap,
-    "shard_map-checked": functools.partial(by_shard_map, check_vma=True),
-    "shard_map-unchecked": functools.partial(by_shard_map, check_vma=False),
-}
-
-
-def problem(case, where=RAGGED):
-    """Parameters, a tree of rows, and the encoder's loss of both."""
-    recipe = RECIPES[case]
-    data, side = recipe.inputs(ROWS)
-    w = np.random.default_rng(3).normal(size=(data[0].shape[1], WIDTH))
-    params = {"w": w.astype(np.float32)}
-    if recipe.tempered:
-        params["temperature"] = np.float32(0.3)
-    rows = {
-        "data": tuple(np.asarray(x, np.float32) for x in data),
-        "side": tuple(np.asarray(x, np.int32) for x in side),
-        "where": where,
-    }
-
-    def loss(params, rows, **options):
-        params = dict(params)
-        w = params.pop("w")
-        encoded = tuple(x @ w for x in rows["data"])
-        return recipe(
-            encoded, *rows["side"], where=rows["where"], **params, **options
-        )
-
-    return params, rows, loss
+    specs = {"in_specs": (P(), P(AXIS)), "out_specs": P(AXIS)}
+    check = {"check_vma": way == "checked"}
+    return jax.jit(jax.shard_map(stacked, mesh=mesh_of((count,)), **specs, **check))
 
 
 @functools.cache
-def one_device(case, block_size=None):
-    """Value and gradients of the whole batch on one device, without an axis."""
-    params, rows, loss = problem(case)
-    loss = functools.partial(loss, block_size=block_size)
-    value, gradients = jax.jit(jax.value_and_grad(loss))(params, rows)
-    return np.asarray(value), jax.tree.map(np.asarray, gradients)
+def problem():
+    """Parameters of an encoder x @ w and rows with their side data, loss by loss."""
+    w = np.random.default_rng(3).normal(size=(4, WIDTH))
+    params, rows = {}, {}
+    for case, recipe in RECIPES.items():
+        data, side = recipe.inputs(ROWS)
+        params[case] = {"w": np.float32(w)}
+        if recipe.tempered:
+            params[case]["temperature"] = np.float32(0.3)
+        ids = tuple(np.int32(values) for values in side)
+        rows[case] = {"data": tuple(np.float32(data)), "side": ids, "where": RAGGED}
+    return params, rows
+
+
+def loss_of(case, **options):
+    """The loss of an encoder's outputs, a function of parameters and rows."""
+
+    def loss(params, rows):
+        encoded = tuple(x @ params["w"] for x in rows["data"])
+        heat = {"temperature": params.get("temperature")}
+        options_of_rows = {"where": rows["where"], **heat, **options}
+        return RECIPES[case](encoded, rows["side"], **options_of_rows)
+
+    return loss
+
+
+def step_of(axis_name, block_size=None, transform=value_and_grad):
+    """Value and gradients of every loss, as one step of a mapped axis."""
+
+    def step(params, rows):
+        outcome = {}
+        for case in params:
+            loss = loss_of(case, axis_name=axis_name, block_size=block_size)
+            outcome[case] = transform(loss, axis_name=axis_name)(
+                params[case], rows[case]
+            )
+        return outcome
+
+    return step
+
+
+def as_numpy(tree):
+    return jax.tree.map(np.asarray, tree)
+
+
+@functools.cache
+def alone():
+    """Value and gradients of the whole batch on one device, by plain JAX."""
+
+    def plain(loss, axis_name):
+        return jax.value_and_grad(loss)
+
+    return as_numpy(jax.jit(step_of(None, transform=plain))(*problem()))
+
+
+@functools.cache
+def together(way, count, block_size=None):
+    """Value and gradients on every device."""
+    return as_numpy(mapped(way, count, step_of(AXIS, block_size))(*problem()))
 
 
 def agree(found, expected):
     """Value and every gradient agree to rounding."""
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-5, atol=1e-6)
+    assert set(found[1]) == set(expected[1])
     for name, gradient in expected[1].items():
         scale = np.abs(gradient).max()
+        assert scale > 1e-4
         np.testing.assert_allclose(
             found[1][name] / scale, gradient / scale, atol=2e-5, err_msg=name
         )
@@ -116,109 +130,116 @@ def agree(found, expected):
 
 @each_loss
 def test_one_device_gives_the_value_of_the_double_loop(case):
-    params, rows, _ = problem(case)
+    params, rows = (tree[case] for tree in problem())
     recipe = RECIPES[case]
-    options = {k: float(x) for k, x in params.items() if k == "temperature"}
+    heat = {k: float(x) for k, x in params.items() if k == "temperature"}
+    encoded = [np.float64(x) @ np.float64(params["w"]) for x in rows["data"]]
     expected = getattr(references, recipe.name)(
-        *(x @ params["w"] for x in rows["data"]),
-        *rows["side"],
-        where=rows["where"],
-        **options,
-        **recipe.options,
+        *encoded, *rows["side"], where=RAGGED, **heat, **recipe.options
     )
-    np.testing.assert_allclose(one_device(case)[0], expected, rtol=2e-5)
+    np.testing.assert_allclose(alone()[case][0], expected, rtol=2e-5)
 
 
 @each_loss
-@pytest.mark.parametrize("mapping", MAPPINGS)
-@pytest.mark.parametrize("count", COUNTS)
-def test_value_and_gradient_are_those_of_one_device(case, mapping, count):
-    params, rows, loss = problem(case)
-    loss = functools.partial(loss, axis_name=AXIS)
-    step = value_and_grad(loss, axis_name=AXIS)
-    found = jax.tree.map(np.asarray, MAPPINGS[mapping](step, count)(params, rows))
+@each_way
+@pytest.mark.parametrize("count", [1, 2, 4, 8])
+def test_value_and_gradient_are_those_of_one_device(case, way, count):
+    stacked = together(way, count)[case]
     for device in range(count):
-        agree(jax.tree.map(lambda x, i=device: x[i], found), one_device(case))
+        agree(jax.tree.map(lambda x, i=device: x[i], stacked), alone()[case])
 
 
 @each_loss
-@pytest.mark.parametrize("mapping", MAPPINGS)
-def test_streaming_devices_agree_with_one_device(case, mapping):
-    params, rows, loss = problem(case)
-    loss = functools.partial(loss, axis_name=AXIS, block_size=3)
-    step = value_and_grad(loss, axis_name=AXIS)
-    found = jax.tree.map(np.asarray, MAPPINGS[mapping](step, 4)(params, rows))
-    agree(jax.tree.map(lambda x: x[0], found), one_device(case))
+@each_way
+def test_streaming_on_devices_agrees_with_one_device(case, way):
+    agree(jax.tree.map(lambda x: x[0], together(way, 4, 3)[case]), alone()[case])
+
+
+@functools.cache
+def shares(way):
+    """Every device's own value and own anchors, nothing averaged."""
+
+    def step(params, rows):
+        values, anchors = {}, {}
+        for case in params:
+            arrays = params[case], rows[case]
+            values[case] = loss_of(case, axis_name=AXIS)(*arrays)
+            if case in PER_ANCHOR:
+                options = {"axis_name": AXIS, "reduction": "none"}
+                anchors[case] = loss_of(case, **options)(*arrays)
+        return values, anchors
+
+    return as_numpy(mapped(way, 8, step)(*problem()))
 
 
 @each_loss
-@pytest.mark.parametrize("mapping", ["pmap", "shard_map-checked"])
-def test_the_mean_of_the_shares_is_the_value_of_one_device(case, mapping):
-    params, rows, loss = problem(case)
-    loss = functools.partial(loss, axis_name=AXIS)
-    shares = np.asarray(MAPPINGS[mapping](loss, 8)(params, rows))
-    assert shares.shape == (8,)
-    np.testing.assert_allclose(shares.mean(), one_device(case)[0], rtol=1e-5)
+@each_way
+def test_the_mean_of_the_shares_is_the_value_of_one_device(case, way):
+    values = shares(way)[0][case]
+    assert values.shape == (8,)
+    np.testing.assert_allclose(values.mean(), alone()[case][0], rtol=1e-5)
 
 
 @pytest.mark.parametrize("case", PER_ANCHOR)
-def test_anchors_of_the_devices_are_those_of_one_device(case):
-    params, rows, loss = problem(case)
-    loss = functools.partial(loss, reduction="none")
-    expected = jax.jit(loss)(params, rows)
-    shares = by_pmap(functools.partial(loss, axis_name=AXIS), 4)(params, rows)
-    together = np.concatenate(list(np.asarray(shares)), axis=-1)
-    np.testing.assert_allclose(together, expected, rtol=1e-5, atol=1e-6)
+@each_way
+def test_anchors_of_the_devices_are_those_of_one_device(case, way):
+    params, rows = (tree[case] for tree in problem())
+    expected = jax.jit(loss_of(case, reduction="none"))(params, rows)
+    found = np.concatenate(list(shares(way)[1][case]), axis=-1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@functools.cache
+def replicated(shape, names):
+    """The step by shard_map, which proves that its results are the same everywhere."""
+    step = jax.shard_map(
+        step_of(names[0] if len(names) == 1 else names),
+        mesh=mesh_of(shape, names),
+        in_specs=(P(), P(names)),
+        out_specs=P(),
+    )
+    return as_numpy(jax.jit(step)(*problem()))
 
 
 @each_loss
 def test_results_count_as_replicated(case):
-    """shard_map proves that value and gradients are the same on every device."""
-    params, rows, loss = problem(case)
-    step = value_and_grad(functools.partial(loss, axis_name=AXIS), axis_name=AXIS)
-    mapped = jax.shard_map(
-        step, mesh=mesh_of((2,)), in_specs=(P(), P(AXIS)), out_specs=P()
-    )
-    agree(jax.tree.map(np.asarray, jax.jit(mapped)(params, rows)), one_device(case))
+    agree(replicated((2,), (AXIS,))[case], alone()[case])
 
 
 @each_loss
 def test_an_axis_may_have_several_names(case):
-    params, rows, loss = problem(case)
-    names = ("hosts", "chips")
-    step = value_and_grad(functools.partial(loss, axis_name=names), axis_name=names)
-    mapped = jax.shard_map(
-        step, mesh=mesh_of((2, 2), names), in_specs=(P(), P(names)), out_specs=P()
-    )
-    agree(jax.tree.map(np.asarray, jax.jit(mapped)(params, rows)), one_device(case))
+    agree(replicated((2, 2), ("hosts", "chips"))[case], alone()[case])
 
 
 @each_loss
 def test_without_an_axis_it_is_plain_value_and_grad(case):
-    params, rows, loss = problem(case)
-    found = jax.jit(value_and_grad(loss, axis_name=None))(params, rows)
-    agree(jax.tree.map(np.asarray, found), one_device(case))
+    params, rows = (tree[case] for tree in problem())
+    found = value_and_grad(jax.jit(loss_of(case)), axis_name=None)(params, rows)
+    agree(as_numpy(found), alone()[case])
+
+
+@functools.cache
+def global_view(axis_type, set_mesh, block_size):
+    """Plain jit over rows that lie on a mesh of eight devices."""
+    mesh = mesh_of((8,), axis_type=axis_type)
+    params, rows = problem()
+    params = jax.device_put(params, NamedSharding(mesh, P()))
+    rows = jax.device_put(rows, NamedSharding(mesh, P(AXIS)))
+    step = jax.jit(
+        step_of(None, block_size, lambda loss, axis_name: jax.value_and_grad(loss))
+    )
+    if not set_mesh:
+        return as_numpy(step(params, rows))
+    with jax.set_mesh(mesh):
+        return as_numpy(step(params, rows))
 
 
 @each_loss
 @pytest.mark.parametrize("block_size", [None, 3])
-@pytest.mark.parametrize("mesh", ["Auto", "Explicit", "Explicit-set"])
-def test_global_view_jit_gives_the_same_numbers(case, block_size, mesh):
-    params, rows, loss = problem(case)
-    loss = functools.partial(loss, block_size=block_size)
-    axis_type, _, is_set = mesh.partition("-")
-    mesh = mesh_of((8,), axis_type=getattr(AxisType, axis_type))
-    params = jax.device_put(params, NamedSharding(mesh, P()))
-    rows = jax.device_put(rows, NamedSharding(mesh, P(AXIS)))
-    step = jax.jit(jax.value_and_grad(loss))
-    if is_set:
-        with jax.set_mesh(mesh):
-            found = step(params, rows)
-    else:
-        found = step(params, rows)
-    agree(jax.tree.map(np.asarray, found), one_device(case))
-
-
-@pytest.mark.parametrize("case", TEMPERED)
-def test_a_shared_temperature_gets_the_whole_gradient(case):
-    assert abs(one_device(case)[1]["temperature"]) > 1e-3
+@pytest.mark.parametrize(
+    ("axis_type", "set_mesh"),
+    [(AxisType.Auto, False), (AxisType.Explicit, False), (AxisType.Explicit, True)],
+    ids=["auto", "explicit", "explicit-set"],
+)
+def test_global_view_jit_gives_the_same_numbers(case, axis_type, set_mesh, block_size):
+    agree(global_view(axis_type, set_mesh, block_size)[case], alone()[case])

@@ -1,0 +1,41 @@
+"""A run of seconds, for tests that need a whole one."""
+
+import dataclasses
+
+from jaxcl.config import (
+    AugmentationConfig,
+    DataConfig,
+    EvaluationConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
+
+SMALL = TrainConfig(
+    num_steps=6,
+    checkpoint_every=2,
+    eval_every=3,
+    log_every=1,
+    data=DataConfig(
+        name="colored_digits", domain="domain", batch_size=16, train_split="train[:160]"
+    ),
+    augmentation=AugmentationConfig(jitter=0.5),
+    model=ModelConfig(width=4, stages=2, head_hidden=16, head_dim=8),
+    optimizer=OptimizerConfig(warmup_steps=2),
+    evaluation=EvaluationConfig(batch_size=40, max_train=80, max_test=80, max_pairs=40),
+)
+
+
+def small(**changes):
+    """The small config with dotted fields replaced: ``small(data__batch_size=8)``."""
+    config = SMALL
+    for name, value in changes.items():
+        config = _replace(config, name.split("__"), value)
+    return config
+
+
+def _replace(config, path, value):
+    name, *rest = path
+    if rest:
+        value = _replace(getattr(config, name), rest, value)
+    return dataclasses.replace(config, **{name: value})

@@ -1,0 +1,151 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from small_runs import SMALL
+
+from jaxcl.cli import main
+from jaxcl.config import write_toml
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A config, and the directory of its run."""
+    directory = tmp_path_factory.mktemp("cli")
+    config = directory / "small.toml"
+    write_toml(SMALL, config)
+    workdir = directory / "run"
+    main(["train", str(config), "--workdir", str(workdir), "--quiet"])
+    return config, workdir
+
+
+def fails(arguments, capsys):
+    """Exit status and what was said."""
+    with pytest.raises(SystemExit) as raised:
+        main(arguments)
+    output = capsys.readouterr()
+    return raised.value.code, " ".join((output.err + output.out).split())
+
+
+def test_an_override_reaches_the_run(trained, tmp_path, capsys):
+    config, _ = trained
+    arguments = ["--workdir", str(tmp_path), "--num-steps", "2", "--json", "--quiet"]
+    main(["train", str(config), *arguments, "--objective.temperature", "0.3"])
+    report = json.loads(capsys.readouterr().out)
+    assert report["config"]["objective"]["temperature"] == 0.3
+    assert report["config"]["num_steps"] == 2
+    # What the file says and nobody overrode stays.
+    assert report["config"]["data"]["batch_size"] == 16
+
+
+def test_dashes_and_underscores_are_alike(trained, tmp_path, capsys):
+    config, _ = trained
+    for i, flag in enumerate(("--data.batch-size", "--data.batch_size")):
+        arguments = [flag, "8", "--num_steps", "1", "--json", "--quiet"]
+        main(["train", str(config), "--workdir", str(tmp_path / str(i)), *arguments])
+        report = json.loads(capsys.readouterr().out)
+        assert report["config"]["data"]["batch_size"] == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["trian"], 2, "unknown command 'trian'; did you mean `train`?"),
+        (["data", "lst"], 2, "unknown command 'lst'; did you mean `list`?"),
+        (["train"], 2, "CONFIG"),
+        (["train", "missing.toml"], 1, "'missing.toml' cannot be read"),
+        (["train", "{config}", "--data.batchsize", "8"], 2, "--data.batch-size"),
+        (["train", "{config}", "--num-steps", "many"], 2, "many"),
+        (
+            ["train", "{config}", "--objective.temperature", "-1"],
+            1,
+            "`objective.temperature` must be positive, got -1.0",
+        ),
+        (["train", "{config}", "--objective.name", "nt-xnet"], 2, "nt_xent"),
+        (["evaluate", "nowhere"], 1, "has no config.toml"),
+        (["report", "nowhere"], 1, "no report in 'nowhere'"),
+        (["data", "build", "nothing_like_it"], 1, "unknown data set"),
+    ],
+)
+def test_a_wrong_command_is_answered_with_what_is_right(
+    trained, capsys, arguments, status, message
+):
+    arguments = [word.format(config=trained[0]) for word in arguments]
+    code, said = fails(arguments, capsys)
+    assert code == status
+    assert message in said
+
+
+def test_help_names_every_field_with_meaning_and_default(capsys):
+    code, said = fails(["train", "--help"], capsys)
+    assert code == 0
+    assert "--objective.penalties.negative-variance" in said
+    assert "Divides the similarities. (default: 0.2)" in said
+
+
+def test_every_command_explains_itself(capsys):
+    main(["--help"])
+    said = capsys.readouterr().out
+    for command in ("train", "evaluate", "report", "data", "doctor"):
+        assert command in said
+    for command in (["evaluate"], ["report"], ["doctor"], ["data", "show"]):
+        code, _ = fails([*command, "--help"], capsys)
+        assert code == 0
+
+
+def test_the_report_of_one_run_and_of_two(trained, tmp_path, capsys):
+    _, workdir = trained
+    main(["report", str(workdir)])
+    assert "ood_test" in capsys.readouterr().out
+    page = tmp_path / "both.html"
+    main(["report", str(workdir), str(workdir), "--out", str(page), "--quiet"])
+    assert page.stat().st_size > 5000
+
+
+def test_evaluate_prints_the_table(trained, capsys):
+    main(["evaluate", str(trained[1]), "--quiet", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert set(report["evaluation"]["after"]["splits"]) == {"id_test", "ood_test"}
+
+
+def test_data_commands(tmp_path, capsys, data_dir):
+    main(["data", "list"])
+    listed = capsys.readouterr().out
+    assert "colored_digits" in listed
+    assert "jaxcl[tf]" in listed
+    main(["data", "build", "colored_digits"])
+    assert str(data_dir) in capsys.readouterr().out
+    picture = tmp_path / "views.png"
+    main(["data", "show", "colored_digits", "--out", str(picture), "--count", "3"])
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_doctor_finds_this_machine_healthy(capsys):
+    main(["doctor", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["healthy"]
+    assert "8 × cpu" in found["checks"]["devices"]["value"]
+
+
+@pytest.mark.slow
+def test_the_program_ends_with_130_when_interrupted(trained, tmp_path):
+    config, _ = trained
+    program = (
+        "import os, signal, sys\n"
+        "from jaxcl.training import MetricsLog\n"
+        "add = MetricsLog.add\n"
+        "def interrupted(log, step, metrics):\n"
+        "    if step == 3: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    add(log, step, metrics)\n"
+        "MetricsLog.add = interrupted\n"
+        "from jaxcl.cli import main\n"
+        f"main(['train', {str(config)!r}, '--workdir', {str(tmp_path)!r}])\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 130, ran.stderr
+    assert "stopped after step 3" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert (tmp_path / "checkpoints" / "3").is_dir()

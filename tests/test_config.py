@@ -1,0 +1,119 @@
+import dataclasses
+
+import pytest
+
+from jaxcl.config import (
+    ConfigError,
+    DataConfig,
+    ObjectiveConfig,
+    TrainConfig,
+    as_dict,
+    differing_fields,
+    from_dict,
+    read_toml,
+    write_toml,
+)
+
+
+def test_a_config_survives_its_own_file(tmp_path):
+    config = TrainConfig(seed=3, data=DataConfig(test_splits=("a", "b"), domain="d"))
+    write_toml(config, tmp_path / "config.toml")
+    assert read_toml(tmp_path / "config.toml") == config
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"sed": 1}, "unknown field `sed`; did you mean `seed`?"),
+        (
+            {"objective": {"temprature": 1.0}},
+            "unknown field `objective.temprature`; "
+            "did you mean `objective.temperature`?",
+        ),
+        (
+            {"batch_size": 8},
+            "unknown field `batch_size`; did you mean `data.batch_size`?",
+        ),
+        ({"data": 3}, "`data` must be a table, got 3"),
+        ({"seed": "1"}, "`seed` must be an int, got '1' (str)"),
+        ({"seed": True}, "`seed` must be an int, got True (bool)"),
+        ({"seed": 1.0}, "`seed` must be an int, got 1.0 (float)"),
+        (
+            {"objective": {"name": "nt_xnet"}},
+            "`objective.name` must be one of 'nt_xent', 'info_nce', 'within_domain', "
+            "got 'nt_xnet'",
+        ),
+        ({"data": {"test_splits": "test"}}, "must be a list, got 'test'"),
+        (
+            {"augmentation": {"crop_scale": [0.1]}},
+            "`augmentation.crop_scale` must have 2 values, got [0.1]",
+        ),
+    ],
+)
+def test_a_wrong_field_is_named(tree, message):
+    with pytest.raises(ConfigError) as raised:
+        from_dict(tree)
+    assert message in str(raised.value)
+
+
+def test_an_integer_is_a_fine_float():
+    temperature = from_dict({"objective": {"temperature": 1}}).objective.temperature
+    assert temperature == 1.0
+    assert isinstance(temperature, float)
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"objective": {"temperature": 0}}, "`objective.temperature` must be positive"),
+        ({"objective": {"temperature": float("nan")}}, "must be positive, got nan"),
+        ({"num_steps": 0}, "`num_steps` must be at least 1, got 0"),
+        ({"data": {"views": 3}}, "`data.views` must be 2"),
+        ({"objective": {"name": "within_domain"}}, "`data.domain` must name a column"),
+        ({"augmentation": {"crop_scale": [0.5, 0.2]}}, "an increasing pair"),
+        ({"augmentation": {"flip": 1.5}}, "a probability"),
+    ],
+)
+def test_a_broken_rule_is_named(tree, message):
+    with pytest.raises(ConfigError) as raised:
+        from_dict(tree).check()
+    assert message in str(raised.value)
+
+
+def test_every_broken_rule_is_named_at_once():
+    config = TrainConfig(num_steps=0, objective=ObjectiveConfig(temperature=-1.0))
+    with pytest.raises(ConfigError) as raised:
+        config.check()
+    assert len(str(raised.value).splitlines()) == 2
+
+
+def test_what_is_no_toml_is_said_to_be_none(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("seed = = 1")
+    with pytest.raises(ConfigError, match="is no TOML"):
+        read_toml(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_toml(tmp_path / "missing.toml")
+
+
+def test_differing_fields_have_dotted_names_and_both_values():
+    first = TrainConfig()
+    second = dataclasses.replace(first, objective=ObjectiveConfig(temperature=0.5))
+    assert differing_fields(first, second) == {"objective.temperature": (0.2, 0.5)}
+
+
+def test_every_field_says_what_it_means():
+    import ast
+    import inspect
+
+    import jaxcl.config
+
+    for node in ast.parse(inspect.getsource(jaxcl.config)).body:
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Config"):
+            for field, text in zip(node.body, node.body[1:], strict=False):
+                if isinstance(field, ast.AnnAssign):
+                    assert isinstance(text, ast.Expr), f"{node.name}.{field.target.id}"
+
+
+def test_a_config_is_made_of_plain_values():
+    assert as_dict(TrainConfig())["augmentation"]["crop_scale"] == [0.4, 1.0]
