@@ -17,7 +17,7 @@ from jaxcl.config import ConfigError, TrainConfig, nearest, read_toml
 __all__ = ["main"]
 
 # Nobody asked for the advice of the libraries below; errors still come through.
-_QUIET_LIBRARIES = ("absl", "orbax", "grain")
+_QUIET_LIBRARIES = ("absl", "asyncio", "orbax", "grain")
 
 _Arguments = Sequence[str]
 _Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]

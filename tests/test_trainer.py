@@ -137,6 +137,8 @@ def test_the_place_of_the_data_may_change(finished, tmp_path, data_dir):
     jaxcl.train(small(data__data_dir=str(data_dir)), workdir, quiet=True)
 
 
+# The reader leaves tasks of its own behind when a file is damaged.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     finished, tmp_path, caplog, damage

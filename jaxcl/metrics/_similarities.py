@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxcl.kernels import (
     AxisName,
+    automatic_axes,
     gather_rows,
     reduce_similarity_rows,
     row_ids,
@@ -57,6 +58,7 @@ class _Row(NamedTuple):
     histogram: Array
 
 
+@automatic_axes
 def similarity_statistics(
     u: Float[Array, "batch dim"],
     v: Float[Array, "batch dim"],

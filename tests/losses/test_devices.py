@@ -100,14 +100,16 @@ def as_numpy(tree):
     return jax.tree.map(np.asarray, tree)
 
 
+def plainly(loss, axis_name):
+    """The derivative by plain JAX, where no axis is mapped."""
+    assert axis_name is None
+    return jax.value_and_grad(loss)
+
+
 @functools.cache
-def alone():
-    """Value and gradients of the whole batch on one device, by plain JAX."""
-
-    def plain(loss, axis_name):
-        return jax.value_and_grad(loss)
-
-    return as_numpy(jax.jit(step_of(None, transform=plain))(*problem()))
+def alone(transform=plainly):
+    """Value and gradients of the whole batch on one device."""
+    return as_numpy(jax.jit(step_of(None, transform=transform))(*problem()))
 
 
 @functools.cache
@@ -155,21 +157,28 @@ def test_streaming_on_devices_agrees_with_one_device(case, way):
     agree(jax.tree.map(lambda x: x[0], together(way, 4, 3)[case]), alone()[case])
 
 
-@functools.cache
-def shares(way):
+def shares_of(axis_name):
     """Every device's own value and own anchors, nothing averaged."""
 
     def step(params, rows):
         values, anchors = {}, {}
         for case in params:
             arrays = params[case], rows[case]
-            values[case] = loss_of(case, axis_name=AXIS)(*arrays)
+            options = {"axis_name": axis_name, "reduction": "none"}
+            values[case] = loss_of(case, axis_name=axis_name)(*arrays)
             if case in PER_ANCHOR:
-                options = {"axis_name": AXIS, "reduction": "none"}
                 anchors[case] = loss_of(case, **options)(*arrays)
         return values, anchors
 
-    return as_numpy(mapped(way, 8, step)(*problem()))
+    return step
+
+
+@functools.cache
+def shares(way):
+    """The shares of eight devices, or of the one that has all rows."""
+    if way == "alone":
+        return as_numpy(jax.jit(shares_of(None))(*problem()))
+    return as_numpy(mapped(way, 8, shares_of(AXIS))(*problem()))
 
 
 @each_loss
@@ -183,39 +192,27 @@ def test_the_mean_of_the_shares_is_the_value_of_one_device(case, way):
 @pytest.mark.parametrize("case", PER_ANCHOR)
 @each_way
 def test_anchors_of_the_devices_are_those_of_one_device(case, way):
-    params, rows = (tree[case] for tree in problem())
-    expected = jax.jit(loss_of(case, reduction="none"))(params, rows)
     found = np.concatenate(list(shares(way)[1][case]), axis=-1)
+    expected = shares("alone")[1][case]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 @functools.cache
 def replicated(shape, names):
     """The step by shard_map, which proves that its results are the same everywhere."""
-    step = jax.shard_map(
-        step_of(names[0] if len(names) == 1 else names),
-        mesh=mesh_of(shape, names),
-        in_specs=(P(), P(names)),
-        out_specs=P(),
-    )
+    specs = {"in_specs": (P(), P(names)), "out_specs": P()}
+    step = jax.shard_map(step_of(names), mesh=mesh_of(shape, names), **specs)
     return as_numpy(jax.jit(step)(*problem()))
 
 
 @each_loss
-def test_results_count_as_replicated(case):
-    agree(replicated((2,), (AXIS,))[case], alone()[case])
-
-
-@each_loss
-def test_an_axis_may_have_several_names(case):
+def test_an_axis_may_have_several_names_and_results_count_as_replicated(case):
     agree(replicated((2, 2), ("hosts", "chips"))[case], alone()[case])
 
 
 @each_loss
 def test_without_an_axis_it_is_plain_value_and_grad(case):
-    params, rows = (tree[case] for tree in problem())
-    found = value_and_grad(jax.jit(loss_of(case)), axis_name=None)(params, rows)
-    agree(as_numpy(found), alone()[case])
+    agree(alone(value_and_grad)[case], alone()[case])
 
 
 @functools.cache
@@ -225,9 +222,7 @@ def global_view(axis_type, set_mesh, block_size):
     params, rows = problem()
     params = jax.device_put(params, NamedSharding(mesh, P()))
     rows = jax.device_put(rows, NamedSharding(mesh, P(AXIS)))
-    step = jax.jit(
-        step_of(None, block_size, lambda loss, axis_name: jax.value_and_grad(loss))
-    )
+    step = jax.jit(step_of(None, block_size, plainly))
     if not set_mesh:
         return as_numpy(step(params, rows))
     with jax.set_mesh(mesh):
@@ -235,11 +230,16 @@ def global_view(axis_type, set_mesh, block_size):
 
 
 @each_loss
-@pytest.mark.parametrize("block_size", [None, 3])
 @pytest.mark.parametrize(
-    ("axis_type", "set_mesh"),
-    [(AxisType.Auto, False), (AxisType.Explicit, False), (AxisType.Explicit, True)],
-    ids=["auto", "explicit", "explicit-set"],
+    ("axis_type", "set_mesh", "block_size"),
+    [
+        (AxisType.Auto, False, None),
+        (AxisType.Auto, False, 3),
+        (AxisType.Explicit, False, None),
+        (AxisType.Explicit, False, 3),
+        (AxisType.Explicit, True, None),
+    ],
+    ids=["auto", "auto-3", "explicit", "explicit-3", "explicit-set"],
 )
 def test_global_view_jit_gives_the_same_numbers(case, axis_type, set_mesh, block_size):
     agree(global_view(axis_type, set_mesh, block_size)[case], alone()[case])
