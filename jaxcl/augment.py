@@ -5,17 +5,19 @@ in), color is one 3×3 matrix a view. Every view is a function of its key alone,
 views of a sample do not depend on how a batch is split over devices.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, ArrayLike, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
+from jaxcl.batch import AnyArray
 from jaxcl.config import AugmentationConfig
 
-__all__ = ["augment_batch", "augment_image", "crop_and_resize", "sample_keys"]
+__all__ = ["augment_batch", "crop_and_resize", "sample_keys"]
 
 # Luma weights of ITU-R BT.601, the first row of the RGB to YIQ matrix.
 _LUMA = (0.299, 0.587, 0.114)
@@ -23,20 +25,39 @@ _RGB_TO_YIQ = np.array([_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
 _YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
 
 
+class _Draws(NamedTuple):
+    """Everything that is random in one view, uniform in [0, 1).
+
+    Drawn at once: each call of the generator costs more than all the numbers of a view.
+    """
+
+    area: Float[Array, ""]
+    ratio: Float[Array, ""]
+    top: Float[Array, ""]
+    left: Float[Array, ""]
+    flip: Float[Array, ""]
+    jitter: Float[Array, ""]
+    brightness: Float[Array, ""]
+    contrast: Float[Array, ""]
+    saturation: Float[Array, ""]
+    hue: Float[Array, ""]
+    grayscale: Float[Array, ""]
+
+
 class _Box(NamedTuple):
     """Part of an image that a crop keeps, in units of its height and width."""
 
-    top: Float[Array, ""]
-    left: Float[Array, ""]
-    height: Float[Array, ""]
-    width: Float[Array, ""]
+    top: float | Float[Array, ""]
+    left: float | Float[Array, ""]
+    height: float | Float[Array, ""]
+    width: float | Float[Array, ""]
 
 
-_WHOLE = _Box(*map(np.float32, (0, 0, 1, 1)))
+_WHOLE = _Box(0.0, 0.0, 1.0, 1.0)
 
 
 def sample_keys(
-    seed: int, epoch: int | Int[Array, ""], instances: Int[Array, " batch"]
+    seed: int, epoch: int | Int[Array, ""], instances: Int[AnyArray, " batch"]
 ) -> Array:
     """One key a sample, a function of seed, epoch and the sample alone."""
     key = jax.random.fold_in(jax.random.key(seed), epoch)
@@ -45,7 +66,7 @@ def sample_keys(
 
 def augment_batch(
     keys: Array,
-    images: UInt8[Array, "batch height width channels"],
+    images: UInt8[AnyArray, "batch height width channels"],
     views: int,
     config: AugmentationConfig,
 ) -> Float[Array, "views batch height width channels"]:
@@ -69,30 +90,28 @@ def augment_batch(
     pixels = images.astype(jnp.float32) / 255.0
 
     def views_of(key, image):
-        return jax.vmap(augment_image, in_axes=(0, None, None))(
-            jax.random.split(key, views), image, config
-        )
+        draws = jax.random.uniform(key, (views, len(_Draws._fields)))
+        return jax.vmap(lambda row: _make_view(_Draws(*row), image, config))(draws)
 
     return jax.vmap(views_of, out_axes=1)(keys, pixels)
 
 
-def augment_image(
-    key: Array,
+def _make_view(
+    draws: _Draws,
     image: Float[Array, "height width channels"],
     config: AugmentationConfig,
 ) -> Float[Array, "height width channels"]:
-    """One random view of one image with values in [0, 1]."""
-    crop_key, flip_key, jitter_key, gray_key = jax.random.split(key, 4)
+    """The view of an image with values in [0, 1] that belongs to these draws."""
     crops = config.crop_scale != (1.0, 1.0)
     if crops or config.flip > 0:
-        box = _random_box(crop_key, config) if crops else _WHOLE
-        flip = jax.random.bernoulli(flip_key, config.flip)
-        image = crop_and_resize(image, box, flip)
+        box = _draw_box(draws, config) if crops else _WHOLE
+        image = crop_and_resize(image, box, draws.flip < config.flip)
     if config.jitter > 0:
-        image = _jitter(jitter_key, image, config)
+        changed = _change_color(draws, image, config)
+        image = jnp.where(draws.jitter < config.jitter, changed, image)
     if config.grayscale > 0 and image.shape[-1] == 3:
         gray = jnp.broadcast_to(_luma(image), image.shape)
-        image = jnp.where(jax.random.bernoulli(gray_key, config.grayscale), gray, image)
+        image = jnp.where(draws.grayscale < config.grayscale, gray, image)
     return image
 
 
@@ -110,7 +129,7 @@ def crop_and_resize(
 
 
 def _interpolation(
-    size: int, start: ArrayLike, extent: ArrayLike
+    size: int, start: float | Float[Array, ""], extent: float | Float[Array, ""]
 ) -> Float[Array, "size size"]:
     """Row y holds the weights of the source pixels of output pixel y."""
     centers = (jnp.arange(size) + 0.5) / size * extent + start
@@ -119,46 +138,39 @@ def _interpolation(
     return jnp.maximum(0.0, 1.0 - distance)
 
 
-def _random_box(key: Array, config: AugmentationConfig) -> _Box:
+def _draw_box(draws: _Draws, config: AugmentationConfig) -> _Box:
     """A box of random area and shape that lies inside the image."""
-    area_key, ratio_key, top_key, left_key = jax.random.split(key, 4)
-    low, high = config.crop_scale
-    area = jax.random.uniform(area_key, minval=low, maxval=high)
-    ratio = jnp.exp(
-        jax.random.uniform(
-            ratio_key,
-            minval=jnp.log(config.crop_ratio[0]),
-            maxval=jnp.log(config.crop_ratio[1]),
-        )
-    )
+    area = _between(draws.area, *config.crop_scale)
+    # Uniform in the logarithm, so that 3:4 is as likely as 4:3.
+    ratio = jnp.exp(_between(draws.ratio, *map(math.log, config.crop_ratio)))
     height = jnp.minimum(jnp.sqrt(area / ratio), 1.0)
     width = jnp.minimum(jnp.sqrt(area * ratio), 1.0)
-    return _Box(
-        top=jax.random.uniform(top_key) * (1.0 - height),
-        left=jax.random.uniform(left_key) * (1.0 - width),
-        height=height,
-        width=width,
-    )
+    top, left = draws.top * (1.0 - height), draws.left * (1.0 - width)
+    return _Box(top, left, height, width)
 
 
-def _jitter(
-    key: Array, image: Float[Array, "height width channels"], config: AugmentationConfig
+def _change_color(
+    draws: _Draws,
+    image: Float[Array, "height width channels"],
+    config: AugmentationConfig,
 ) -> Float[Array, "height width channels"]:
-    """Brightness, contrast, saturation and hue, with probability `config.jitter`."""
-    apply_key, *keys = jax.random.split(key, 5)
+    """Brightness, contrast, saturation and hue, in this order."""
 
-    def factor(key, strength):
-        low = max(0.0, 1.0 - strength)
-        return jax.random.uniform(key, minval=low, maxval=1.0 + strength)
+    def factor(draw, strength):
+        return _between(draw, max(0.0, 1.0 - strength), 1.0 + strength)
 
-    changed = jnp.clip(image * factor(keys[0], config.brightness), 0.0, 1.0)
-    mean = jnp.mean(_luma(changed))
-    contrast = factor(keys[1], config.contrast)
-    changed = jnp.clip(mean + contrast * (changed - mean), 0.0, 1.0)
+    brightness = factor(draws.brightness, config.brightness)
+    image = jnp.clip(image * brightness, 0.0, 1.0)
+    mean, contrast = jnp.mean(_luma(image)), factor(draws.contrast, config.contrast)
+    image = jnp.clip(mean + contrast * (image - mean), 0.0, 1.0)
     if image.shape[-1] == 3:
-        turn = jax.random.uniform(keys[3], minval=-config.hue, maxval=config.hue)
-        changed = _turn_color(changed, factor(keys[2], config.saturation), turn)
-    return jnp.where(jax.random.bernoulli(apply_key, config.jitter), changed, image)
+        turn = _between(draws.hue, -config.hue, config.hue)
+        image = _turn_color(image, factor(draws.saturation, config.saturation), turn)
+    return image
+
+
+def _between(draw: Float[Array, ""], low: float, high: float) -> Float[Array, ""]:
+    return low + (high - low) * draw
 
 
 def _turn_color(

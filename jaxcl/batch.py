@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import jax
+import numpy as np
 from jaxtyping import Array, Bool, Int, Shaped, UInt8
 
 __all__ = ["Batch"]
+
+# On the host a batch holds NumPy arrays, inside the step JAX arrays.
+AnyArray = np.ndarray | Array
 
 
 @jax.tree_util.register_dataclass
@@ -18,19 +22,19 @@ class Batch:
     a missing one, NaN a missing number. A field the data set does not have is None.
     """
 
-    image: UInt8[Array, "batch height width channels"]
+    image: UInt8[AnyArray, "batch height width channels"]
     """Decoded images."""
-    instance: Int[Array, " batch"]
+    instance: Int[AnyArray, " batch"]
     """Which sample of the data set this is."""
-    where: Bool[Array, " batch"]
+    where: Bool[AnyArray, " batch"]
     """True = keep; False fills up the last batch of an evaluation."""
-    label: Int[Array, " batch"] | None = None
+    label: Int[AnyArray, " batch"] | None = None
     """Class."""
-    domain: Int[Array, " batch"] | None = None
+    domain: Int[AnyArray, " batch"] | None = None
     """Where the sample comes from: hospital, style, camera, color."""
-    bias: Int[Array, " batch"] | None = None
+    bias: Int[AnyArray, " batch"] | None = None
     """An attribute that goes with the label in training only."""
-    metadata: Mapping[str, Shaped[Array, "batch ..."]] = field(default_factory=dict)
+    metadata: Mapping[str, Shaped[AnyArray, "batch ..."]] = field(default_factory=dict)
     """Every other number or category, under its own name."""
-    views: Shaped[Array, "views batch height width channels"] | None = None
+    views: Shaped[AnyArray, "views batch height width channels"] | None = None
     """Augmented copies of `image`, made on the accelerator inside the step."""

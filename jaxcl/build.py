@@ -93,9 +93,9 @@ def make_experiment(config: TrainConfig, devices: Devices) -> Experiment:
         DataError: The data is not there, or not what the config says.
     """
     batch_size = config.data.batch_size
-    if batch_size % devices.count:
+    if batch_size % devices.size:
         raise ConfigError(
-            f"`data.batch_size` must be divisible by the {devices.count} devices, "
+            f"`data.batch_size` must be divisible by the {devices.size} devices, "
             f"got {batch_size}"
         )
     train_split = open_split(config.data, config.data.train_split)

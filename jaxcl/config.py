@@ -294,14 +294,12 @@ def write_toml(config: TrainConfig, path: str | Path) -> None:
 
 def as_dict(config: Any) -> dict[str, Any]:
     """The config as nested dicts of plain values."""
-    tree = dataclasses.asdict(config)
+    return dataclasses.asdict(config, dict_factory=_plain_dict)
 
-    def plain(value):
-        if isinstance(value, dict):
-            return {name: plain(inner) for name, inner in value.items()}
-        return list(value) if isinstance(value, tuple) else value
 
-    return plain(tree)
+def _plain_dict(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    # TOML and JSON have lists, no tuples.
+    return {n: list(v) if isinstance(v, tuple) else v for n, v in items}
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -194,7 +194,7 @@ def _describe_memory() -> str:
 def _check_gradient() -> str:
     """A loss spread over all devices equals, with its gradient, that of one."""
     devices = make_devices()
-    shape = (2, 4 * devices.count, 8)
+    shape = (2, 4 * devices.size, 8)
     u, v = np.asarray(jax.random.normal(jax.random.key(0), shape))
 
     def loss(weights, u, v, axis_name):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
@@ -188,7 +189,7 @@ def _run_steps(session: Session, state: TrainState, stop: StopRequest) -> TrainS
             with clock("compile" if step == first + 1 else "train"):
                 batch = parallel.place_batch(next(batches))
                 state, metrics = parallel.step(state, batch)
-                metrics["learning_rate"] = experiment.schedule(step - 1)
+                metrics["learning_rate"] = jnp.asarray(experiment.schedule(step - 1))
                 log.add(step, metrics)
                 if step == first + 1 or _is_pause(step, config):
                     log.wait()
@@ -303,7 +304,7 @@ def _evaluate_state(experiment: Experiment, state: TrainState) -> dict[str, Any]
 def _opening(session: Session, step: int) -> str:
     experiment, devices = session.experiment, session.devices
     config = experiment.config
-    where = f"{devices.count} {devices.mesh.devices.flat[0].platform} device(s)"
+    where = f"{devices.size} {devices.mesh.devices.flat[0].platform} device(s)"
     verb = "continuing from step" if step else "starting at step"
     if step >= config.num_steps:
         verb = "already trained to step"

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxcl.augment import _Box, augment_batch, crop_and_resize, sample_keys
+from jaxcl.augment import (
+    _Box,
+    _draw_box,
+    _Draws,
+    augment_batch,
+    crop_and_resize,
+    sample_keys,
+)
 from jaxcl.config import AugmentationConfig
 
 NOTHING = AugmentationConfig(crop_scale=(1.0, 1.0), flip=0.0, jitter=0.0)
@@ -118,11 +125,9 @@ def test_a_turn_of_the_hue_keeps_the_luma():
 
 
 def test_crops_have_the_area_and_shape_that_was_asked_for():
-    from jaxcl.augment import _random_box
-
     config = AugmentationConfig(crop_scale=(0.3, 0.5), crop_ratio=(0.8, 1.25))
-    keys = jax.random.split(jax.random.key(0), 2000)
-    boxes = jax.vmap(lambda key: _random_box(key, config))(keys)
+    draws = jax.random.uniform(jax.random.key(0), (2000, len(_Draws._fields)))
+    boxes = jax.vmap(lambda row: _draw_box(_Draws(*row), config))(draws)
     area = np.asarray(boxes.height * boxes.width)
     ratio = np.asarray(boxes.width / boxes.height)
     assert area.min() > 0.3 - 1e-5

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
+from filelock import FileLock
+from tensorflow_datasets.core import read_only_builder
 
 from jaxcl.config import DataConfig, nearest
 from jaxcl.data._registry import REGISTRY
@@ -57,11 +59,19 @@ def build(name: str, data_dir: str = "") -> Path:
         The folder of the data set. A set that is already there is left as it is.
     """
     builder = _find_builder(name, data_dir)
-    if builder.is_prepared():
-        _check_format(name, builder)
-        return Path(builder.data_path)
-    directory = data_directory(data_dir)
-    _check_writable(directory)
+    if not builder.is_prepared():
+        directory = data_directory(data_dir)
+        _check_writable(directory)
+        with FileLock(directory / f".{_base_name(name)}.lock"):
+            # Another run may have built it while this one waited.
+            builder = _find_builder(name, data_dir)
+            if not builder.is_prepared():
+                _prepare(builder, name, directory)
+    _check_format(name, builder)
+    return Path(builder.data_path)
+
+
+def _prepare(builder: Any, name: str, directory: Path) -> None:
     _LOG.info("building data set %s in %s", name, directory)
     try:
         # Its bars and messages would run through the lines of a report or a doctest.
@@ -73,7 +83,6 @@ def build(name: str, data_dir: str = "") -> Path:
             f"data set {name!r} could not be built in {str(directory)!r}: {error}"
             f"{_missing_tensorflow(error)}"
         ) from error
-    return Path(builder.data_path)
 
 
 def open_split(config: DataConfig, split: str) -> Split:
@@ -142,8 +151,10 @@ def _describe(config: DataConfig, split: str, records: Any, features: Any) -> Sp
 def _is_number(feature: Any) -> bool:
     if isinstance(feature, tfds.features.ClassLabel):
         return True
-    plain = isinstance(feature, (tfds.features.Scalar, tfds.features.Tensor))
-    return plain and np.issubdtype(feature.np_dtype, np.number)
+    if not isinstance(feature, (tfds.features.Scalar, tfds.features.Tensor)):
+        return False
+    kind: Any = feature.np_dtype
+    return np.dtype(kind).kind in "iuf"
 
 
 def _find_builder(name: str, data_dir: str) -> Any:
@@ -162,7 +173,7 @@ def _find_builder(name: str, data_dir: str) -> Any:
     try:
         if base in official:
             return tfds.builder(name, data_dir=directory, file_format="array_record")
-        return tfds.core.read_only_builder.builder_from_files(name, data_dir=directory)
+        return read_only_builder.builder_from_files(name, data_dir=directory)
     except (ValueError, tfds.core.DatasetNotFoundError) as error:
         raise DataError(f"data set {name!r}: {error}") from error
 

@@ -52,7 +52,8 @@ def training_batches(
     Returns:
         An iterator of batches of NumPy arrays.
     """
-    steps = grain.MapDataset.source(_StepSource(split, sampler, stop))[start:]
+    source: Any = _StepSource(split, sampler, stop)
+    steps = grain.MapDataset.source(source)[start:]
     # Two batches a thread ahead: one being read, one waiting.
     options = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=2 * workers)
     return iter(steps.to_iter_dataset(options))
@@ -99,13 +100,18 @@ def _read_batch(split: Split, ids: np.ndarray, fill: int = 0) -> Batch:
             values = values.astype(np.float32)
         return values
 
+    def side_data(role: str) -> np.ndarray | None:
+        return column(split.roles[role]) if role in split.roles else None
+
     instances = column("instance") if "instance" in records[0] else ids
     batch = Batch(
         image=np.stack(images),
         instance=instances.astype(np.int32),
         where=np.ones(len(ids), bool),
         metadata={name: column(name) for name in split.metadata},
-        **{role: column(name) for role, name in split.roles.items()},
+        label=side_data("label"),
+        domain=side_data("domain"),
+        bias=side_data("bias"),
     )
     return _filled(batch, fill) if fill else batch
 
@@ -124,7 +130,8 @@ def _fit_image(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     if image.shape == shape:
         return image
     picture = Image.fromarray(image.squeeze())
-    resized = np.asarray(picture.resize(shape[1::-1], Image.Resampling.BILINEAR))
+    height, width, _ = shape
+    resized = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
     return resized.reshape(shape)
 
 

@@ -7,16 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.batch import Batch
+from jaxcl.batch import AnyArray, Batch
 
 
 class Embedded(NamedTuple):
     """Embeddings `[samples, dim]` of a split and the side data of its samples."""
 
-    embeddings: np.ndarray
-    label: np.ndarray | None
-    domain: np.ndarray | None
-    instance: np.ndarray
+    embeddings: AnyArray
+    label: AnyArray | None
+    domain: AnyArray | None
+    instance: AnyArray
 
 
 def embed(
@@ -28,19 +28,11 @@ def embed(
         encode: Images with values in [0, 1] to embeddings.
         batches: Batches of one shape; rows with ``where = False`` are left out.
     """
-    parts = []
-    for batch in batches:
-        images = jnp.asarray(batch.image, jnp.float32) / 255.0
-        kept = np.asarray(batch.where)
-        columns = (
-            np.asarray(encode(images)),
-            batch.label,
-            batch.domain,
-            batch.instance,
-        )
-        parts.append([None if c is None else np.asarray(c)[kept] for c in columns])
-    joined = [
-        None if column[0] is None else np.concatenate(column)
-        for column in zip(*parts, strict=True)
-    ]
-    return Embedded(*joined)
+    parts = [_embed_batch(encode, batch) for batch in batches]
+    return jax.tree.map(lambda *columns: np.concatenate(columns), *parts)
+
+
+def _embed_batch(encode: Callable[[jax.Array], jax.Array], batch: Batch) -> Embedded:
+    images = jnp.asarray(batch.image, jnp.float32) / 255.0
+    columns = Embedded(encode(images), batch.label, batch.domain, batch.instance)
+    return jax.tree.map(lambda column: np.asarray(column)[batch.where], columns)

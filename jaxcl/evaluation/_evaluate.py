@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxcl.augment import augment_batch, sample_keys
-from jaxcl.batch import Batch
+from jaxcl.batch import AnyArray, Batch
 from jaxcl.config import AugmentationConfig
 from jaxcl.evaluation._embed import Embedded
 from jaxcl.evaluation._groups import accuracy_by_domain
@@ -29,7 +29,7 @@ def evaluate_embeddings(
     neighbors: int,
     domain_names: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """KNN and linear accuracy of every test split, and how much domain is left.
+    """Accuracy of kNN and linear probe on every split, and how much domain is left.
 
     Args:
         train: What the classifiers are fitted on.
@@ -41,14 +41,11 @@ def evaluate_embeddings(
         ``{"splits": {name: {"count", "knn", "linear_probe"}}, "domain_probe"}``. The
         domain probe is fitted and tested within the last test split with two domains.
     """
-    if train.label is None:
-        raise ValueError("`data.label` must name a column to evaluate, got none")
+    labels = _labels(train)
     splits = {}
     for name, test in tests.items():
-        knn = knn_predictions(train.embeddings, train.label, test.embeddings, neighbors)
-        linear = linear_probe_predictions(
-            train.embeddings, train.label, test.embeddings
-        )
+        knn = knn_predictions(train.embeddings, labels, test.embeddings, neighbors)
+        linear = linear_probe_predictions(train.embeddings, labels, test.embeddings)
         splits[name] = {
             "count": len(test.embeddings),
             "knn": accuracy_by_domain(knn == test.label, test.domain, domain_names),
@@ -62,18 +59,20 @@ def evaluate_embeddings(
 def knn_accuracies(
     train: Embedded, tests: Mapping[str, Embedded], neighbors: int
 ) -> dict[str, float]:
-    """KNN accuracy of every test split; the quick look during training."""
-    return {
-        name: float(
-            np.mean(
-                knn_predictions(
-                    train.embeddings, train.label, test.embeddings, neighbors
-                )
-                == test.label
-            )
-        )
-        for name, test in tests.items()
-    }
+    """Accuracy of kNN on every test split; the quick look during training."""
+    labels = _labels(train)
+
+    def accuracy(test: Embedded) -> float:
+        found = knn_predictions(train.embeddings, labels, test.embeddings, neighbors)
+        return float(np.mean(found == test.label))
+
+    return {name: accuracy(test) for name, test in tests.items()}
+
+
+def _labels(train: Embedded) -> AnyArray:
+    if train.label is None:
+        raise ValueError("`data.label` must name a column to evaluate, got none")
+    return train.label
 
 
 def statistics_of_views(
@@ -111,7 +110,7 @@ def statistics_of_views(
 
 
 def _domain_probe(tests: Mapping[str, Embedded]) -> dict[str, Any] | None:
-    for name, test in reversed(tests.items()):
+    for name, test in reversed(list(tests.items())):
         if test.domain is not None:
             probe = domain_probe(test.embeddings, test.domain)
             if probe is not None:

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from jaxcl.batch import AnyArray
+
 
 def accuracy_by_domain(
-    correct: np.ndarray,
-    domains: np.ndarray | None = None,
+    correct: AnyArray,
+    domains: AnyArray | None = None,
     names: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Accuracy overall, in every domain, and in the worst one.

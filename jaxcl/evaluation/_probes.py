@@ -10,10 +10,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from jaxcl.batch import AnyArray
+
 
 def knn_predictions(
-    train: np.ndarray, labels: np.ndarray, test: np.ndarray, neighbors: int = 20
-) -> np.ndarray:
+    train: AnyArray, labels: AnyArray, test: AnyArray, neighbors: int = 20
+) -> AnyArray:
     """Majority label of the nearest training embeddings by cosine similarity.
 
     Example:
@@ -29,8 +31,8 @@ def knn_predictions(
 
 
 def linear_probe_predictions(
-    train: np.ndarray, labels: np.ndarray, test: np.ndarray
-) -> np.ndarray:
+    train: AnyArray, labels: AnyArray, test: AnyArray
+) -> AnyArray:
     """Predictions of a logistic regression on standardized embeddings.
 
     Example:
@@ -47,7 +49,7 @@ def linear_probe_predictions(
 
 
 def domain_probe(
-    embeddings: np.ndarray, domains: np.ndarray, *, max_samples: int = 3000
+    embeddings: AnyArray, domains: AnyArray, *, max_samples: int = 3000
 ) -> dict[str, float] | None:
     """How well a linear classifier tells domains apart, by 5-fold cross-validation.
 

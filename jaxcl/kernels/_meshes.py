@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, TypeVar, cast
 
 import jax
 from jax.sharding import AxisType, PartitionSpec
 
-Parameters = ParamSpec("Parameters")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def automatic_axes(fn: Callable[Parameters, Any]) -> Callable[Parameters, Any]:
+def automatic_axes(fn: Function) -> Function:
     """Lets the compiler place the inside of `fn` on meshes with explicit axes.
 
     ``jax.make_mesh`` makes explicit axes by default, where the product of two arrays
@@ -19,7 +19,7 @@ def automatic_axes(fn: Callable[Parameters, Any]) -> Callable[Parameters, Any]:
     """
 
     @wraps(fn)
-    def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         leaves, structure = jax.tree.flatten((args, kwargs))
         arrays = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
         mesh = next(filter(None, (_explicit_mesh(leaves[i]) for i in arrays)), None)
@@ -36,7 +36,7 @@ def automatic_axes(fn: Callable[Parameters, Any]) -> Callable[Parameters, Any]:
         with jax.sharding.use_abstract_mesh(mesh):
             return automatic(*(leaves[i] for i in arrays))
 
-    return wrapped
+    return cast(Function, wrapped)
 
 
 def _explicit_mesh(array: jax.Array) -> Any:

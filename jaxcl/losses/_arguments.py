@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 Reduction = Literal["mean", "none"]
@@ -61,7 +61,7 @@ def check_temperature(temperature: float | Float[Array, ""]) -> None:
         raise ValueError(
             f"`temperature` must be a scalar, got shape {np.shape(temperature)}"
         )
-    if isinstance(temperature, jax.core.Tracer):
+    if isinstance(temperature, Tracer):
         return
     if not (float(temperature) > 0 and np.isfinite(float(temperature))):
         raise ValueError(f"`temperature` must be positive, got {temperature}")

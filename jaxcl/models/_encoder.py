@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn, nnx
 from jaxtyping import Array, PyTree, Shaped
 
@@ -34,9 +35,9 @@ def from_nnx(make_module: Callable[[nnx.Rngs], nnx.Module]) -> Encoder:
 
     Example:
         >>> encoder = from_nnx(lambda rngs: nnx.Linear(4, 2, rngs=rngs))
-        >>> params, state = encoder.init(jax.random.key(0), jax.numpy.ones((3, 4)))
+        >>> params, state = encoder.init(jax.random.key(0), jnp.ones((3, 4)))
         >>> embeddings, state = encoder.apply(
-        ...     params, state, jax.numpy.ones((3, 4)), False, jax.random.key(1)
+        ...     params, state, jnp.ones((3, 4)), False, jax.random.key(1)
         ... )
         >>> embeddings.shape
         (3, 2)
@@ -68,8 +69,8 @@ def _draw_streams(streams: PyTree, key: Array) -> PyTree:
     leaves, structure = jax.tree.flatten(streams)
     drawn = [
         jax.random.fold_in(key, i)
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-        else jax.numpy.zeros(leaf.shape, leaf.dtype)
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        else jnp.zeros(leaf.shape, leaf.dtype)
         for i, leaf in enumerate(leaves)
     ]
     return jax.tree.unflatten(structure, drawn)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +22,7 @@ class Clock:
     """
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
         self.counts: Counter[str] = Counter()
 
     @contextmanager
@@ -47,9 +47,10 @@ def append_timings(path: Path, clock: Clock) -> None:
 
 def total_timings(path: Path) -> tuple[dict[str, float], int]:
     """Seconds by activity and timed steps, over all sessions of a run."""
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
     steps = 0
     for line in read_lines(path) if path.exists() else []:
-        seconds.update(line["seconds"])
+        for activity, value in line["seconds"].items():
+            seconds[activity] += value
         steps += line["timed_steps"]
     return dict(seconds), steps

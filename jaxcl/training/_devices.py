@@ -5,7 +5,7 @@ never stacked, so both write the same checkpoints.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -13,26 +13,24 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxcl.batch import Batch
-from jaxcl.training._state import TrainState
-from jaxcl.training._step import Step
-
 AXIS = "batch"
+Mapping = Literal["pmap", "shard_map"]
+AnyStep = Callable[[Any, Any], tuple[Any, Any]]
 
 
 class Devices(NamedTuple):
     """Which devices a run uses, and how its step is mapped over them."""
 
     mesh: Mesh
-    parallel: Literal["pmap", "shard_map"]
+    parallel: Mapping
 
     @property
-    def count(self) -> int:
-        """Devices of all processes."""
+    def size(self) -> int:
+        """Number of devices of all processes."""
         return self.mesh.size
 
     @property
-    def local_count(self) -> int:
+    def local_size(self) -> int:
         """Devices of this process."""
         return len(self.mesh.local_devices)
 
@@ -40,14 +38,14 @@ class Devices(NamedTuple):
 class Parallel(NamedTuple):
     """A step over all devices, and how its inputs get there."""
 
-    step: Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
-    place_batch: Callable[[Batch], Batch]
-    place_state: Callable[[TrainState], TrainState]
+    step: AnyStep
+    place_batch: Callable[[Any], Any]
+    place_state: Callable[[Any], Any]
 
 
 def make_devices(
     parallel: Literal["auto", "pmap", "shard_map"] = "auto",
-    devices: list[jax.Device] | None = None,
+    devices: Sequence[Any] | None = None,
 ) -> Devices:
     """All devices, or the given ones.
 
@@ -56,24 +54,31 @@ def make_devices(
             costs three times the dispatch.
         devices: A subset, all of them local when mapped by pmap.
     """
-    chosen = np.array(jax.devices() if devices is None else devices)
+    chosen = np.array(jax.devices() if devices is None else list(devices))
     if parallel == "auto":
         parallel = "pmap" if jax.process_count() == 1 else "shard_map"
     # Built from an array, a mesh has automatic axes in every version of JAX.
     return Devices(Mesh(chosen, (AXIS,)), parallel)
 
 
-def parallelize(step: Step, devices: Devices) -> Parallel:
+def parallelize(step: AnyStep, devices: Devices) -> Parallel:
     """Maps a per-device step of the axis `AXIS` over the devices.
 
-    The state is donated: use the returned one only.
+    Args:
+        step: ``step(state, batch) -> (state, metrics)`` of any trees; the batch is
+            split by rows, all else is the same on every device.
+        devices: Where to, and by what.
+
+    Returns:
+        The mapped step, which takes what its two `place` functions return. The state is
+        donated: use the returned one only.
     """
     if devices.parallel == "pmap":
         return _by_pmap(step, devices)
     return _by_shard_map(step, devices)
 
 
-def _by_pmap(step: Step, devices: Devices) -> Parallel:
+def _by_pmap(step: AnyStep, devices: Devices) -> Parallel:
     mapped = jax.pmap(
         step,
         axis_name=AXIS,
@@ -84,7 +89,7 @@ def _by_pmap(step: Step, devices: Devices) -> Parallel:
     )
 
     def place_batch(batch):
-        split = functools.partial(_split_leading_axis, parts=devices.local_count)
+        split = functools.partial(_split_leading_axis, parts=devices.local_size)
         return jax.tree.map(split, batch)
 
     def place_state(state):
@@ -94,7 +99,7 @@ def _by_pmap(step: Step, devices: Devices) -> Parallel:
     return Parallel(mapped, place_batch, place_state)
 
 
-def _by_shard_map(step: Step, devices: Devices) -> Parallel:
+def _by_shard_map(step: AnyStep, devices: Devices) -> Parallel:
     rows = NamedSharding(devices.mesh, PartitionSpec(AXIS))
     everywhere = NamedSharding(devices.mesh, PartitionSpec())
     mapped = jax.jit(

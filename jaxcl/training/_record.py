@@ -50,7 +50,7 @@ def describe_devices(devices: Devices) -> dict[str, Any]:
     return {
         "platform": first.platform,
         "kind": first.device_kind,
-        "count": devices.count,
+        "count": devices.size,
         "processes": jax.process_count(),
         "parallel": devices.parallel,
     }

@@ -32,18 +32,23 @@ def init_state(
         seed: Of the initial parameters.
         images: A few images with values in [0, 1], for their shape.
     """
-    images = jnp.asarray(images)
-    encoder_key, head_key, apply_key = jax.random.split(jax.random.key(seed), 3)
-    params, state = model.encoder.init(encoder_key, images)
-    embeddings, _ = model.encoder.apply(params, state, images, False, apply_key)
-    head_params, head_state = model.head.init(head_key, embeddings)
-    params = {"encoder": params, "head": head_params}
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        params=params,
-        model_state={"encoder": state, "head": head_state},
-        opt_state=optimizer.init(params),
-    )
+
+    # As one program: run piece by piece, every initializer would be compiled alone.
+    @jax.jit
+    def init(images):
+        encoder_key, head_key, apply_key = jax.random.split(jax.random.key(seed), 3)
+        params, state = model.encoder.init(encoder_key, images)
+        embeddings, _ = model.encoder.apply(params, state, images, False, apply_key)
+        head_params, head_state = model.head.init(head_key, embeddings)
+        params = {"encoder": params, "head": head_params}
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            model_state={"encoder": state, "head": head_state},
+            opt_state=optimizer.init(params),
+        )
+
+    return init(images)
 
 
 def make_train_step(

@@ -233,7 +233,7 @@ def test_the_order_of_the_rows_does_not_matter(case, block_size):
 
 @each_loss
 @each_block
-@pytest.mark.parametrize("exponents", [[18.0], [-30.0], [18.0, -30.0, 0.0, 5.0]])
+@pytest.mark.parametrize("exponents", [[30.0], [-30.0], [18.0, -30.0, 0.0, 5.0]])
 def test_the_length_of_a_row_does_not_matter(case, block_size, exponents):
     data, side = RECIPES[case].inputs()
     scales = np.resize(10.0 ** np.array(exponents), (ROWS, 1))
@@ -263,7 +263,7 @@ EXTREMES = {
     "duplicates": (lambda x: x[:, [0, 1, 2, 3, 1, 5, 1, 1]], EVERYONE),
     "all rows equal": (lambda x: np.broadcast_to(x[:1, :1], x.shape), EVERYONE),
     "opposite rows": (opposite, EVERYONE),
-    "huge rows": (lambda x: x * 1e18, EVERYONE),
+    "huge rows": (lambda x: x * 1e37, EVERYONE),
     "tiny rows": (lambda x: x * 1e-30, EVERYONE),
 }
 

@@ -95,9 +95,10 @@ class ColoredDigits(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         from sklearn.datasets import load_digits
 
-        digits = load_digits()
+        digits: Any = load_digits()
+        config: Any = self.builder_config
         ids = split_ids(digits.target)[split]
-        colors = split_colors(digits.target[ids], split, self.builder_config.rho)
+        colors = split_colors(digits.target[ids], split, config.rho)
         for key, (row, color) in enumerate(colors):
             instance = int(ids[row])
             yield (
