@@ -1,0 +1,55 @@
+"""Runs the tests on the oldest, the middle and the newest JAX that are supported.
+
+    python scripts/check_versions.py                 all three
+    python scripts/check_versions.py oldest -- -x    one, with arguments for pytest
+
+Needs uv, and Pythons 3.11, 3.12 and 3.13 that uv can find (UV_PYTHON_* say where).
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+# What a Colab holds, what Python 3.11 ends with, and whatever is newest.
+VERSIONS = {
+    "oldest": ("3.13", ["jax==0.7.2", "flax==0.11.2", "numpy==2.1.3"]),
+    "middle": ("3.11", ["jax==0.10.2"]),
+    "newest": ("3.12", ["jax", "flax"]),
+}
+
+
+def check(name: str, arguments: list[str]) -> bool:
+    """Makes an environment and runs the tests in it."""
+    python, pins = VERSIONS[name]
+    with tempfile.TemporaryDirectory() as directory:
+        environment = Path(directory) / name
+        interpreter = environment / "bin" / "python"
+        run = subprocess.run
+        run(["uv", "venv", "--quiet", "--python", python, environment], check=True)
+        install = ["uv", "pip", "install", "--quiet", "--python", interpreter]
+        run([*install, "--editable", f"{ROOT}[test]", *pins], check=True)
+        shown = run(
+            [interpreter, "-c", "import jax; print(jax.__version__)"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        print(f"== {name}: Python {python}, jax {shown}", flush=True)
+        tests = [interpreter, "-m", "pytest", "-n", "2", "-q", *arguments]
+        return run(tests, cwd=ROOT, check=False).returncode == 0
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    split = words.index("--") if "--" in words else len(words)
+    names, arguments = words[:split] or list(VERSIONS), words[split + 1 :]
+    results = {name: check(name, arguments) for name in names}
+    for name, passed in results.items():
+        print(f"{name}: {'passed' if passed else 'FAILED'}")
+    raise SystemExit(not all(results.values()))
+
+
+if __name__ == "__main__":
+    main()
