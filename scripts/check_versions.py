@@ -6,6 +6,7 @@
 Needs uv, and Pythons 3.11, 3.12 and 3.13 that uv can find (UV_PYTHON_* say where).
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,10 +25,10 @@ def check(name: str, arguments: list[str]) -> bool:
     """Makes an environment and runs the tests in it."""
     python, pins = VERSIONS[name]
     with tempfile.TemporaryDirectory() as directory:
-        environment = Path(directory) / name
-        interpreter = environment / "bin" / "python"
+        place = Path(directory) / name
+        interpreter = place / "bin" / "python"
         run = subprocess.run
-        run(["uv", "venv", "--quiet", "--python", python, environment], check=True)
+        run(["uv", "venv", "--quiet", "--python", python, place], check=True)
         install = ["uv", "pip", "install", "--quiet", "--python", interpreter]
         run([*install, "--editable", f"{ROOT}[test]", *pins], check=True)
         shown = run(
@@ -38,7 +39,9 @@ def check(name: str, arguments: list[str]) -> bool:
         ).stdout.strip()
         print(f"== {name}: Python {python}, jax {shown}", flush=True)
         tests = [interpreter, "-m", "pytest", "-n", "2", "-q", *arguments]
-        return run(tests, cwd=ROOT, check=False).returncode == 0
+        # Here the programs are compiled as users compile them.
+        environment = {**os.environ, "JAXCL_TEST_OPTIMIZED": "1"}
+        return run(tests, cwd=ROOT, env=environment, check=False).returncode == 0
 
 
 def main() -> None:

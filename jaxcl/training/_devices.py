@@ -71,7 +71,8 @@ def parallelize(step: AnyStep, devices: Devices) -> Parallel:
 
     Returns:
         The mapped step, which takes what its two `place` functions return. The state is
-        donated: use the returned one only.
+        donated: use the returned one only. (Under pmap with several processes it is
+        not, which costs its memory a second time.)
     """
     if devices.parallel == "pmap":
         return _by_pmap(step, devices)
@@ -79,13 +80,15 @@ def parallelize(step: AnyStep, devices: Devices) -> Parallel:
 
 
 def _by_pmap(step: AnyStep, devices: Devices) -> Parallel:
+    several = jax.process_count() > 1
     mapped = jax.pmap(
         step,
         axis_name=AXIS,
         in_axes=(None, 0),
         out_axes=None,
-        devices=None if jax.process_count() > 1 else list(devices.mesh.devices.flat),
-        donate_argnums=0,
+        devices=None if several else list(devices.mesh.devices.flat),
+        # With several processes pmap rewraps its arrays and deletes the new ones too.
+        donate_argnums=() if several else 0,
     )
 
     def place_batch(batch):
