@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxcl.training._devices import host_copy, wait_for_all
+from jaxcl.training._devices import check_same_on_all, host_copy, wait_for_all
 from jaxcl.training._state import TrainState
 
 _LOG = logging.getLogger(__name__)
@@ -71,8 +71,12 @@ class Checkpoints:
         Args:
             template: A state of the same shapes and types.
         """
-        wait_for_all("restore")
         self._manager.reload()  # others may have written
+        check_same_on_all(
+            self._manager.latest_step() or 0,
+            f"the newest checkpoint in {str(self.directory)!r}; the work directory "
+            "must be one that all hosts share",
+        )
         steps = sorted(self._manager.all_steps(), reverse=True)
         faults = []
         for step in steps:

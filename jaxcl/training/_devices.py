@@ -148,3 +148,12 @@ def wait_for_all(name: str) -> None:
     """Returns when every process has come here."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
+
+
+def check_same_on_all(number: int, what: str) -> None:
+    """Raises a `RuntimeError` when the processes of a run see different numbers."""
+    if jax.process_count() == 1:
+        return
+    found = multihost_utils.process_allgather(np.array(number))
+    if len(set(found.tolist())) > 1:
+        raise RuntimeError(f"the hosts differ in {what}: {found.tolist()}")

@@ -1,0 +1,68 @@
+"""What README and configs say is done here as it is said."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from small_runs import SMALL
+
+from jaxcl.cli import main
+from jaxcl.config import read_toml, write_toml
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_the_code_of_the_readme_runs(block):
+    exec(compile(block, "README.md", "exec"), {})
+
+
+def test_the_commands_of_the_readme_work_in_their_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    # The same commands, on a run of seconds.
+    write_toml(SMALL, tmp_path / "configs" / "quickstart.toml")
+    main(["train", "configs/quickstart.toml", "--quiet"])
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    lines = [line for line in lines if line.startswith("jaxcl ")]
+    commands = [shlex.split(line, comments=True)[1:] for line in lines]
+    assert len(commands) == 6
+    for arguments in commands:
+        main(arguments)
+    for name in ("views.png", "comparison.html", "runs/within/report.html"):
+        assert (tmp_path / name).is_file()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_can_be_run_and_says_what_it_asks(path):
+    read_toml(path).check()
+    question, command, *_ = path.read_text().splitlines()
+    assert question.startswith("# ")
+    assert question.endswith("?") or "?" in question
+    assert f"jaxcl train configs/{path.name}" in command
+
+
+def test_every_path_the_readme_names_is_there():
+    for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / path).exists(), path
+    for name in re.findall(r"`((?:configs|docs|scripts|tests)/[^`*]*)`", README):
+        assert (ROOT / name).exists(), name
+
+
+def test_forbidden_room_names_are_not_used():
+    forbidden = {"utils", "common", "helpers", "misc", "core", "base"}
+    for path in (ROOT / "jaxcl").rglob("*.py"):
+        assert path.stem.strip("_") not in forbidden, path
+
+
+def test_mappings_are_named_in_one_file_alone():
+    for path in (ROOT / "jaxcl").rglob("*.py"):
+        called = re.search(r"\b(pmap|shard_map)\(", path.read_text())
+        assert called is None or path.name == "_devices.py", path
