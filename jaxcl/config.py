@@ -240,6 +240,8 @@ def _rules(config: TrainConfig) -> list[tuple[str, Any, bool, str]]:
     low, high = values["augmentation.crop_ratio"]
     rule = "be an increasing pair of positive numbers"
     rules.append(("augmentation.crop_ratio", [low, high], 0 < low <= high, rule))
+    rule = "name the column of the class, which evaluation needs"
+    rules.append(("data.label", config.data.label, bool(config.data.label), rule))
     views = values["data.views"]
     if config.objective.name != "within_domain":
         rule = f"be 2 for objective.name = {config.objective.name!r}"

@@ -197,7 +197,7 @@ def test_a_loss_that_is_nan_ends_the_run_and_keeps_the_last_good_state(tmp_path)
     ("changes", "error", "message"),
     [
         ({"data__batch_size": 12}, ConfigError, "divisible by the 8 devices, got 12"),
-        ({"data__batch_size": 320}, ValueError, "at most the 160 samples"),
+        ({"data__batch_size": 320}, ConfigError, "at most the 160 samples"),
         ({"objective__temperature": 0.0}, ConfigError, "must be positive, got 0.0"),
         ({"data__name": "colored_digit"}, DataError, "did you mean `colored_digits`"),
         ({"data__test_splits": ("test",)}, DataError, "no split 'test'"),

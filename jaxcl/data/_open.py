@@ -119,6 +119,11 @@ def open_split(config: DataConfig, split: str) -> Split:
 
 
 def _describe(config: DataConfig, split: str, records: Any, features: Any) -> Split:
+    image = features["image"] if "image" in features else None
+    if not isinstance(image, tfds.features.Image):
+        raise DataError(
+            f"{config.name!r} has no images: its columns are {', '.join(features)}"
+        )
     wanted = {"label": config.label, "domain": config.domain, "bias": config.bias}
     roles = {role: column for role, column in wanted.items() if column}
     for role, column in roles.items():
@@ -138,7 +143,7 @@ def _describe(config: DataConfig, split: str, records: Any, features: Any) -> Sp
         for column, feature in features.items()
         if column not in taken and _is_number(feature)
     )
-    height, width, channels = features["image"].shape
+    height, width, channels = image.shape
     if config.image_size:
         height = width = config.image_size
     if None in (height, width):

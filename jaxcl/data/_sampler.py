@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxcl.config import ConfigError
+
 
 @dataclass(frozen=True)
 class EpochSampler:
@@ -34,7 +36,7 @@ class EpochSampler:
 
     def __post_init__(self) -> None:
         if self.batch_size > self.num_instances:
-            raise ValueError(
+            raise ConfigError(
                 f"`data.batch_size` must be at most the {self.num_instances} samples "
                 f"of the training split, got {self.batch_size}"
             )

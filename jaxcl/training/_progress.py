@@ -34,7 +34,7 @@ class Progress:
     ):
         self.console = console or Console(stderr=True)
         self._total, self._quiet = total, quiet
-        self._spoken = time.monotonic()
+        self._spoken, self._shown = time.monotonic(), step
         self._bar: RichProgress | None = None
         if not quiet and self.console.is_terminal:
             self._bar = RichProgress(
@@ -65,7 +65,10 @@ class Progress:
             self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def show(self, step: int, loss: float, images_per_second: float | None) -> None:
-        """Shows that the result of `step` is there."""
+        """Shows that the result of `step` is there; the same step is said once."""
+        if step == self._shown:
+            return
+        self._shown = step
         speed = "–" if images_per_second is None else f"{images_per_second:,.0f}"
         if self._bar is not None:
             self._bar.update(

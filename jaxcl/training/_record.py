@@ -57,9 +57,30 @@ def describe_devices(devices: Devices) -> dict[str, Any]:
 
 
 def find_commit() -> str | None:
-    """Commit of the checkout this package runs from, None outside of one."""
-    package = Path(__file__).parent
+    """Commit of the checkout this package came from; None when that is not known.
 
+    That is the checkout it lies in, or the one in the working directory when all its
+    files are the same there, as after ``pip install .``.
+    """
+    package = Path(__file__).parents[1]
+    for candidate in (package, Path.cwd() / package.name):
+        if candidate == package or _same_files(package, candidate):
+            commit = _read_commit(candidate)
+            if commit is not None:
+                return commit
+    return None
+
+
+def _same_files(package: Path, other: Path) -> bool:
+    files = package.rglob("*.py")
+    return all(
+        (other / file.relative_to(package)).is_file()
+        and file.read_bytes() == (other / file.relative_to(package)).read_bytes()
+        for file in files
+    )
+
+
+def _read_commit(package: Path) -> str | None:
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(package), *arguments]
         ran = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -67,7 +88,7 @@ def find_commit() -> str | None:
 
     try:
         # An installed package may lie inside somebody else's checkout.
-        git("ls-files", "--error-unmatch", str(Path(__file__)))
+        git("ls-files", "--error-unmatch", str(package / "__init__.py"))
         changed = "-dirty" if git("status", "--porcelain", "-uno") else ""
         return git("rev-parse", "--short", "HEAD") + changed
     except (OSError, subprocess.CalledProcessError):
