@@ -10,7 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import tyro
+try:
+    import tyro
+except ModuleNotFoundError as error:
+    raise SystemExit(
+        f"the command `jaxcl` needs {error.name}: pip install 'jaxcl[train]'"
+    ) from None
 
 from jaxcl.config import ConfigError, TrainConfig, nearest, read_toml
 
@@ -96,6 +101,8 @@ def _train(arguments: _Arguments) -> None:
     from_file = _TrainArguments(first.config, fields=read_toml(first.config))
     parsed = _parse(_TrainArguments, arguments, "jaxcl train", default=from_file)
     parsed.fields.check()
+    if parsed.quiet:
+        logging.getLogger("jaxcl").setLevel(logging.WARNING)
     import jaxcl
 
     workdir = parsed.workdir or Path("runs") / parsed.config.stem
@@ -107,6 +114,7 @@ def _evaluate(arguments: _Arguments) -> None:
 
     def command(
         run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+        data_dir: str = "",
         quiet: _Switch = False,
         json: _Switch = False,
     ) -> None:
@@ -114,12 +122,13 @@ def _evaluate(arguments: _Arguments) -> None:
 
         Args:
             run: Directory of a run.
+            data_dir: Where its data are now, when they have moved.
             quiet: Print errors only.
             json: Print the report as JSON on standard output.
         """
         import jaxcl
 
-        _show(jaxcl.evaluate(run, quiet=quiet), _Output(quiet, json))
+        _show(jaxcl.evaluate(run, data_dir=data_dir, quiet=quiet), _Output(quiet, json))
 
     _parse(command, arguments, "jaxcl evaluate")
 
@@ -141,8 +150,10 @@ def _report(arguments: _Arguments) -> None:
             quiet: Print errors only.
             json: Print the reports as JSON on standard output.
         """
-        from jaxcl.reports import read_reports, render_html, render_table
+        from jaxcl.reports import ReportError, read_reports, render_html, render_table
 
+        if not runs:
+            raise ReportError("name at least one directory of a run")
         reports = read_reports(runs)
         one = runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html")
         target = out or one
@@ -256,8 +267,10 @@ class _Output:
 
 
 def _show(report: dict[str, Any], output: Any) -> None:
-    if not report:
-        return  # another host prints it
+    import jax
+
+    if jax.process_index() != 0:
+        return  # the first host prints it
     if output.json:
         print(_to_json(report))
     elif not output.quiet:

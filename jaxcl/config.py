@@ -185,6 +185,7 @@ class TrainConfig:
 
     def check(self) -> None:
         """Raises a `ConfigError` that lists every rule this config breaks."""
+        from_dict(as_dict(self))  # a config made in Python has had no type check yet
         broken = [
             f"`{name}` must {rule}, got {value!r}"
             for name, value, holds, rule in _rules(self)

@@ -43,7 +43,7 @@ def list_data(data_dir: str = "", *, as_json: bool = False) -> Table | str:
     rows = [
         {
             **entry._asdict(),
-            "built": sorted(path.name for path in (directory / name).glob("[!.]*")),
+            "built": _find_built(directory / name),
         }
         for name, entry in REGISTRY.items()
     ]
@@ -63,6 +63,13 @@ def list_data(data_dir: str = "", *, as_json: bool = False) -> Table | str:
         # Square brackets, as in jaxcl[tf], are text here and no markup.
         table.add_row(*map(escape, cells))
     return table
+
+
+def _find_built(folder: Path) -> list[str]:
+    """Configs and versions that were built whole."""
+    infos = folder.glob("**/dataset_info.json")
+    found = (info.parent.relative_to(folder).as_posix() for info in infos)
+    return sorted(name for name in found if "incomplete" not in name)
 
 
 def show_data(
@@ -85,6 +92,7 @@ def show_data(
         data_dir: Where data sets are; the config's value when empty.
     """
     config = _config_of(source, data_dir)
+    config.check()
     opened = open_split(config.data, split or config.data.train_split)
     if not 1 <= count <= len(opened):
         raise ConfigError(f"`count` must be between 1 and {len(opened)}, got {count}")

@@ -1,5 +1,6 @@
 """The loop: from a config and a directory to a trained encoder and a report."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxcl.build import Experiment, make_experiment
-from jaxcl.config import TrainConfig, as_dict
+from jaxcl.config import ConfigError, TrainConfig, as_dict
 from jaxcl.data import Split
 from jaxcl.evaluation import (
     Embedded,
@@ -32,12 +33,14 @@ from jaxcl.training import (
     TrainState,
     Workdir,
     append_timings,
+    claim_workdir,
     describe_devices,
     describe_versions,
     find_command,
     find_commit,
     find_workdir,
     host_copy,
+    leave_by,
     make_devices,
     open_workdir,
     parallelize,
@@ -46,6 +49,7 @@ from jaxcl.training import (
     stop_requests,
     timestamp,
     total_timings,
+    write_whole,
 )
 
 __all__ = ["evaluate", "train"]
@@ -95,12 +99,16 @@ def train(
     started, clock = timestamp(), Clock()
     config.check()
     if config.distributed and not jax.distributed.is_initialized():
-        jax.distributed.initialize()
+        _join_hosts()
     run = open_workdir(workdir, config)
     devices = make_devices(config.parallel)
     with clock("data"):
         experiment = make_experiment(config, devices)
-    with Checkpoints(run.checkpoints) as checkpoints, stop_requests() as stop:
+    with (
+        claim_workdir(run, config),
+        Checkpoints(run.checkpoints) as checkpoints,
+        stop_requests() as stop,
+    ):
         initial = experiment.init()
         state = checkpoints.restore(initial) or initial
         progress = Progress(
@@ -110,33 +118,54 @@ def train(
         )
         session = Session(experiment, devices, run, checkpoints, progress, clock)
         progress.say(_opening(session, int(state.step)))
+        first = int(state.step)
         try:
             with progress:
                 state = _run_steps(session, state, stop)
-            if stop:
+            if signal := _agree(stop):
                 progress.say(
                     f"stopped after step {int(state.step)}; it is saved, and the same "
                     "command continues"
                 )
-                stop.leave()
+                leave_by(signal)
             progress.say("evaluating")
             with clock("evaluate"):
                 evaluation = _evaluate_states(experiment, initial, state)
         finally:
-            if jax.process_index() == 0:
+            # Looking at a finished run again is no part of it.
+            if jax.process_index() == 0 and first < config.num_steps:
                 append_timings(run.timings, clock)
-    report = _make_report(experiment, devices, run, started, evaluation)
-    if jax.process_index() == 0:
-        _write_report(run, report)
-        progress.say(f"report: {run.report_html}")
+        report = None
+        if first >= config.num_steps:
+            report = _renew_report(run, evaluation)
+        if report is None:
+            report = _make_report(experiment, devices, run, started, evaluation)
+        if jax.process_index() == 0:
+            _write_report(run, report)
+            progress.say(f"report: {run.report_html}")
+        # A signal that came during the evaluation: all is saved now.
+        leave_by(_agree(stop))
     return report
 
 
-def evaluate(workdir: str | Path, *, quiet: bool = False) -> dict[str, Any]:
+def _join_hosts() -> None:
+    try:
+        jax.distributed.initialize()
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"`distributed` found no cluster to join: {error} (TPU pods, SLURM and "
+            "MPI are found; elsewhere call jax.distributed.initialize yourself)"
+        ) from error
+
+
+def evaluate(
+    workdir: str | Path, *, data_dir: str = "", quiet: bool = False
+) -> dict[str, Any]:
     """Evaluates the last checkpoint of a run and writes its report again.
 
     Args:
         workdir: The directory of a run.
+        data_dir: Where its data are now, when they have moved.
         quiet: Show no progress.
 
     Returns:
@@ -144,6 +173,9 @@ def evaluate(workdir: str | Path, *, quiet: bool = False) -> dict[str, Any]:
     """
     started = timestamp()
     run, config = find_workdir(workdir)
+    if data_dir:
+        data = dataclasses.replace(config.data, data_dir=data_dir)
+        config = dataclasses.replace(config, data=data)
     devices = make_devices(config.parallel)
     experiment = make_experiment(config, devices)
     initial = experiment.init()
@@ -154,10 +186,8 @@ def evaluate(workdir: str | Path, *, quiet: bool = False) -> dict[str, Any]:
     progress = Progress(config.num_steps, quiet=quiet)
     progress.say(f"evaluating step {int(state.step)} of {run.path}")
     evaluation = _evaluate_states(experiment, initial, state)
-    if run.report_json.exists():
-        # The record of the training run stays what it was.
-        report = {**json.loads(run.report_json.read_text()), "evaluation": evaluation}
-    else:
+    report = _renew_report(run, evaluation)
+    if report is None:
         report = _make_report(experiment, devices, run, started, evaluation)
     _write_report(run, report)
     return report
@@ -224,13 +254,18 @@ def _steps_in_flight(session: Session) -> int:
 
 
 def _all_stop(stop: StopRequest, step: int, config: TrainConfig) -> bool:
-    """Whether to stop; all hosts agree, and ask each other at pauses only."""
-    if jax.process_count() == 1:
-        return bool(stop)
-    if step % config.log_every:
+    """Whether to stop here; several hosts ask each other now and then only."""
+    if jax.process_count() > 1 and step % config.log_every:
         return False
-    asked = multihost_utils.process_allgather(np.array(bool(stop)))
-    return bool(np.any(asked))
+    return _agree(stop) > 0
+
+
+def _agree(stop: StopRequest) -> int:
+    """The signal that asked some host to stop, the same number on all; 0 = none."""
+    number = 0 if stop.signal is None else int(stop.signal)
+    if jax.process_count() == 1:
+        return number
+    return int(np.max(multihost_utils.process_allgather(np.array(number))))
 
 
 def _images_per_second(session: Session) -> float | None:
@@ -370,6 +405,20 @@ def _columns(lines: list[dict[str, Any]], prefix: str = "") -> dict[str, list[An
     }
 
 
+def _renew_report(run: Workdir, evaluation: dict[str, Any]) -> dict[str, Any] | None:
+    """The report of a run with a new evaluation of the same step, None without one.
+
+    The record of how it was trained stays what it was.
+    """
+    try:
+        report = json.loads(run.report_json.read_text())
+        if report["run"]["steps"] == evaluation["after"]["step"]:
+            return {**report, "evaluation": evaluation}
+    except (OSError, ValueError, KeyError):
+        pass
+    return None
+
+
 def _write_report(run: Workdir, report: dict[str, Any]) -> None:
-    run.report_json.write_text(json.dumps(report, indent=1))
-    run.report_html.write_text(render_html([report]))
+    write_whole(run.report_json, json.dumps(report, indent=1))
+    write_whole(run.report_html, render_html([report]))

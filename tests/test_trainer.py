@@ -58,7 +58,8 @@ def stop_at(monkeypatch, step, signal_number):
 
 def test_a_run_leaves_what_its_readers_expect(finished):
     workdir, report = finished
-    assert {path.name for path in workdir.iterdir()} == {
+    visible = {path.name for path in workdir.iterdir() if path.name[0] != "."}
+    assert visible == {
         "config.toml",
         "metrics.jsonl",
         "timings.jsonl",
@@ -120,7 +121,7 @@ def test_a_finished_run_is_not_trained_again(finished, tmp_path):
     before = (workdir / "metrics.jsonl").read_text()
     report = jaxcl.train(SMALL, workdir, quiet=True)
     assert (workdir / "metrics.jsonl").read_text() == before
-    assert report["evaluation"] == finished[1]["evaluation"]
+    assert report == finished[1]
 
 
 def test_the_directory_of_another_run_is_refused_with_what_differs(finished):
@@ -209,6 +210,59 @@ def test_a_run_that_cannot_work_says_why_before_it_starts(
     with pytest.raises(error) as raised:
         jaxcl.train(small(**changes), tmp_path / "run", quiet=True)
     assert message in str(raised.value)
+
+
+def test_a_config_that_cannot_run_leaves_the_directory_to_the_right_one(tmp_path):
+    with pytest.raises(ConfigError):
+        jaxcl.train(small(data__batch_size=320), tmp_path, quiet=True)
+    jaxcl.train(small(num_steps=1), tmp_path, quiet=True)
+
+
+def test_a_directory_in_use_is_refused(tmp_path):
+    from jaxcl.training import claim_workdir, open_workdir
+
+    run = open_workdir(tmp_path, SMALL)
+    with claim_workdir(run, SMALL), pytest.raises(WorkdirError, match="in use"):
+        jaxcl.train(SMALL, tmp_path, quiet=True)
+
+
+def test_a_signal_during_the_final_evaluation_is_not_lost(
+    finished, tmp_path, monkeypatch
+):
+    import signal
+
+    from jaxcl import trainer
+
+    evaluate_states = trainer._evaluate_states
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        return evaluate_states(*arguments)
+
+    monkeypatch.setattr(trainer, "_evaluate_states", interrupted)
+    workdir = copy_of(finished, tmp_path)
+    with pytest.raises(SystemExit) as raised:
+        jaxcl.train(SMALL, workdir, quiet=True)
+    assert raised.value.code == 143
+    assert (workdir / "report.json").exists()
+
+
+def test_an_evaluation_of_a_later_step_gets_a_record_of_its_own(tmp_path, monkeypatch):
+    import signal
+
+    for stopped in (2, 4):
+        with monkeypatch.context() as patch:
+            stop_at(patch, stopped, signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                jaxcl.train(SMALL, tmp_path, quiet=True)
+        report = jaxcl.evaluate(tmp_path, quiet=True)
+        assert report["run"]["steps"] == stopped
+        assert report["curves"]["step"][-1] == stopped
+
+
+def test_a_config_made_in_python_is_checked_like_a_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"optimizer\.name.* must be one of"):
+        jaxcl.train(small(optimizer__name="adam"), tmp_path, quiet=True)
 
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path):

@@ -5,6 +5,8 @@ import difflib
 import io
 import logging
 import os
+import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +18,7 @@ from tensorflow_datasets.core import read_only_builder
 
 from jaxcl.config import DataConfig, nearest
 from jaxcl.data._registry import REGISTRY
+from jaxcl.data._tf import hide_accelerators
 
 _LOG = logging.getLogger(__name__)
 
@@ -73,6 +76,8 @@ def build(name: str, data_dir: str = "") -> Path:
 
 def _prepare(builder: Any, name: str, directory: Path) -> None:
     _LOG.info("building data set %s in %s", name, directory)
+    if not _is_embedded(name):
+        hide_accelerators()
     try:
         # Its bars and messages would run through the lines of a report or a doctest.
         tfds.disable_progress_bar()
@@ -97,7 +102,7 @@ def open_split(config: DataConfig, split: str) -> Split:
     """
     builder = _find_builder(config.name, config.data_dir)
     if not builder.is_prepared():
-        if not REGISTRY.get(_base_name(config.name), REGISTRY["mnist"]).embedded:
+        if not _is_embedded(config.name):
             raise DataError(_not_prepared(config))
         build(config.name, config.data_dir)
         builder = _find_builder(config.name, config.data_dir)
@@ -119,7 +124,7 @@ def open_split(config: DataConfig, split: str) -> Split:
 
 
 def _describe(config: DataConfig, split: str, records: Any, features: Any) -> Split:
-    image = features["image"] if "image" in features else None
+    image: Any = dict(features.items()).get("image")
     if not isinstance(image, tfds.features.Image):
         raise DataError(
             f"{config.name!r} has no images: its columns are {', '.join(features)}"
@@ -131,6 +136,11 @@ def _describe(config: DataConfig, split: str, records: Any, features: Any) -> Sp
             raise DataError(
                 f"`data.{role}` names no column of {config.name!r}: {column!r}; "
                 f"{nearest(column, features)}"
+            )
+        if not _is_id(features[column]):
+            raise DataError(
+                f"`data.{role}` must name a column of whole numbers or classes, "
+                f"got {column!r} of {config.name!r}"
             )
     names = {
         role: tuple(features[column].names)
@@ -146,7 +156,7 @@ def _describe(config: DataConfig, split: str, records: Any, features: Any) -> Sp
     height, width, channels = image.shape
     if config.image_size:
         height = width = config.image_size
-    if None in (height, width):
+    if height is None or width is None:
         raise DataError(
             f"the images of {config.name!r} differ in size: set `data.image_size`"
         )
@@ -156,10 +166,22 @@ def _describe(config: DataConfig, split: str, records: Any, features: Any) -> Sp
 def _is_number(feature: Any) -> bool:
     if isinstance(feature, tfds.features.ClassLabel):
         return True
-    if not isinstance(feature, (tfds.features.Scalar, tfds.features.Tensor)):
+    if type(feature) not in (tfds.features.Scalar, tfds.features.Tensor):
         return False
     kind: Any = feature.np_dtype
-    return np.dtype(kind).kind in "iuf"
+    shape: Any = feature.shape
+    return np.dtype(kind).kind in "iufb" and None not in shape
+
+
+def _is_id(feature: Any) -> bool:
+    if isinstance(feature, tfds.features.ClassLabel):
+        return True
+    return _is_number(feature) and feature.shape == () and not _is_floating(feature)
+
+
+def _is_floating(feature: Any) -> bool:
+    kind: Any = feature.np_dtype
+    return np.dtype(kind).kind == "f"
 
 
 def _find_builder(name: str, data_dir: str) -> Any:
@@ -168,7 +190,8 @@ def _find_builder(name: str, data_dir: str) -> Any:
     directory, base = data_directory(data_dir), _base_name(name)
     # Asked for a name it does not know, tfds looks for it on the network.
     official = tfds.list_builders(with_community_datasets=False)
-    if base not in official and not (directory / base).is_dir():
+    named = re.fullmatch(r"\w+", base) is not None
+    if base not in official and not (named and (directory / base).is_dir()):
         close = difflib.get_close_matches(base, [*REGISTRY, *official], n=1)
         hint = f"; did you mean `{close[0]}`?" if close else "."
         raise DataError(
@@ -179,8 +202,13 @@ def _find_builder(name: str, data_dir: str) -> Any:
         if base in official:
             return tfds.builder(name, data_dir=directory, file_format="array_record")
         return read_only_builder.builder_from_files(name, data_dir=directory)
-    except (ValueError, tfds.core.DatasetNotFoundError) as error:
+    except (AssertionError, ValueError, tfds.core.DatasetNotFoundError) as error:
         raise DataError(f"data set {name!r}: {error}") from error
+
+
+def _is_embedded(name: str) -> bool:
+    entry = REGISTRY.get(_base_name(name))
+    return entry is not None and entry.embedded
 
 
 def _base_name(name: str) -> str:
@@ -209,9 +237,8 @@ def _check_format(name: str, builder: Any) -> None:
 def _check_writable(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        probe = directory / f".jaxcl-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=directory):
+            pass
     except OSError as error:
         raise DataError(
             f"data directory {str(directory)!r} is not writable ({error.strerror}): "

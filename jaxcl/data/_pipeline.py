@@ -93,27 +93,39 @@ def _read_batch(split: Split, ids: np.ndarray, fill: int = 0) -> Batch:
     images = [_fit_image(record["image"], split.image_shape) for record in records]
 
     def column(name: str) -> np.ndarray:
-        values = np.stack([np.asarray(record[name]) for record in records])
-        if np.issubdtype(values.dtype, np.integer):
-            values = values.astype(np.int32)
-        elif np.issubdtype(values.dtype, np.floating):
-            values = values.astype(np.float32)
-        return values
+        return np.stack([np.asarray(record[name]) for record in records])
 
     def side_data(role: str) -> np.ndarray | None:
-        return column(split.roles[role]) if role in split.roles else None
+        if role not in split.roles:
+            return None
+        return _as_ids(column(split.roles[role]), split.roles[role])
 
     instances = column("instance") if "instance" in records[0] else ids
     batch = Batch(
         image=np.stack(images),
-        instance=instances.astype(np.int32),
+        instance=_as_ids(instances, "instance"),
         where=np.ones(len(ids), bool),
-        metadata={name: column(name) for name in split.metadata},
+        metadata={name: _as_number(column(name)) for name in split.metadata},
         label=side_data("label"),
         domain=side_data("domain"),
         bias=side_data("bias"),
     )
     return _filled(batch, fill) if fill else batch
+
+
+def _as_ids(values: np.ndarray, name: str) -> np.ndarray:
+    """Whole numbers as int32; one that does not fit must not become another."""
+    ids = values.astype(np.int32)
+    if not np.array_equal(ids, values):
+        raise DataError(f"column {name!r} holds ids beyond 32 bits: {values.max()}")
+    return ids
+
+
+def _as_number(values: np.ndarray) -> np.ndarray:
+    """Metadata in 32 bits: as it is where that is exact, else rounded to a float."""
+    if values.dtype.kind in "iu" and np.array_equal(values.astype(np.int32), values):
+        return values.astype(np.int32)
+    return values if values.dtype == np.bool_ else values.astype(np.float32)
 
 
 def _read_records(split: Split, ids: np.ndarray) -> Sequence[Mapping[str, Any]]:

@@ -41,9 +41,12 @@ def evaluate_embeddings(
         ``{"splits": {name: {"count", "knn", "linear_probe"}}, "domain_probe"}``. The
         domain probe is fitted and tested within the last test split with two domains.
     """
-    labels = _labels(train)
+    train, labels = _labeled(train)
     splits = {}
     for name, test in tests.items():
+        test, _ = _labeled(test)
+        if len(test.embeddings) == 0:
+            continue  # a split without labels
         knn = knn_predictions(train.embeddings, labels, test.embeddings, neighbors)
         linear = linear_probe_predictions(train.embeddings, labels, test.embeddings)
         splits[name] = {
@@ -60,19 +63,27 @@ def knn_accuracies(
     train: Embedded, tests: Mapping[str, Embedded], neighbors: int
 ) -> dict[str, float]:
     """Accuracy of kNN on every test split; the quick look during training."""
-    labels = _labels(train)
+    train, labels = _labeled(train)
 
     def accuracy(test: Embedded) -> float:
+        test, _ = _labeled(test)
         found = knn_predictions(train.embeddings, labels, test.embeddings, neighbors)
         return float(np.mean(found == test.label))
 
-    return {name: accuracy(test) for name, test in tests.items()}
+    return {
+        name: accuracy(test)
+        for name, test in tests.items()
+        if len(_labeled(test)[1]) > 0
+    }
 
 
-def _labels(train: Embedded) -> AnyArray:
-    if train.label is None:
+def _labeled(embedded: Embedded) -> tuple[Embedded, AnyArray]:
+    """The samples whose label is known, and their labels."""
+    if embedded.label is None:
         raise ValueError("`data.label` must name a column to evaluate, got none")
-    return train.label
+    known = embedded.label >= 0
+    kept = jax.tree.map(lambda column: column[known], embedded)
+    return kept, kept.label
 
 
 def statistics_of_views(

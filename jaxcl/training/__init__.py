@@ -30,6 +30,7 @@ from jaxcl.training._record import (
 )
 from jaxcl.training._signals import (
     StopRequest as StopRequest,
+    leave_by as leave_by,
     stop_requests as stop_requests,
 )
 from jaxcl.training._state import Model as Model, TrainState as TrainState
@@ -40,6 +41,7 @@ from jaxcl.training._step import (
 from jaxcl.training._workdir import (
     Workdir as Workdir,
     WorkdirError as WorkdirError,
+    claim_workdir as claim_workdir,
     find_workdir as find_workdir,
     open_workdir as open_workdir,
 )
@@ -47,6 +49,7 @@ from jaxcl.training._writers import (
     MetricsLog as MetricsLog,
     NonFiniteError as NonFiniteError,
     read_lines as read_lines,
+    write_whole as write_whole,
 )
 
 __all__ = [
@@ -64,6 +67,7 @@ __all__ = [
     "Workdir",
     "WorkdirError",
     "append_timings",
+    "claim_workdir",
     "describe_devices",
     "describe_versions",
     "find_command",
@@ -71,6 +75,7 @@ __all__ = [
     "find_workdir",
     "host_copy",
     "init_state",
+    "leave_by",
     "make_devices",
     "make_optimizer",
     "make_train_step",
@@ -83,4 +88,5 @@ __all__ = [
     "total_timings",
     "value_and_grad",
     "wait_for_all",
+    "write_whole",
 ]

@@ -126,8 +126,8 @@ class Checkpoints:
         return TrainState(**state)
 
     def latest_step(self) -> int | None:
-        """Step of the newest checkpoint, None without one."""
-        return self._manager.latest_step()
+        """Step of the newest checkpoint not known to be damaged, None without one."""
+        return max(set(self._manager.all_steps()) - set(self._damaged), default=None)
 
     def close(self) -> None:
         """Ends the threads of the manager."""

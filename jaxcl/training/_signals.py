@@ -16,12 +16,13 @@ class StopRequest:
     def __bool__(self) -> bool:
         return self.signal is not None
 
-    def leave(self) -> None:
-        """Ends the program as the signal would have, after the work is saved."""
-        if self.signal is signal.SIGINT:
-            raise KeyboardInterrupt
-        if self.signal is not None:
-            raise SystemExit(128 + self.signal)
+
+def leave_by(number: int) -> None:
+    """Ends the program as a signal would have, after the work is saved; 0 = stay."""
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    if number:
+        raise SystemExit(128 + number)
 
 
 @contextmanager
@@ -42,8 +43,11 @@ def stop_requests() -> Iterator[StopRequest]:
         signal.signal(number, previous[number])
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        previous[number] = signal.getsignal(number)
-        signal.signal(number, handle)
+        handler = signal.getsignal(number)
+        # Who started us to ignore a signal means it; None is not Python's to change.
+        if handler not in (signal.SIG_IGN, None):
+            previous[number] = handler
+            signal.signal(number, handle)
     try:
         yield request
     finally:

@@ -1,9 +1,13 @@
 """The directory of a run: whose it is, and what it holds."""
 
-import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
+from filelock import FileLock, Timeout
 
 from jaxcl.config import TrainConfig, differing_fields, read_toml, write_toml
 
@@ -30,25 +34,46 @@ class Workdir:
 
 
 def open_workdir(path: str | Path, config: TrainConfig) -> Workdir:
-    """Takes a directory for a run, or finds that it belongs to this run already.
+    """Makes a directory for a run, or finds that it belongs to this run already.
 
     Args:
         path: Made when missing.
-        config: Stored there by the first run; the next ones must have the same, but
-            for what does not change the result (`data.data_dir`, `data.workers`).
+        config: Must be the one that is stored there, but for what does not change the
+            result (`data.data_dir`, `data.workers`).
 
     Returns:
         The directory. A `WorkdirError` lists the fields that differ.
     """
+    # A path has one slash where an address had two.
+    if re.match(r"\w+:/", str(path)):
+        raise WorkdirError(f"work directory must be a local or shared path, got {path}")
     workdir = Workdir(path)
     if workdir.config.exists():
         _check_same_config(workdir, config)
     _check_writable(workdir.path)
-    if jax.process_index() == 0 and not workdir.config.exists():
-        unfinished = workdir.config.with_suffix(".unfinished")
-        write_toml(config, unfinished)
-        unfinished.replace(workdir.config)
     return workdir
+
+
+@contextmanager
+def claim_workdir(workdir: Workdir, config: TrainConfig) -> Iterator[None]:
+    """Keeps a directory for this run: its config is stored, others are refused.
+
+    Called when nothing stands in the way of the first step any more: a config that
+    cannot run leaves the directory to the corrected one.
+    """
+    if jax.process_index() != 0:
+        yield
+        return
+    try:
+        lock = FileLock(workdir.path / ".lock", timeout=0).acquire()
+    except Timeout as error:
+        raise WorkdirError(f"{str(workdir.path)!r} is in use by another run") from error
+    with lock:
+        if not workdir.config.exists():
+            unfinished = workdir.config.with_suffix(".unfinished")
+            write_toml(config, unfinished)
+            unfinished.replace(workdir.config)
+        yield
 
 
 def find_workdir(path: str | Path) -> tuple[Workdir, TrainConfig]:
@@ -83,9 +108,8 @@ def _check_same_config(workdir: Workdir, config: TrainConfig) -> None:
 def _check_writable(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=path):
+            pass
     except OSError as error:
         raise WorkdirError(
             f"work directory {str(path)!r} is not writable: {error.strerror}"

@@ -46,7 +46,7 @@ class MetricsLog:
         self.step, self.loss = step, math.nan
         if active and path.exists():
             kept = [line for line in read_lines(path) if line["step"] <= step]
-            path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def add(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
         """Takes the metrics of a step; waits for the devices when too far ahead."""
@@ -74,11 +74,18 @@ class MetricsLog:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The complete lines of a JSONL file; a last half line is left out."""
+    """The complete lines of a JSONL file; what a kill cut in half is left out."""
     lines = []
     for text in path.read_text().splitlines():
         try:
             lines.append(json.loads(text))
         except json.JSONDecodeError:
-            break
+            continue
     return lines
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replaces a file; a kill leaves the old one or the new one, no half."""
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_text(text)
+    unfinished.replace(path)

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from jaxcl.evaluation import (
+    Embedded,
+    accuracy_by_domain,
+    domain_probe,
+    evaluate_embeddings,
+    knn_accuracies,
+)
+
+
+def clusters(count, seed, labels=3, missing=0):
+    """Embeddings in well separated clusters; the first labels are unknown."""
+    generator = np.random.default_rng(seed)
+    label = np.arange(count) % labels
+    centers = 10 * np.eye(labels, 8)
+    embeddings = centers[label] + generator.normal(size=(count, 8))
+    domain = generator.integers(0, 2, count)
+    known = label.copy()
+    known[:missing] = -1
+    return Embedded(embeddings, known, domain, np.arange(count))
+
+
+def test_separated_classes_are_found():
+    report = evaluate_embeddings(
+        clusters(90, 0), {"test": clusters(60, 1)}, neighbors=5, domain_names=["a", "b"]
+    )
+    found = report["splits"]["test"]
+    assert found["count"] == 60
+    assert found["knn"]["accuracy"] == found["linear_probe"]["accuracy"] == 1.0
+    assert set(found["knn"]["domains"]) == {"a", "b"}
+
+
+def test_samples_without_a_label_count_nowhere():
+    tests = {"some": clusters(60, 1, missing=40), "none": clusters(9, 2, missing=9)}
+    train = clusters(90, 0, missing=30)
+    report = evaluate_embeddings(train, tests, neighbors=5)
+    assert set(report["splits"]) == {"some"}
+    assert report["splits"]["some"]["count"] == 20
+    assert report["splits"]["some"]["knn"]["accuracy"] == 1.0
+    assert knn_accuracies(train, tests, 5) == {"some": 1.0}
+
+
+def test_the_worst_domain_is_the_one_with_the_lowest_accuracy():
+    correct = np.array([1, 1, 0, 1, 0, 0, 1], bool)
+    domains = np.array([0, 0, 1, 1, 2, 2, -1])
+    report = accuracy_by_domain(correct, domains)
+    assert report["accuracy"] == pytest.approx(4 / 7)
+    assert report["worst_domain"] == {"name": "2", "accuracy": 0.0}
+    assert sum(group["count"] for group in report["domains"].values()) == 6
+
+
+def test_the_domain_probe_knows_chance_from_knowledge():
+    generator = np.random.default_rng(0)
+    domains = np.arange(400) % 4
+    noise = generator.normal(size=(400, 6))
+    guessed = domain_probe(noise, domains)
+    known = domain_probe(noise + 9 * np.eye(4, 6)[domains], domains)
+    assert guessed["chance"] == known["chance"] == 0.25
+    assert guessed["accuracy"] < 0.4
+    assert known["accuracy"] > 0.99
+    assert domain_probe(noise, np.zeros(400, int)) is None
