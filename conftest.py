@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 import tempfile
-from pathlib import Path
 
 _FLAGS = ["--xla_force_host_platform_device_count=8"]
 # Older versions leave at once when they meet a flag they do not know.
@@ -32,8 +31,6 @@ import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-SHARED_DATA = Path(__file__).parents[1] / "shared" / "data"
-
 
 @pytest.fixture(autouse=True, scope="session")
 def data_dir(tmp_path_factory):
@@ -42,11 +39,3 @@ def data_dir(tmp_path_factory):
     directory.mkdir(exist_ok=True)
     os.environ["TFDS_DATA_DIR"] = str(directory)
     return directory
-
-
-@pytest.fixture(scope="session")
-def shared_data():
-    """The folder of real data beside the project."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip("needs the real data of ../shared/data, which is not here")
-    return SHARED_DATA

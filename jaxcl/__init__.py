@@ -16,12 +16,14 @@ __version__ = "0.1.0"
 __all__ = ["evaluate", "train"]
 
 _ROOMS = (
+    "assessment",
     "augment",
     "batch",
     "build",
     "config",
     "data",
     "evaluation",
+    "inspection",
     "kernels",
     "losses",
     "metrics",

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from jaxcl._rules import find_broken_rules
+
 __all__ = [
     "AugmentationConfig",
     "ConfigError",
@@ -186,84 +188,9 @@ class TrainConfig:
     def check(self) -> None:
         """Raises a `ConfigError` that lists every rule this config breaks."""
         from_dict(as_dict(self))  # a config made in Python has had no type check yet
-        broken = [
-            f"`{name}` must {rule}, got {value!r}"
-            for name, value, holds, rule in _rules(self)
-            if not holds
-        ]
+        broken = find_broken_rules(flatten(as_dict(self)))
         if broken:
             raise ConfigError("\n".join(broken))
-
-
-def _rules(config: TrainConfig) -> list[tuple[str, Any, bool, str]]:
-    values = flatten(as_dict(config))
-    at_least = {
-        "seed": 0,
-        "num_steps": 1,
-        "checkpoint_every": 1,
-        "eval_every": 0,
-        "log_every": 1,
-        "data.batch_size": 2,
-        "data.views": 2,
-        "data.image_size": 0,
-        "data.workers": 1,
-        "model.width": 1,
-        "model.stages": 1,
-        "model.head_hidden": 1,
-        "model.head_dim": 1,
-        "objective.penalties.negative_variance": 0,
-        "optimizer.warmup_steps": 0,
-        "optimizer.weight_decay": 0,
-        "optimizer.momentum": 0,
-        "evaluation.batch_size": 1,
-        "evaluation.neighbors": 1,
-        "evaluation.max_train": 1,
-        "evaluation.max_test": 1,
-        "evaluation.max_pairs": 2,
-        "augmentation.brightness": 0,
-        "augmentation.contrast": 0,
-        "augmentation.saturation": 0,
-        "augmentation.hue": 0,
-    }
-    rules = [
-        (name, values[name], values[name] >= least, f"be at least {least}")
-        for name, least in at_least.items()
-    ]
-    for name in ("objective.temperature", "optimizer.learning_rate"):
-        rules.append((name, values[name], values[name] > 0, "be positive"))
-    for name in ("flip", "jitter", "grayscale"):
-        value = values[f"augmentation.{name}"]
-        rule = "be a probability between 0 and 1"
-        rules.append((f"augmentation.{name}", value, 0 <= value <= 1, rule))
-    low, high = values["augmentation.crop_scale"]
-    rule = "be an increasing pair within (0, 1]"
-    rules.append(("augmentation.crop_scale", [low, high], 0 < low <= high <= 1, rule))
-    low, high = values["augmentation.crop_ratio"]
-    rule = "be an increasing pair of positive numbers"
-    rules.append(("augmentation.crop_ratio", [low, high], 0 < low <= high, rule))
-    rule = "name the column of the class, which evaluation needs"
-    rules.append(("data.label", config.data.label, bool(config.data.label), rule))
-    views = values["data.views"]
-    if config.objective.name != "within_domain":
-        rule = f"be 2 for objective.name = {config.objective.name!r}"
-        rules.append(("data.views", views, views <= 2, rule))
-    elif config.objective.penalties.negative_variance > 0:
-        rule = "be 2 with objective.penalties.negative_variance"
-        rules.append(("data.views", views, views <= 2, rule))
-    if config.objective.name == "within_domain":
-        rule = "name a column for objective.name = 'within_domain'"
-        rules.append(
-            ("data.domain", config.data.domain, bool(config.data.domain), rule)
-        )
-    rules.append(
-        (
-            "data.test_splits",
-            config.data.test_splits,
-            len(set(config.data.test_splits)) == len(config.data.test_splits),
-            "not repeat a split",
-        )
-    )
-    return rules
 
 
 def read_toml(path: str | Path) -> TrainConfig:

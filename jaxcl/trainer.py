@@ -1,7 +1,6 @@
 """The loop: from a config and a directory to a trained encoder and a report."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,17 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxcl.build import Experiment, make_experiment
-from jaxcl.config import ConfigError, TrainConfig, as_dict
-from jaxcl.data import Split
-from jaxcl.evaluation import (
-    Embedded,
-    embed,
-    evaluate_embeddings,
-    knn_accuracies,
-    statistics_of_views,
+from jaxcl.assessment import (
+    evaluate_states,
+    make_report,
+    quick_evaluation,
+    renew_report,
+    write_report,
 )
-from jaxcl.reports import render_html
+from jaxcl.build import Experiment, make_experiment
+from jaxcl.config import ConfigError, TrainConfig
 from jaxcl.training import (
     CheckpointError,
     Checkpoints,
@@ -34,22 +31,14 @@ from jaxcl.training import (
     Workdir,
     append_timings,
     claim_workdir,
-    describe_devices,
-    describe_versions,
-    find_command,
-    find_commit,
     find_workdir,
     host_copy,
     leave_by,
     make_devices,
     open_workdir,
     parallelize,
-    peak_memory_mib,
-    read_lines,
     stop_requests,
     timestamp,
-    total_timings,
-    write_whole,
 )
 
 __all__ = ["evaluate", "train"]
@@ -130,18 +119,18 @@ def train(
                 leave_by(signal)
             progress.say("evaluating")
             with clock("evaluate"):
-                evaluation = _evaluate_states(experiment, initial, state)
+                evaluation = evaluate_states(experiment, initial, state)
         finally:
             # Looking at a finished run again is no part of it.
             if jax.process_index() == 0 and first < config.num_steps:
                 append_timings(run.timings, clock)
         report = None
         if first >= config.num_steps:
-            report = _renew_report(run, evaluation)
+            report = renew_report(run, evaluation)
         if report is None:
-            report = _make_report(experiment, devices, run, started, evaluation)
+            report = make_report(experiment, devices, run, started, evaluation)
         if jax.process_index() == 0:
-            _write_report(run, report)
+            write_report(run, report)
             progress.say(f"report: {run.report_html}")
         # A signal that came during the evaluation: all is saved now.
         leave_by(_agree(stop))
@@ -185,11 +174,11 @@ def evaluate(
         raise CheckpointError(f"no checkpoint in {str(run.checkpoints)!r}")
     progress = Progress(config.num_steps, quiet=quiet)
     progress.say(f"evaluating step {int(state.step)} of {run.path}")
-    evaluation = _evaluate_states(experiment, initial, state)
-    report = _renew_report(run, evaluation)
+    evaluation = evaluate_states(experiment, initial, state)
+    report = renew_report(run, evaluation)
     if report is None:
-        report = _make_report(experiment, devices, run, started, evaluation)
-    _write_report(run, report)
+        report = make_report(experiment, devices, run, started, evaluation)
+    write_report(run, report)
     return report
 
 
@@ -226,7 +215,7 @@ def _run_steps(session: Session, state: TrainState, stop: StopRequest) -> TrainS
             session.progress.show(log.step, log.loss, _images_per_second(session))
             if config.eval_every and step % config.eval_every == 0:
                 with clock("evaluate"):
-                    log.write(step, _quick_evaluation(experiment, state))
+                    log.write(step, quick_evaluation(experiment, state))
             if step % config.checkpoint_every == 0:
                 with clock("checkpoint"):
                     checkpoints.save(state)
@@ -275,67 +264,6 @@ def _images_per_second(session: Session) -> float | None:
     return steps * session.experiment.config.data.batch_size / seconds
 
 
-def _embed_split(
-    experiment: Experiment, state: TrainState, split: Split, max_samples: int
-) -> Embedded:
-    return embed(
-        lambda images: experiment.encode(state, images),
-        experiment.evaluation_batches(split, max_samples),
-    )
-
-
-def _embed_all(
-    experiment: Experiment, state: TrainState
-) -> tuple[Embedded, dict[str, Embedded]]:
-    limits = experiment.config.evaluation
-    train = _embed_split(experiment, state, experiment.train_split, limits.max_train)
-    tests = {
-        name: _embed_split(experiment, state, split, limits.max_test)
-        for name, split in experiment.test_splits.items()
-    }
-    return train, tests
-
-
-def _quick_evaluation(experiment: Experiment, state: TrainState) -> dict[str, float]:
-    train, tests = _embed_all(experiment, host_copy(state))
-    neighbors = experiment.config.evaluation.neighbors
-    accuracies = knn_accuracies(train, tests, neighbors)
-    return {f"knn_accuracy/{name}": value for name, value in accuracies.items()}
-
-
-def _evaluate_states(
-    experiment: Experiment, initial: TrainState, state: TrainState
-) -> dict[str, Any]:
-    return {
-        "before": _evaluate_state(experiment, initial),
-        "after": _evaluate_state(experiment, state),
-    }
-
-
-def _evaluate_state(experiment: Experiment, state: TrainState) -> dict[str, Any]:
-    config = experiment.config
-    train, tests = _embed_all(experiment, state)
-    statistics = statistics_of_views(
-        lambda images: experiment.project(state, images),
-        experiment.evaluation_batches(
-            experiment.train_split, config.evaluation.max_pairs
-        ),
-        config.augmentation,
-        config.seed,
-    )
-    accuracies = evaluate_embeddings(
-        train,
-        tests,
-        neighbors=config.evaluation.neighbors,
-        domain_names=experiment.train_split.names.get("domain"),
-    )
-    return {
-        "step": int(state.step),
-        **accuracies,
-        "similarity_statistics": statistics,
-    }
-
-
 def _opening(session: Session, step: int) -> str:
     experiment, devices = session.experiment, session.devices
     config = experiment.config
@@ -348,77 +276,3 @@ def _opening(session: Session, step: int) -> str:
         f"{len(experiment.train_split)} training images, {where} by "
         f"{devices.parallel}, {verb} {step} in {session.run.path}"
     )
-
-
-def _make_report(
-    experiment: Experiment,
-    devices: Devices,
-    run: Workdir,
-    started: str,
-    evaluation: dict[str, Any],
-) -> dict[str, Any]:
-    config, split = experiment.config, experiment.train_split
-    seconds, timed_steps = total_timings(run.timings)
-    speed = None
-    if seconds.get("train"):
-        speed = timed_steps * config.data.batch_size / seconds["train"]
-    lines = read_lines(run.metrics) if run.metrics.exists() else []
-    return {
-        "name": run.path.name,
-        "run": {
-            "workdir": str(run.path),
-            "command": find_command(),
-            "commit": find_commit(),
-            "started": started,
-            "seconds": {**seconds, "total": sum(seconds.values())},
-            "steps": evaluation["after"]["step"],
-            "images_per_second": speed,
-            "peak_memory_mib": peak_memory_mib(),
-        },
-        "versions": describe_versions(),
-        "devices": describe_devices(devices),
-        "config": as_dict(config),
-        "data": {
-            "name": config.data.name,
-            "labels": list(split.names.get("label", ())),
-            "domains": list(split.names.get("domain", ())) or None,
-            "splits": {
-                config.data.train_split: len(split),
-                **{name: len(test) for name, test in experiment.test_splits.items()},
-            },
-        },
-        "curves": _columns([line for line in lines if "loss" in line]),
-        "evaluation_curves": _columns(
-            [line for line in lines if "loss" not in line], prefix="knn_accuracy/"
-        ),
-        "evaluation": evaluation,
-    }
-
-
-def _columns(lines: list[dict[str, Any]], prefix: str = "") -> dict[str, list[Any]]:
-    """Lines of a log as columns, named without `prefix`."""
-    if not lines:
-        return {}
-    names = lines[0]
-    return {
-        name.removeprefix(prefix): [line.get(name) for line in lines] for name in names
-    }
-
-
-def _renew_report(run: Workdir, evaluation: dict[str, Any]) -> dict[str, Any] | None:
-    """The report of a run with a new evaluation of the same step, None without one.
-
-    The record of how it was trained stays what it was.
-    """
-    try:
-        report = json.loads(run.report_json.read_text())
-        if report["run"]["steps"] == evaluation["after"]["step"]:
-            return {**report, "evaluation": evaluation}
-    except (OSError, ValueError, KeyError):
-        pass
-    return None
-
-
-def _write_report(run: Workdir, report: dict[str, Any]) -> None:
-    write_whole(run.report_json, json.dumps(report, indent=1))
-    write_whole(run.report_html, render_html([report]))

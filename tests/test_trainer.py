@@ -233,13 +233,13 @@ def test_a_signal_during_the_final_evaluation_is_not_lost(
 
     from jaxcl import trainer
 
-    evaluate_states = trainer._evaluate_states
+    evaluate_states = trainer.evaluate_states
 
     def interrupted(*arguments):
         signal.raise_signal(signal.SIGTERM)
         return evaluate_states(*arguments)
 
-    monkeypatch.setattr(trainer, "_evaluate_states", interrupted)
+    monkeypatch.setattr(trainer, "evaluate_states", interrupted)
     workdir = copy_of(finished, tmp_path)
     with pytest.raises(SystemExit) as raised:
         jaxcl.train(SMALL, workdir, quiet=True)

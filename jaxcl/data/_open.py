@@ -153,7 +153,8 @@ def _describe(config: DataConfig, split: str, records: Any, features: Any) -> Sp
         for column, feature in features.items()
         if column not in taken and _is_number(feature)
     )
-    height, width, channels = image.shape
+    shape: Any = image.shape
+    height, width, channels = shape
     if config.image_size:
         height = width = config.image_size
     if height is None or width is None:
