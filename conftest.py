@@ -5,8 +5,9 @@ import os
 import tempfile
 
 _FLAGS = ["--xla_force_host_platform_device_count=8"]
-# Older versions leave at once when they meet a flag they do not know.
-if tuple(map(int, importlib.metadata.version("jax").split(".")[:2])) >= (0, 10):
+_JAX = tuple(map(int, importlib.metadata.version("jax").split(".")[:2]))
+# A version that meets a flag it does not know leaves at once.
+if _JAX >= (0, 10):
     # A lock-up of the collectives between CPU devices ends soon instead of late.
     _FLAGS += [
         "--xla_cpu_collective_call_warn_stuck_timeout_seconds=20",
@@ -14,10 +15,9 @@ if tuple(map(int, importlib.metadata.version("jax").split(".")[:2])) >= (0, 10):
     ]
     if not os.environ.get("JAXCL_TEST_OPTIMIZED"):
         # Most of the time of these tests is compilation of programs that run once.
-        _FLAGS += [
-            "--xla_backend_optimization_level=0",
-            "--xla_cpu_use_fusion_emitters=false",
-        ]
+        _FLAGS += ["--xla_backend_optimization_level=0"]
+        if _JAX < (0, 12):
+            _FLAGS += ["--xla_cpu_use_fusion_emitters=false"]
 # Set before JAX is imported, here and in the programs that tests start.
 os.environ["XLA_FLAGS"] = " ".join(_FLAGS)
 os.environ["JAX_PLATFORMS"] = "cpu"
