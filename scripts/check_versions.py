@@ -3,7 +3,7 @@
     python scripts/check_versions.py                 all three
     python scripts/check_versions.py oldest -- -x    one, with arguments for pytest
 
-Needs uv, and Pythons 3.11, 3.12 and 3.13 that uv can find (UV_PYTHON_* say where).
+Needs uv, and Pythons 3.11, 3.12 and 3.13 of pyenv or that uv finds by itself.
 """
 
 import os
@@ -21,6 +21,16 @@ VERSIONS = {
 }
 
 
+def find_python(version: str) -> str:
+    """The newest Python of pyenv of this version, or else the version, for uv to find.
+
+    The shims of pyenv are found first by uv, and fail for versions that are not active.
+    """
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = sorted(root.glob(f"versions/{version}.*/bin/python"))
+    return str(found[-1]) if found else version
+
+
 def check(name: str, arguments: list[str]) -> bool:
     """Makes an environment and runs the tests in it."""
     python, pins = VERSIONS[name]
@@ -28,7 +38,10 @@ def check(name: str, arguments: list[str]) -> bool:
         place = Path(directory) / name
         interpreter = place / "bin" / "python"
         run = subprocess.run
-        run(["uv", "venv", "--quiet", "--python", python, place], check=True)
+        run(
+            ["uv", "venv", "--quiet", "--python", find_python(python), place],
+            check=True,
+        )
         install = ["uv", "pip", "install", "--quiet", "--python", interpreter]
         run([*install, "--editable", f"{ROOT}[test]", *pins], check=True)
         shown = run(
