@@ -164,6 +164,21 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     )
 
 
+def test_a_checkpoint_whose_values_are_not_those_that_were_saved_is_passed_over(
+    finished, tmp_path, caplog
+):
+    # The files are in order, so that the reader is content: only the digests know.
+    workdir = copy_of(finished, tmp_path)
+    (stored,) = (workdir / "checkpoints" / "6" / "digests").glob("metadata")
+    digests = json.loads(stored.read_text())
+    name = next(name for name in digests if "kernel" in name)
+    digests[name] = "0" * 64
+    stored.write_text(json.dumps(digests))
+    assert int(last_state(workdir).step) == 4
+    assert "arrays were changed" in caplog.text
+    assert "kernel" in caplog.text
+
+
 def test_a_run_without_a_readable_checkpoint_is_not_started_anew(finished, tmp_path):
     workdir = copy_of(finished, tmp_path)
     for step in (2, 4, 6):
