@@ -19,6 +19,7 @@ _ROOMS = (
     "assessment",
     "augment",
     "batch",
+    "benchmarks",
     "build",
     "config",
     "data",

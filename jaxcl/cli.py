@@ -260,6 +260,24 @@ def _doctor(arguments: _Arguments) -> None:
     _parse(command, arguments, "jaxcl doctor")
 
 
+def _bench(arguments: _Arguments) -> None:
+    """Times the losses against dense code and other libraries."""
+    name, *rest = arguments or ["--help"]
+    if name in ("-h", "--help"):
+        print(_usage(_BENCH_COMMANDS, "jaxcl bench"))
+        return
+    _dispatch(_BENCH_COMMANDS, "jaxcl bench", name, rest)
+
+
+def _bench_losses(arguments: _Arguments) -> None:
+    """Time, memory and accuracy of the losses; --quick takes less than a minute."""
+    from jaxcl.benchmarks import LossesBenchmark, show_losses
+
+    options = _parse(LossesBenchmark, arguments, "jaxcl bench losses")
+    if not show_losses(options):
+        raise SystemExit(1)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Output:
     quiet: bool
@@ -334,6 +352,8 @@ _COMMANDS = {
     "evaluate": _evaluate,
     "report": _report,
     "data": _data,
+    "bench": _bench,
     "doctor": _doctor,
 }
 _DATA_COMMANDS = {"list": _data_list, "build": _data_build, "show": _data_show}
+_BENCH_COMMANDS = {"losses": _bench_losses}

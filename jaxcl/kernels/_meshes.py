@@ -5,6 +5,8 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -16,10 +18,14 @@ def automatic_axes(fn: Function) -> Function:
     ``jax.make_mesh`` makes explicit axes by default, where the product of two arrays
     that are both sharded by rows has no type. Inside `fn` such axes are handled by the
     compiler; the results are replicated. Without such a mesh `fn` runs as it is.
+
+    Its data, the positional arguments and `where`, may be NumPy arrays.
     """
 
     @wraps(fn)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        args = tuple(map(_as_jax, args))
+        kwargs = {name: _as_jax(value) for name, value in kwargs.items()}
         leaves, structure = jax.tree.flatten((args, kwargs))
         arrays = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
         mesh = next(filter(None, (_explicit_mesh(leaves[i]) for i in arrays)), None)
@@ -37,6 +43,10 @@ def automatic_axes(fn: Function) -> Function:
             return automatic(*(leaves[i] for i in arrays))
 
     return cast(Function, wrapped)
+
+
+def _as_jax(value: Any) -> Any:
+    return jnp.asarray(value) if isinstance(value, np.ndarray) else value
 
 
 def _explicit_mesh(array: jax.Array) -> Any:

@@ -1,19 +1,39 @@
 """Unit rows, the rows of other devices, and one device's share of a mean."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-AxisName = str | tuple[str, ...] | None
+
+@dataclass(frozen=True)
+class Ring:
+    """A mapped axis whose devices pass their rows around instead of gathering them.
+
+    ``axis_name=Ring("batch")`` asks for the same numbers as ``axis_name="batch"``. No
+    device holds the rows of all others, and every pair of rows is visited once, but
+    each hop waits for the one before it: for rows that are too many to gather.
+    """
+
+    axis_name: str | tuple[str, ...]
+
+
+AxisName = str | tuple[str, ...] | Ring | None
+
+
+def mapped_axis(axis_name: AxisName) -> str | tuple[str, ...] | None:
+    """The name or names that JAX knows the axis by."""
+    return axis_name.axis_name if isinstance(axis_name, Ring) else axis_name
 
 
 def unit_rows(
-    rows: Float[Array, "rows dim"],
+    rows: Float[Array, "rows *columns dim"],
     where: Bool[Array, " rows"] | None = None,
-) -> Float[Array, "rows dim"]:
+) -> Float[Array, "rows *columns dim"]:
     r"""Scales every row to unit length: x / ‖x‖, and 0 for a row of zeros.
 
     Args:
@@ -28,53 +48,108 @@ def unit_rows(
         >>> unit_rows(jnp.array([[0.0, 4.0], [0.0, 0.0]])).tolist()
         [[0.0, 1.0], [0.0, 0.0]]
     """
-    rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
-    if where is not None:
-        rows = jnp.where(where[:, None], rows, 0.0)
+    rows = kept_values(rows, where)
     # Dividing by the largest entry first keeps the square of 1e18 finite and that of
     # 1e-30 above zero. The length does not depend on it, so it carries no gradient.
-    largest = lax.stop_gradient(jnp.max(jnp.abs(rows), axis=1, keepdims=True))
+    largest = lax.stop_gradient(jnp.max(jnp.abs(rows), axis=-1, keepdims=True))
     # "not below" instead of "above": a NaN row stays NaN instead of becoming zero.
     alive = ~(largest < jnp.finfo(rows.dtype).tiny)
     scaled = rows / jnp.where(alive, largest, 1.0)
-    squared = jnp.sum(scaled * scaled, axis=1, keepdims=True)
+    squared = jnp.sum(scaled * scaled, axis=-1, keepdims=True)
     # The inner `where` keeps the gradient of a dead row finite: that of the root
     # overflows at 0, and 0·inf would turn every parameter into NaN.
     length = jnp.sqrt(jnp.where(alive, squared, 1.0))
     return jnp.where(alive, scaled / length, 0.0)
 
 
+def kept_values(
+    rows: Float[Array, "rows ..."], where: Bool[Array, " rows"] | None = None
+) -> Float[Array, "rows ..."]:
+    """The rows in float32 or float64; dropped ones are zero whatever they held."""
+    rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
+    if where is None:
+        return rows
+    return jnp.where(where.reshape(-1, *[1] * (rows.ndim - 1)), rows, 0.0)
+
+
 def axis_size(axis_name: AxisName) -> int:
     """Number of devices along `axis_name`; 1 without one."""
-    return 1 if axis_name is None else lax.psum(1, axis_name)
+    axis = mapped_axis(axis_name)
+    return 1 if axis is None else lax.psum(1, axis)
 
 
 def gather_rows(tree: Any, axis_name: AxisName) -> Any:
     """The rows of every device of the axis, in the order of the devices."""
-    if axis_name is None:
+    axis = mapped_axis(axis_name)
+    if axis is None:
         return tree
-    return jax.tree.map(lambda rows: lax.all_gather(rows, axis_name, tiled=True), tree)
+    return jax.tree.map(lambda rows: lax.all_gather(rows, axis, tiled=True), tree)
+
+
+def sum_devices(tree: Any, axis_name: AxisName) -> Any:
+    """The sum over the devices of the axis; the tree itself without one."""
+    axis = mapped_axis(axis_name)
+    return tree if axis is None else lax.psum(tree, axis)
 
 
 def row_ids(rows: int, axis_name: AxisName) -> Int[Array, " rows"]:
     """Positions of this device's rows among the rows of all devices."""
-    ids = jnp.arange(rows)
-    return ids if axis_name is None else ids + rows * lax.axis_index(axis_name)
+    ids, axis = jnp.arange(rows), mapped_axis(axis_name)
+    return ids if axis is None else ids + rows * lax.axis_index(axis)
 
 
 def mean_share(
     values: Float[Array, "..."],
     where: Bool[Array, "..."],
     axis_name: AxisName,
+    weights: Float[Array, "..."] | None = None,
 ) -> Float[Array, ""]:
-    r"""This device's share of the mean over the kept values of all devices.
+    r"""This device's share of the (weighted) mean over the kept values of all devices.
 
-    With P devices the share of device p is P · Σ_{i on p, kept} x_i / #kept anywhere:
-    its mean over the axis is the mean over one device, also when devices keep
-    different numbers of rows. A mean over nothing is 0.
+    With P devices the share of device p is P · Σ_{i on p, kept} a_i x_i / Σ_{kept
+    anywhere} a_i: its mean over the axis is the mean over one device, also when devices
+    keep different numbers of rows. A mean over nothing is 0.
     """
+    mass = where.astype(values.dtype)
+    if weights is not None:
+        mass = jnp.where(where, weights, 0.0)
+        values = jnp.where(where, values, 0.0) * mass
     total = jnp.sum(jnp.where(where, values, 0.0))
-    kept = jnp.sum(where.astype(values.dtype))
-    if axis_name is not None:
-        kept = lax.psum(kept, axis_name)
-    return total * axis_size(axis_name) / jnp.maximum(kept, 1.0)
+    kept = sum_devices(jnp.sum(mass), axis_name)
+    empty = kept <= 0
+    share = total * axis_size(axis_name) / jnp.where(empty, 1.0, kept)
+    return jnp.where(empty, 0.0, share)
+
+
+def varying_like(tree: Any, reference: Any) -> Any:
+    """`tree` on as many devices of a ``shard_map`` as `reference` differs on.
+
+    A value that every device has alike must be cast before it can be carried through a
+    loop or into a hand-written gradient beside values that differ.
+    """
+    wanted = frozenset[str]().union(*map(_varying_axes, jax.tree.leaves(reference)))
+
+    def cast(leaf):
+        missing = tuple(sorted(wanted - _varying_axes(leaf)))
+        if not missing:
+            return leaf
+        if hasattr(lax, "pcast"):
+            return lax.pcast(leaf, missing, to="varying")
+        pvary: Any = getattr(lax, "pvary")  # noqa: B009  JAX before 0.8
+        return pvary(leaf, missing)
+
+    return jax.tree.map(cast, tree)
+
+
+def no_gradient(leaf: Array) -> Any:
+    """What a hand-written gradient returns for a constant."""
+    if jnp.issubdtype(leaf.dtype, jnp.floating):
+        return jnp.zeros_like(leaf)
+    return np.zeros(leaf.shape, jax.dtypes.float0)
+
+
+def _varying_axes(leaf: Any) -> frozenset[str]:
+    kind = jax.typeof(leaf)
+    manual = getattr(kind, "manual_axis_type", None)
+    varying = getattr(kind, "vma", None) if manual is None else manual.varying
+    return frozenset(varying or ())

@@ -1,72 +1,273 @@
-"""Reductions of the similarity matrix, a block of rows at a time.
+"""The streaming kernel: statistics of the logit matrix, a tile at a time, and back.
 
-Every loss asks each row of the similarity matrix for a few numbers. Small inputs are
-done in one piece; large ones in blocks of rows, which are formed again in the backward
-pass instead of being kept, so that memory stays O(rows·dim + rows·block) both ways.
+A tile is the logits of one block of rows against another. It is formed twice: once on
+the way forward, where it adds to the state of its anchors, and once on the way back,
+where the answers are known and G = ∂loss/∂logits of the tile can be written down:
+dX_I += G Y_J and dY_J += Gᵀ X_I. Where both blocks hold anchors each unordered pair of
+blocks is visited once for both, which costs 4N²D operations instead of 6N²D.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 
-from jaxcl.kernels._similarity import row_products
+from jaxcl.kernels._rows import varying_like
+from jaxcl.kernels._statistics import Params, SideData, Statistic, Tile
 
-# Up to this many similarities one piece is as fast as blocks and its memory (16 MiB in
-# float32) does not matter.
-_DENSE_SIMILARITIES = 2**22
-_DEFAULT_BLOCK = 256
-
-SideData = Mapping[str, Array]
-RowFunction = Callable[[Float[Array, "block columns"], SideData, SideData], Any]
+Similarity = Literal["dot", "negative_euclidean"]
 
 
-def reduce_similarity_rows(
-    fn: RowFunction,
-    anchors: Float[Array, "rows dim"],
-    candidates: Float[Array, "columns dim"],
-    *,
-    anchor_data: SideData,
-    candidate_data: SideData,
-    block_size: int | None = None,
-) -> Any:
-    """Reduces each row of ``anchors @ candidates.T`` to a few numbers.
+class Rows(NamedTuple):
+    """Rows cut into blocks, and what is known of them: leaves `[blocks, R, ...]`."""
 
-    Args:
-        fn: Takes a block of similarities `[block, columns]`, the side data of its rows
-            and that of the columns; returns a tree of arrays `[block]`.
-        anchors: One row a row of the similarity matrix.
-        candidates: One row a column.
-        anchor_data: What is known of each anchor, by name, `[rows, ...]`.
-        candidate_data: What is known of each candidate, by name, `[columns, ...]`.
-        block_size: Rows a block; None chooses one piece for small inputs.
+    rows: Float[Array, "blocks block dim"]
+    data: SideData
+    ids: Int[Array, "blocks block"]
+    """Which row of all devices this is: a row never meets itself."""
+    kept: Shaped[Array, "blocks block"] | None
+    """False = leaves no trace; None = all are kept."""
+    vectors: tuple[tuple[Array, ...], ...]
+    """`Params.vectors` of each statistic."""
 
-    Returns:
-        What `fn` returned, for all rows.
+
+class Shared(NamedTuple):
+    """What all pairs have in common."""
+
+    scale: Float[Array, ""]
+    """Multiplies products and distances. Without a gradient of its own: the rows carry
+    it, see `Logits`."""
+    scalars: tuple[tuple[Array, ...], ...]
+    """`Params.scalars` of each statistic."""
+
+
+class Gradients(NamedTuple):
+    """Of rows and of each statistic's vectors."""
+
+    rows: Float[Array, "blocks block dim"]
+    """Of the rows of y transposed, `[blocks, dim, block]`: G Y and Xᵀ G are the forms
+    of the two products that run at full speed on a CPU too."""
+    vectors: tuple[tuple[Array, ...], ...]
+
+
+class Sweep(NamedTuple):
+    """Which pairs of blocks are visited, and whose anchors learn from them."""
+
+    pairs: Int[np.ndarray, "pairs 2"]
+    """Block of x, block of y."""
+    row_anchors: bool = True
+    """The rows of x are anchors."""
+    column_anchors: bool = False
+    """The rows of y are anchors too."""
+    same: bool = False
+    """A row may meet itself here, which does not count."""
+    one_sided: bool = False
+    """Only the rows of x learn here: those of y do so elsewhere, or not at all."""
+
+
+def sweep_states(
+    sweep: Sweep,
+    statistics: tuple[Statistic, ...],
+    similarity: Similarity,
+    x: Rows,
+    y: Rows | None,
+    shared: Shared,
+    states: tuple[Any, Any],
+) -> tuple[Any, Any]:
+    """Adds the tiles of a sweep to the states of the anchors of x and of y.
+
+    `y=None` means that y is x. The two states are kept apart all the same, to be merged
+    at the end: two updates of one array in a step would make the compiler copy it.
     """
-    rows, columns = anchors.shape[0], candidates.shape[0]
-    if block_size is None and rows * columns > _DENSE_SIMILARITIES:
-        block_size = _DEFAULT_BLOCK
-    if block_size is None:
-        return fn(row_products(anchors, candidates), anchor_data, candidate_data)
 
-    def reduce_block(block):
-        embeddings, data = block
-        return fn(row_products(embeddings, candidates), data, candidate_data)
+    def visit(states, pair):
+        i, j = pair
+        rows, columns = _take(x, i), _take(x if y is None else y, j)
+        logits = tile_logits(similarity, rows.rows, columns.rows, shared.scale)
+        for tile, anchors, block, side in _tiles(sweep, logits, rows, columns, i, j):
+            if not _learns(sweep, side):
+                continue
+            state = _take(states[side], block)
+            params = _params(anchors, shared.scalars)
+            state = tuple(
+                statistic.update(part, tile, given)
+                for statistic, part, given in zip(
+                    statistics, state, params, strict=True
+                )
+            )
+            states = _replace(states, side, _put(states[side], state, block))
+        return states, None
 
-    blocks = jax.tree.map(
-        lambda leaf: _split_rows(leaf, min(block_size, rows)), (anchors, anchor_data)
+    return _loop(visit, states, sweep.pairs, (x, y, shared))
+
+
+def sweep_gradients(
+    sweep: Sweep,
+    statistics: tuple[Statistic, ...],
+    similarity: Similarity,
+    x: tuple[Rows, Any],
+    y: tuple[Rows, Any] | None,
+    shared: Shared,
+    gradients: tuple[Any, Any, Any],
+) -> tuple[Any, Any, Any]:
+    """Adds the tiles of a sweep to the gradients of x, of y and of the scalars.
+
+    Beside the rows of x and of y stands what each statistic has prepared of them.
+    """
+
+    def visit(gradients, pair):
+        i, j = pair
+        (rows, *row_known), (columns, *column_known) = (
+            _take(x, i),
+            _take(x if y is None else y, j),
+        )
+        logits = tile_logits(similarity, rows.rows, columns.rows, shared.scale)
+        total = jnp.zeros_like(logits)
+        known = (row_known, column_known)
+        for tile, anchors, block, side in _tiles(sweep, logits, rows, columns, i, j):
+            pulled = [
+                statistic.pull(tile, given, prepared)
+                for statistic, given, prepared in zip(
+                    statistics,
+                    _params(anchors, shared.scalars),
+                    known[side][0],
+                    strict=True,
+                )
+            ]
+            for by_logits, _ in pulled:
+                total = total + by_logits
+            if _learns(sweep, side):
+                gradients = _add_params(gradients, pulled, side, block)
+        changes = tile_gradients(
+            similarity, total, logits, rows.rows, columns.rows, shared.scale
+        )
+        for side in (0, 1):
+            if not _learns(sweep, side):
+                continue
+            block = (i, j)[side]
+            old = gradients[side].rows
+            new = _put(old, _take(old, block) + changes[side], block)
+            gradients = _replace(gradients, side, gradients[side]._replace(rows=new))
+        return gradients, None
+
+    return _loop(visit, gradients, sweep.pairs, (x, y, shared))
+
+
+def tile_logits(
+    similarity: Similarity,
+    x: Float[Array, "rows dim"],
+    y: Float[Array, "columns dim"],
+    scale: Float[Array, ""],
+) -> Float[Array, "rows columns"]:
+    """Scale · x_i·y_j, or −scale · ‖x_i − y_j‖, in float32 at least."""
+    if similarity == "dot":
+        if x.dtype == jnp.bfloat16:
+            return scale * _matmul(x, y.T)
+        # The rows are scaled and not the product: fused into a later subtraction it
+        # would not be rounded, and the largest logit would not be equal to itself.
+        return _matmul(scale * x, y.T)
+    # From differences, not from a product: equal rows are at distance 0 exactly.
+    difference = (scale * x)[:, None, :] - (scale * y)[None, :, :]
+    squared = jnp.sum(difference * difference, axis=2)
+    apart = squared != 0  # a NaN is apart too, and stays one
+    return -jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1.0)), 0.0)
+
+
+def tile_gradients(
+    similarity: Similarity,
+    gradient: Float[Array, "rows columns"],
+    logits: Float[Array, "rows columns"],
+    x: Float[Array, "rows dim"],
+    y: Float[Array, "columns dim"],
+    scale: Float[Array, ""],
+) -> tuple[Float[Array, "rows dim"], Float[Array, "dim columns"]]:
+    """Gradients of Σ_ij G_ij x_ij by x, and by y transposed."""
+    if similarity == "dot":
+        if x.dtype == jnp.bfloat16:
+            gradient = (scale * gradient).astype(x.dtype)
+            return _matmul(gradient, y), _matmul(x.T, gradient)
+        return scale * _matmul(gradient, y), _matmul((scale * x).T, gradient)
+    # ∂(−a‖x − y‖)/∂x = −a (x − y)/‖x − y‖ = a² (x − y)/logit, and 0 for a tie.
+    apart = logits != 0
+    pull = jnp.where(apart, gradient / jnp.where(apart, -logits, 1.0), 0.0)
+    pull = pull * scale * scale
+    by_x = _matmul(pull, y) - jnp.sum(pull, axis=1)[:, None] * x
+    by_y = _matmul(x.T, pull) - jnp.sum(pull, axis=0)[None, :] * y.T
+    return by_x, by_y
+
+
+def _matmul(a: Array, b: Array) -> Array:
+    """A product in full precision; bfloat16 operands are summed in float32."""
+    wide = jnp.promote_types(a.dtype, jnp.float32)
+    return jnp.matmul(
+        a, b, precision=lax.Precision.HIGHEST, preferred_element_type=wide
     )
-    # `checkpoint` forms the block's similarities again in the backward pass.
-    reduced = lax.map(jax.checkpoint(reduce_block), blocks)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:rows], reduced)
 
 
-def _split_rows(leaf: Shaped[Array, "rows ..."], block_size: int) -> Array:
-    """Rows in blocks; the last block is filled up with zeros, which are cut off."""
-    missing = -leaf.shape[0] % block_size
-    padded = jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1))
-    return padded.reshape(-1, block_size, *leaf.shape[1:])
+def _tiles(sweep, logits, rows, columns, i, j):
+    """The tile as its row anchors see it, and as its column anchors do."""
+    if sweep.row_anchors:
+        kept = _kept(sweep, rows, columns, columns.kept, 1)
+        yield Tile(logits, rows.data, columns.data, kept, 1), rows, i, 0
+    if sweep.column_anchors:
+        kept = _kept(sweep, rows, columns, rows.kept, 0)
+        yield Tile(logits, columns.data, rows.data, kept, 0), columns, j, 1
+
+
+def _learns(sweep, side):
+    return side == 0 or not sweep.one_sided
+
+
+def _kept(sweep, rows, columns, kept, axis):
+    """Which pairs exist: the candidate is kept, and is not the anchor itself."""
+    if kept is not None:
+        kept = kept[None, :] if axis == 1 else kept[:, None]
+    if not sweep.same:
+        return kept
+    apart = rows.ids[:, None] != columns.ids[None, :]
+    return apart if kept is None else apart & kept
+
+
+def _params(anchors: Rows, scalars) -> list[Params]:
+    return [Params(*both) for both in zip(anchors.vectors, scalars, strict=True)]
+
+
+def _add_params(gradients, pulled, side, block):
+    """Adds a tile's gradients by the statistics' own inputs."""
+    vectors = tuple(by_params.vectors for _, by_params in pulled)
+    scalars = tuple(by_params.scalars for _, by_params in pulled)
+    old = gradients[side].vectors
+    new = _put(old, jax.tree.map(jnp.add, _take(old, block), vectors), block)
+    gradients = _replace(gradients, side, gradients[side]._replace(vectors=new))
+    return _replace(gradients, 2, jax.tree.map(jnp.add, gradients[2], scalars))
+
+
+def _loop(visit, carry, pairs, reference):
+    if len(pairs) == 0:
+        return carry
+    pairs = jnp.asarray(pairs, jnp.int32)
+    carry = varying_like(carry, reference)
+    # Checkpointed: a derivative of the derivative keeps no tiles either.
+    visit = jax.checkpoint(visit, prevent_cse=False)
+    return lax.scan(visit, carry, (pairs[:, 0], pairs[:, 1]))[0]
+
+
+def _take(tree: Any, block: Array) -> Any:
+    return jax.tree.map(
+        lambda leaf: lax.dynamic_index_in_dim(leaf, block, keepdims=False), tree
+    )
+
+
+def _put(tree: Any, values: Any, block: Array) -> Any:
+    return jax.tree.map(
+        lambda leaf, value: lax.dynamic_update_index_in_dim(leaf, value, block, 0),
+        tree,
+        values,
+    )
+
+
+def _replace(values: tuple, index: int, value: Any) -> tuple:
+    return (*values[:index], value, *values[index + 1 :])

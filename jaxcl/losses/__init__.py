@@ -1,17 +1,93 @@
 """Contrastive losses: arrays in, a scalar out; pure, total, exact on many devices."""
 
-from jaxcl.losses._domains import within_domain_nce_loss as within_domain_nce_loss
+from jaxcl.losses._additive import (
+    additive_loss as additive_loss,
+    sigmoid_loss as sigmoid_loss,
+    spectral_loss as spectral_loss,
+)
+from jaxcl.losses._alignment import (
+    coral_penalty as coral_penalty,
+    fair_kl_penalty as fair_kl_penalty,
+    mmd_penalty as mmd_penalty,
+)
+from jaxcl.losses._biases import (
+    bias_balanced_cross_entropy as bias_balanced_cross_entropy,
+    bias_contrastive_loss as bias_contrastive_loss,
+    epsilon_sup_info_nce_loss as epsilon_sup_info_nce_loss,
+    soft_bias_contrastive_loss as soft_bias_contrastive_loss,
+)
+from jaxcl.losses._domains import (
+    cross_domain_supcon_loss as cross_domain_supcon_loss,
+    domain_confusion_penalty as domain_confusion_penalty,
+    domain_weighted_supcon_loss as domain_weighted_supcon_loss,
+    within_domain_nce_loss as within_domain_nce_loss,
+)
+from jaxcl.losses._environments import (
+    group_dro_weights as group_dro_weights,
+    irm_penalty as irm_penalty,
+    v_rex_penalty as v_rex_penalty,
+)
+from jaxcl.losses._fairness import fair_supcon_loss as fair_supcon_loss
+from jaxcl.losses._metadata import (
+    kernel_nce_loss as kernel_nce_loss,
+    rank_n_contrast_loss as rank_n_contrast_loss,
+    y_aware_nce_loss as y_aware_nce_loss,
+)
+from jaxcl.losses._pairwise import (
+    pairwise_loss as pairwise_loss,
+)
 from jaxcl.losses._penalties import (
     negative_variance_penalty as negative_variance_penalty,
 )
+from jaxcl.losses._queue import queue_nce_loss as queue_nce_loss
+from jaxcl.losses._supervised import (
+    contex_loss as contex_loss,
+    hierarchical_supcon_loss as hierarchical_supcon_loss,
+    supcon_loss as supcon_loss,
+)
+from jaxcl.losses._support import (
+    chunked_support_corrected_info_nce_loss as chunked_support_corrected_info_nce_loss,
+    support_corrected_info_nce_loss as support_corrected_info_nce_loss,
+)
 from jaxcl.losses._two_views import (
+    dcl_loss as dcl_loss,
+    dhel_loss as dhel_loss,
     info_nce_loss as info_nce_loss,
     nt_xent_loss as nt_xent_loss,
 )
 
 __all__ = [
+    "additive_loss",
+    "bias_balanced_cross_entropy",
+    "bias_contrastive_loss",
+    "chunked_support_corrected_info_nce_loss",
+    "contex_loss",
+    "coral_penalty",
+    "cross_domain_supcon_loss",
+    "dcl_loss",
+    "dhel_loss",
+    "domain_confusion_penalty",
+    "domain_weighted_supcon_loss",
+    "epsilon_sup_info_nce_loss",
+    "fair_kl_penalty",
+    "fair_supcon_loss",
+    "group_dro_weights",
+    "hierarchical_supcon_loss",
     "info_nce_loss",
+    "irm_penalty",
+    "kernel_nce_loss",
+    "mmd_penalty",
     "negative_variance_penalty",
     "nt_xent_loss",
+    "pairwise_loss",
+    "queue_nce_loss",
+    "rank_n_contrast_loss",
+    "sigmoid_loss",
+    "soft_bias_contrastive_loss",
+    "spectral_loss",
+    "supcon_loss",
+    "support_corrected_info_nce_loss",
+    "v_rex_penalty",
     "within_domain_nce_loss",
+    "y_aware_nce_loss",
 ]

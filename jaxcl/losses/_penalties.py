@@ -1,24 +1,36 @@
 """Penalties on the similarities of pairs, to be added to a loss."""
 
+from dataclasses import dataclass
+
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from jaxcl.kernels import (
     AxisName,
+    Bank,
+    PairSum,
+    Params,
     automatic_axes,
-    gather_rows,
+    axis_size,
+    check_where,
     mean_share,
-    reduce_similarity_rows,
+    mean_squared_deviation,
+    pair_statistics,
     row_ids,
+    sum_devices,
     unit_rows,
 )
+from jaxcl.losses._anchors import Other
 from jaxcl.losses._arguments import (
     Reduction,
-    check_block_size,
-    check_choice,
+    check_frame,
     check_two_views,
-    kept_rows,
 )
+
+# Below this many rows the closed form saves nothing and pairs are exact.
+_CLOSED_FORM_ROWS = 1024
 
 
 @automatic_axes
@@ -42,6 +54,9 @@ def negative_variance_penalty(
     of their mean from −1/(n−1). Small batches raise that variance; this term lowers
     it. Add it once, with a weight (30 in the paper), to a loss of the same views.
 
+    Pairs: compares different(instance) of the two views; no positives.
+    Cost: closed form O(rows·dim²) for large batches and power 2; else one pass.
+
     Args:
         u: First views, one row an instance, of any length.
         v: Second views of the same instances.
@@ -51,7 +66,8 @@ def negative_variance_penalty(
         where: True = keep the instance; a dropped one leaves no trace.
         axis_name: Devices of this axis share their rows as candidates; the result is
             then this device's share of the global mean.
-        block_size: Rows a tile; None chooses.
+        block_size: Rows a tile; None chooses, and takes the closed form of power 2
+            (Gram matrices, O(rows·dim²)) for large batches.
         reduction: Only "mean".
 
     Returns:
@@ -63,45 +79,87 @@ def negative_variance_penalty(
     Example:
         Orthogonal rows: every negative is 0, the penalty is 1/(n−1)² = 0.0625.
 
-        >>> import jax.numpy as jnp
         >>> u = jnp.eye(3)
         >>> float(negative_variance_penalty(u, u, num_instances=5))
         0.0625
     """
     check_two_views(u, v)
-    check_block_size(block_size)
-    check_choice("reduction", reduction, ("mean",))
-    if not isinstance(power, int) or power < 1:
+    check_where(where, u.shape[0])
+    check_frame(
+        axis_name=axis_name,
+        block_size=block_size,
+        reduction=reduction,
+        reductions=("mean",),
+    )
+    if isinstance(power, bool) or not isinstance(power, int) or power < 1:
         raise ValueError(f"`power` must be a positive integer, got {power!r}")
-    if target is None:
-        if num_instances is None or not num_instances > 1:
-            raise ValueError(
-                "`num_instances` must be above 1 unless `target` is given, "
-                f"got {num_instances}"
-            )
-        target = -1.0 / (num_instances - 1)
-    kept = kept_rows(where, u.shape[0])
-    u, v = unit_rows(u, kept), unit_rows(v, kept)
-    own = {"instance": row_ids(u.shape[0], axis_name), "kept": kept}
-    candidates, others = gather_rows((v, own), axis_name)
-    kept_anywhere = jnp.sum(others["kept"])
-
-    def reduce(similarities, rows, columns):
-        negative = rows["instance"][:, None] != columns["instance"][None, :]
-        negative = negative & columns["kept"][None, :]
-        deviation = jnp.where(negative, similarities - target, 0.0)
-        powers = deviation**power if power % 2 == 0 else jnp.abs(deviation) ** power
-        return jnp.sum(powers, axis=1)
-
-    deviations = reduce_similarity_rows(
-        reduce,
+    return squared_deviation_mean(
         u,
-        candidates,
-        anchor_data=own,
-        candidate_data=others,
+        v,
+        _target(target, num_instances),
+        power=power,
+        where=where,
+        axis_name=axis_name,
+        block_size=block_size,
+    )
+
+
+def squared_deviation_mean(
+    u: Float[Array, "batch dim"],
+    v: Float[Array, "batch dim"],
+    target: float | Float[Array, ""],
+    *,
+    power: int = 2,
+    where: Bool[Array, " batch"] | None,
+    axis_name: AxisName,
+    block_size: int | None,
+) -> Float[Array, ""]:
+    """Mean of |u_i·v_j − target|^power over i ≠ j, this device's share."""
+    unit_u, unit_v = unit_rows(u, where), unit_rows(v, where)
+    kept = jnp.ones(u.shape[0], bool) if where is None else where
+    target = jnp.asarray(target, unit_u.dtype)
+    rows = u.shape[0] * axis_size(axis_name)
+    if power == 2 and block_size is None and rows > max(_CLOSED_FORM_ROWS, u.shape[1]):
+        return mean_squared_deviation(unit_u, unit_v, target, kept, axis_name)
+    instance = {"instance": row_ids(u.shape[0], axis_name)}
+    ((sums,),) = pair_statistics(
+        [
+            Bank(unit_u, instance, where),
+            Bank(unit_v, instance, where, anchored=False),
+        ],
+        [PairSum(Other("instance"), _Deviation(power))],
+        [Params(scalars=(target,))],
+        visits=[(0, 1)],
+        axis_name=axis_name,
         block_size=block_size,
     )
     # Every kept anchor has the same number of negatives, so the mean over pairs is the
     # mean over anchors of the mean over their negatives.
-    negatives = jnp.maximum(kept_anywhere - 1, 1).astype(deviations.dtype)
-    return mean_share(deviations / negatives, kept, axis_name)
+    negatives = sum_devices(jnp.sum(kept.astype(sums.dtype)), axis_name) - 1.0
+    return mean_share(sums / jnp.maximum(negatives, 1.0), kept, axis_name)
+
+
+@dataclass(frozen=True)
+class _Deviation:
+    """|s − target|^power."""
+
+    power: int
+
+    def __call__(self, similarity, target):
+        deviation = similarity - target
+        return (deviation if self.power % 2 == 0 else jnp.abs(deviation)) ** self.power
+
+
+def _target(target, num_instances):
+    if target is not None:
+        if np.shape(target) != ():
+            raise ValueError(f"`target` must be a scalar, got shape {np.shape(target)}")
+        return target
+    if num_instances is None or (
+        not isinstance(num_instances, Tracer) and not num_instances > 1
+    ):
+        raise ValueError(
+            "`num_instances` must be above 1 unless `target` is given, "
+            f"got {num_instances}"
+        )
+    return -1.0 / (num_instances - 1)

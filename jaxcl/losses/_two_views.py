@@ -6,22 +6,23 @@ from jaxtyping import Array, Bool, Float
 
 from jaxcl.kernels import (
     AxisName,
+    Bank,
+    LogSumExp,
     automatic_axes,
-    gather_rows,
-    mean_share,
-    reduce_similarity_rows,
+    check_where,
+    pair_statistics,
     row_ids,
     unit_rows,
-    weighted_logsumexp,
 )
+from jaxcl.losses._anchors import AnchorLosses, Logits, Other, reduce_anchors
 from jaxcl.losses._arguments import (
     Reduction,
-    check_block_size,
-    check_choice,
-    check_temperature,
+    check_frame,
     check_two_views,
-    kept_rows,
 )
+
+# Up to this many rows keeping what the way back needs is faster than forming it again.
+_KEPT_ROWS = 1024
 
 
 @automatic_axes
@@ -54,6 +55,9 @@ def info_nce_loss(
     It is computed as softplus(λ⁻ − s⁺), λ⁻ the log-sum-exp over the negatives alone:
     the gradient stays right where the loss is far below the rounding of its terms.
 
+    Pairs: positives the other view; negatives different(instance) of one view or both.
+    Cost: one pass over the pairs.
+
     Args:
         u: First views, one row an instance, of any length.
         v: Second views of the same instances.
@@ -75,46 +79,49 @@ def info_nce_loss(
 
     References:
         Definition 3.1 and table 2 of arXiv 2506.09781; van den Oord et al.,
-        arXiv 1807.03748; Radford et al., arXiv 2103.00020 (CLIP).
+        arXiv 1807.03748, eq. 4; Radford et al., arXiv 2103.00020, figure 3.
 
     Example:
         Two orthogonal instances, aligned views: log(1 + e^{−1/t}).
 
-        >>> import jax.numpy as jnp
         >>> u = jnp.eye(2)
         >>> round(float(info_nce_loss(u, u, temperature=1.0)), 4)
         0.3133
-        >>> round(float(jnp.log(1 + jnp.exp(-1.0))), 4)
-        0.3133
     """
     check_two_views(u, v)
-    check_temperature(temperature)
-    check_block_size(block_size)
-    check_choice("reduction", reduction, ("mean", "none"))
+    batch = u.shape[0]
+    check_where(where, batch)
+    check_frame(
+        temperature=temperature,
+        axis_name=axis_name,
+        block_size=block_size,
+        reduction=reduction,
+    )
     if not (cross_view or within_view):
         raise ValueError("`cross_view` or `within_view` must be True, got neither")
-    kept = kept_rows(where, u.shape[0])
-    u, v = unit_rows(u, kept), unit_rows(v, kept)
-    own = {"instance": row_ids(u.shape[0], axis_name), "kept": kept}
-    all_u, all_v, others = gather_rows((u, v, own), axis_name)
-
-    def anchor_losses(anchors, positives, same_view, other_view):
-        banks = [other_view] * cross_view + [same_view] * within_view
-        logsumexp = _negative_logsumexp(
-            anchors, jnp.concatenate(banks), own, others, temperature, block_size
-        )
-        defined = kept & (jnp.isfinite(logsumexp) | (not decoupled))
-        logits = _aligned_similarity(anchors, positives) / temperature
-        return _contrast(logsumexp, logits, decoupled), defined
-
-    losses, defined = anchor_losses(u, v, all_u, all_v)
-    if symmetric:
-        second, second_defined = anchor_losses(v, u, all_v, all_u)
-        losses = jnp.stack([losses, second])
-        defined = jnp.stack([defined, second_defined])
-    if reduction == "none":
-        return jnp.where(defined, losses, 0.0)
-    return mean_share(losses, defined, axis_name)
+    logits = Logits(temperature)
+    instance = {"instance": row_ids(batch, axis_name)}
+    # Scaled again on the way back instead of kept: rows are the largest thing here.
+    scaled = jax.checkpoint(unit_rows) if batch > _KEPT_ROWS else unit_rows
+    views = [
+        Bank(logits.carry(scaled(view, where), u.dtype), instance, where, anchored)
+        for view, anchored in ((u, True), (v, symmetric))
+    ]
+    visits = [(0, 1)] * cross_view + [(0, 0), (1, 1)] * within_view
+    ((negative,),) = pair_statistics(
+        views,
+        [LogSumExp(Other("instance"), bound=logits.bound)],
+        scale=logits.scale,
+        visits=visits,
+        axis_name=axis_name,
+        block_size=block_size,
+    )
+    positive = aligned_similarity(u, v, where) / temperature
+    positive = jnp.tile(positive, 2) if symmetric else positive
+    found = contrast(negative, positive, where, decoupled=decoupled)
+    if symmetric and reduction == "none":
+        return found.losses.reshape(2, batch)
+    return reduce_anchors(found, reduction, axis_name)
 
 
 def nt_xent_loss(
@@ -132,6 +139,9 @@ def nt_xent_loss(
         ℓ(u_i) = −log( e^{u_i·v_i/t} / ( Σ_j e^{u_i·v_j/t} + Σ_{j≠i} e^{u_i·u_j/t} ) )
 
     for unit rows, averaged over the anchors u_i and v_i of all kept instances.
+
+    Pairs: positives the other view; negatives different(instance) of both views.
+    Cost: one pass over the pairs.
 
     Args:
         u: First views, one row an instance, of any length.
@@ -152,7 +162,6 @@ def nt_xent_loss(
     Example:
         Two orthogonal instances, aligned views: log(1 + 2 e^{−1/t}).
 
-        >>> import jax.numpy as jnp
         >>> u = jnp.eye(2)
         >>> round(float(nt_xent_loss(u, u, temperature=1.0)), 4)
         0.5514
@@ -171,42 +180,152 @@ def nt_xent_loss(
     )
 
 
-def _negative_logsumexp(anchors, candidates, own, others, temperature, block_size):
-    """Log Σ e^{s_ij} over the kept candidates of other instances; −∞ without any."""
-    banks = candidates.shape[0] // others["instance"].shape[0]
-    others = jax.tree.map(lambda leaf: jnp.tile(leaf, banks), others)
+def dcl_loss(
+    u: Float[Array, "batch dim"],
+    v: Float[Array, "batch dim"],
+    *,
+    temperature: float | Float[Array, ""] = 0.1,
+    where: Bool[Array, " batch"] | None = None,
+    axis_name: AxisName = None,
+    block_size: int | None = None,
+    reduction: Reduction = "mean",
+) -> Float[Array, "..."]:
+    r"""Decoupled contrastive loss: NT-Xent without the positive in the denominator.
 
-    def reduce(similarities, rows, columns):
-        negative = rows["instance"][:, None] != columns["instance"][None, :]
-        negative = negative & columns["kept"][None, :]
-        return weighted_logsumexp(
-            similarities / temperature, negative.astype(similarities.dtype)
-        )
+        ℓ(u_i) = −u_i·v_i/t + log Σ_{j≠i} ( e^{u_i·v_j/t} + e^{u_i·u_j/t} )
 
-    return reduce_similarity_rows(
-        reduce,
-        anchors,
-        candidates,
-        anchor_data=own,
-        candidate_data=others,
+    for unit rows. It can be negative: it has no lower bound of 0.
+
+    Pairs: positives the other view; negatives different(instance) of both views.
+    Cost: one pass over the pairs.
+
+    Args:
+        u: First views, one row an instance, of any length.
+        v: Second views of the same instances.
+        temperature: Divides the similarities; a traced scalar can be learned.
+        where: True = keep the instance; a dropped one leaves no trace.
+        axis_name: Devices of this axis share their rows as candidates; the result is
+            then this device's share of the global mean.
+        block_size: Rows a tile; None chooses.
+        reduction: "mean", or "none" for one value an anchor, `[2, batch]`.
+
+    Returns:
+        A scalar, or one value an anchor (0 without a negative).
+
+    References:
+        Yeh et al., arXiv 2110.06848, eq. 5; table 2 of arXiv 2506.09781.
+
+    Example:
+        Two orthogonal instances, aligned views: log 2 − 1/t.
+
+        >>> u = jnp.eye(2)
+        >>> round(float(dcl_loss(u, u, temperature=1.0)), 4)
+        -0.3069
+    """
+    return info_nce_loss(
+        u,
+        v,
+        temperature=temperature,
+        within_view=True,
+        decoupled=True,
+        where=where,
+        axis_name=axis_name,
         block_size=block_size,
+        reduction=reduction,
     )
 
 
-def _aligned_similarity(u, v):
-    """u_i·v_i of unit rows, exact also next to 1."""
-    # 1 − ½‖u − v‖² keeps the digits of small angles that the product rounds away, but
-    # holds for unit rows only: the similarity with a row of zeros is 0.
-    dead = jnp.all(u == 0, axis=1) | jnp.all(v == 0, axis=1)
-    difference = u - v
-    similarity = 1.0 - 0.5 * jnp.sum(difference * difference, axis=1)
-    return jnp.where(dead, jnp.sum(u * v, axis=1), similarity)
+def dhel_loss(
+    u: Float[Array, "batch dim"],
+    v: Float[Array, "batch dim"],
+    *,
+    temperature: float | Float[Array, ""] = 0.1,
+    where: Bool[Array, " batch"] | None = None,
+    axis_name: AxisName = None,
+    block_size: int | None = None,
+    reduction: Reduction = "mean",
+) -> Float[Array, "..."]:
+    r"""DHEL: decoupled, with the negatives of the anchor's own view alone.
+
+        ℓ(u_i) = −u_i·v_i/t + log Σ_{j≠i} e^{u_i·u_j/t}
+
+    for unit rows. The released code masks with the local batch only and so keeps the
+    other devices' cross-view negatives; this loss leaves them out on any number.
+
+    Pairs: positives the other view; negatives different(instance) of the own view.
+    Cost: one pass over the pairs.
+
+    Args:
+        u: First views, one row an instance, of any length.
+        v: Second views of the same instances.
+        temperature: Divides the similarities; a traced scalar can be learned.
+        where: True = keep the instance; a dropped one leaves no trace.
+        axis_name: Devices of this axis share their rows as candidates; the result is
+            then this device's share of the global mean.
+        block_size: Rows a tile; None chooses.
+        reduction: "mean", or "none" for one value an anchor, `[2, batch]`.
+
+    Returns:
+        A scalar, or one value an anchor (0 without a negative).
+
+    References:
+        Table 2 of arXiv 2506.09781; Koromilas et al., arXiv 2405.18045.
+
+    Example:
+        Two orthogonal instances, aligned views: 0 − 1/t.
+
+        >>> u = jnp.eye(2)
+        >>> float(dhel_loss(u, u, temperature=1.0))
+        -1.0
+    """
+    return info_nce_loss(
+        u,
+        v,
+        temperature=temperature,
+        cross_view=False,
+        within_view=True,
+        decoupled=True,
+        where=where,
+        axis_name=axis_name,
+        block_size=block_size,
+        reduction=reduction,
+    )
 
 
-def _contrast(logsumexp, positive, decoupled):
-    """λ⁻ − s⁺, or its softplus when the positive stands in the denominator too."""
-    empty = jnp.isneginf(logsumexp)
-    difference = jnp.where(empty, 0.0, logsumexp) - positive
+def aligned_similarity(
+    u: Float[Array, "batch dim"],
+    v: Float[Array, "batch dim"],
+    where: Bool[Array, " batch"] | None,
+) -> Float[Array, " batch"]:
+    """Cosine of u_i and v_i, exact also next to 1."""
+
+    def similarity(u, v):
+        u, v = unit_rows(u, where), unit_rows(v, where)
+        # 1 − ½‖u − v‖² keeps the digits of small angles that the product rounds away,
+        # but holds for unit rows only: the similarity with a row of zeros is 0.
+        dead = jnp.all(u == 0, axis=1) | jnp.all(v == 0, axis=1)
+        difference = u - v
+        close = 1.0 - 0.5 * jnp.sum(difference * difference, axis=1)
+        return jnp.where(dead, jnp.sum(u * v, axis=1), close)
+
+    if u.shape[0] > _KEPT_ROWS:
+        similarity = jax.checkpoint(similarity)
+    return similarity(u, v)
+
+
+def contrast(
+    negative: Float[Array, " anchors"],
+    positive: Float[Array, " anchors"],
+    where: Bool[Array, " batch"] | None,
+    *,
+    decoupled: bool = False,
+) -> AnchorLosses:
+    """softplus(λ⁻ − s⁺), or λ⁻ − s⁺ itself when decoupled, of each anchor."""
+    empty = jnp.isneginf(negative)
+    losses = jnp.where(empty, 0.0, negative) - positive
     if not decoupled:
-        difference = jax.nn.softplus(difference)
-    return jnp.where(empty, 0.0, difference)
+        losses = jax.nn.softplus(losses)
+    defined = ~empty if decoupled else jnp.ones_like(empty)
+    if where is not None:
+        defined = defined & jnp.tile(where, negative.shape[0] // where.shape[0])
+    return AnchorLosses(jnp.where(defined & ~empty, losses, 0.0), defined)

@@ -1,5 +1,12 @@
 """What the embeddings of a batch or of a data set look like, in numbers."""
 
+from jaxcl.metrics._geometry import (
+    alignment as alignment,
+    effective_rank as effective_rank,
+    excessive_separation as excessive_separation,
+    separation_threshold as separation_threshold,
+    uniformity as uniformity,
+)
 from jaxcl.metrics._similarities import (
     SimilarityStatistics as SimilarityStatistics,
     negative_variance_bounds as negative_variance_bounds,
@@ -8,6 +15,11 @@ from jaxcl.metrics._similarities import (
 
 __all__ = [
     "SimilarityStatistics",
+    "alignment",
+    "effective_rank",
+    "excessive_separation",
     "negative_variance_bounds",
+    "separation_threshold",
     "similarity_statistics",
+    "uniformity",
 ]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxcl.kernels import AxisName
+from jaxcl.kernels import AxisName, mapped_axis
 
 
 def value_and_grad(
@@ -39,12 +39,13 @@ def value_and_grad(
         >>> round(float(value), 4), grad.shape
         (0.5514, (2, 2))
     """
+    axis = mapped_axis(axis_name)
 
     def average(tree):
-        if axis_name is None:
+        if axis is None:
             return tree
         return jax.tree.map(
-            lambda leaf: lax.pmean(leaf, axis_name) if _is_floating(leaf) else leaf,
+            lambda leaf: lax.pmean(leaf, axis) if _is_floating(leaf) else leaf,
             tree,
         )
 

@@ -1,0 +1,111 @@
+"""Statistics of pairs of rows: the one door to the tiles and to their dense form."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxcl.kernels._banks import Bank
+from jaxcl.kernels._dense import dense_statistics
+from jaxcl.kernels._rows import AxisName, Ring, axis_size
+from jaxcl.kernels._statistics import Params, Statistic
+from jaxcl.kernels._streaming import stream_statistics
+from jaxcl.kernels._tiles import Similarity
+
+# Up to this many pairs one piece is as fast as tiles, and its memory (1 MiB in float32)
+# does not matter.
+_DENSE_PAIRS = 2**18
+# A tile of 512² stays in the cache of a CPU core; an accelerator needs larger ones to
+# be busy.
+_BLOCKS = {"cpu": 512}
+_ACCELERATOR_BLOCK = 2048
+_SMALLEST_BLOCK = 128
+
+
+def pair_statistics(
+    banks: Sequence[Bank],
+    statistics: Sequence[Statistic],
+    params: Sequence[Params] | None = None,
+    *,
+    similarity: Similarity = "dot",
+    scale: float | Float[Array, ""] = 1.0,
+    visits: Sequence[tuple[int, int]] | None = None,
+    axis_name: AxisName = None,
+    block_size: int | None = None,
+) -> list[tuple[Array, ...]]:
+    r"""Asks every anchor for statistics of its logits with all candidates.
+
+    The logit of anchor i and candidate j is scale · x_i·y_j, or −scale · ‖x_i − y_j‖. A
+    row never meets itself. Memory is O(rows·dim +
+    rows·block) forward and backward, whatever the statistics and their weights.
+
+    Args:
+        banks: Rows of one or several kinds, of the same width and side data. The rows
+            of all anchored banks are the anchors.
+        statistics: What to ask, such as `LogSumExp` and `PairSum`.
+        params: Differentiable inputs of each statistic.
+        similarity: "dot" or "negative_euclidean".
+        scale: Multiplies all logits; a constant, without a gradient.
+        visits: Pairs of banks whose rows are compared, an unordered pair once; all of
+            them when left out. Weights say the rest.
+        axis_name: Devices of this axis share the rows of all banks that are not
+            `shared`. A `Ring` passes them around instead of gathering them.
+        block_size: Rows and columns of a tile; None chooses, in one piece if small.
+
+    Returns:
+        For each statistic the tuple of its answers, each `[anchors]`: one value for
+        each row of the anchored banks of this device, one bank after another.
+        Gradients flow into the rows of all banks that are not shared and into
+        `params`. The gradient is written by hand, so ``jax.jvp`` of the answers raises
+        a `TypeError`; the derivative of the gradient exists in both modes.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxcl.kernels import Bank, PairSum
+        >>> from jaxcl.pairs import same
+        >>> bank = Bank(jnp.ones((3, 2)), {"label": jnp.array([4, 4, 7])})
+        >>> ((sums,),) = pair_statistics([bank], [PairSum(same("label"))])
+        >>> sums.tolist()
+        [2.0, 2.0, 0.0]
+    """
+    statistics = tuple(statistics)
+    params = tuple(Params() for _ in statistics) if params is None else tuple(params)
+    if visits is None:
+        visits = [(a, b) for a in range(len(banks)) for b in range(a, len(banks))]
+    visits = tuple(
+        pair for pair in visits if banks[pair[0]].anchored or banks[pair[1]].anchored
+    )
+    scale = jnp.asarray(scale)
+    counts = [bank.rows.shape[0] for bank in banks]
+    if block_size is None and similarity == "dot" and not isinstance(axis_name, Ring):
+        devices = axis_size(axis_name)
+        pairs = sum(counts[a] * counts[b] for a, b in visits) * devices
+        if pairs <= _DENSE_PAIRS:
+            return dense_statistics(
+                banks,
+                statistics,
+                params,
+                visits=visits,
+                axis_name=axis_name,
+                scale=scale,
+            )
+    return stream_statistics(
+        banks,
+        statistics,
+        params,
+        similarity=similarity,
+        visits=visits,
+        axis_name=axis_name,
+        block=_block(counts, block_size),
+        scale=scale,
+    )
+
+
+def _block(counts: list[int], block_size: int | None) -> int:
+    if block_size is not None:
+        return min(block_size, max(counts))
+    largest = _BLOCKS.get(jax.default_backend(), _ACCELERATOR_BLOCK)
+    rows = max(min(counts), min(_SMALLEST_BLOCK, max(counts)))
+    # As few blocks as the largest allows, of equal size: little is filled up.
+    return -(-rows // -(-rows // largest))

@@ -1,0 +1,221 @@
+"""Penalties and weights made of the per-anchor losses of each domain."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxcl.kernels import AxisName, automatic_axes, check_where, sum_devices
+from jaxcl.losses._arguments import (
+    check_floating,
+    check_frame,
+    check_ids,
+    check_num_domains,
+    check_positive,
+)
+
+
+@automatic_axes
+def v_rex_penalty(
+    anchor_losses: Float[Array, "... rows"],
+    domains: Int[Array, " rows"],
+    *,
+    num_domains: int | None = None,
+    where: Bool[Array, " rows"] | None = None,
+    axis_name: AxisName = None,
+) -> Float[Array, ""]:
+    r"""V-REx: the variance over domains of the mean loss of each.
+
+        1/E Σ_e ( ℓ̄_e − 1/E Σ_e′ ℓ̄_e′ )²
+
+    over the E domains that are there.
+
+    Pairs: none; compares the mean losses of the domains.
+    Cost: O(rows·domains), beside the losses themselves.
+
+    Args:
+        anchor_losses: One loss an anchor, as ``reduction="none"`` gives them; two views
+            may be `[2, batch]`.
+        domains: Domain ids below `num_domains`; −1 = unknown, left out.
+        num_domains: How many there can be, a constant; needed under ``jit``.
+        where: True = keep the anchor.
+        axis_name: Means are over the anchors of all devices of this axis.
+
+    Returns:
+        A scalar ≥ 0.
+
+    References:
+        Krueger et al., arXiv 2003.00688, eq. 8.
+
+    Example:
+        Mean losses 1 and 3: variance 1.
+
+        >>> losses = jnp.array([1.0, 1.0, 3.0])
+        >>> float(v_rex_penalty(losses, jnp.array([0, 0, 1])))
+        1.0
+    """
+    _check(anchor_losses, domains, where, axis_name)
+    num_domains = check_num_domains(num_domains, domains)
+    means, there = _domain_means(anchor_losses, domains, num_domains, where, axis_name)
+    many = jnp.maximum(jnp.sum(there), 1).astype(means.dtype)
+    center = jnp.sum(means) / many
+    return jnp.sum(jnp.where(there, (means - center) ** 2, 0.0)) / many
+
+
+@automatic_axes
+def group_dro_weights(
+    anchor_losses: Float[Array, "... rows"],
+    domains: Int[Array, " rows"],
+    weights: Float[Array, " domains"],
+    *,
+    step_size: float | Float[Array, ""],
+    num_domains: int | None = None,
+    where: Bool[Array, " rows"] | None = None,
+    axis_name: AxisName = None,
+) -> Float[Array, " domains"]:
+    r"""GroupDRO: the weights of the domains after one step of exponentiated gradient.
+
+        q_e ← q_e e^{step_size · ℓ̄_e} / Σ_e′ q_e′ e^{step_size · ℓ̄_e′}
+
+    The loss is then Σ_e q_e ℓ̄_e: give anchor i of domain e the weight q_e / n_e. A
+    domain that is not there keeps its weight up to the normalization.
+
+    Pairs: none; compares the mean losses of the domains.
+    Cost: O(rows·domains), beside the losses themselves.
+
+    Args:
+        anchor_losses: One loss an anchor; two views may be `[2, batch]`.
+        domains: Domain ids below the number of weights; −1 = unknown, left out.
+        weights: q of the step before, one a domain.
+        step_size: η, above 0.
+        num_domains: How many weights there must be; says no more than `weights`.
+        where: True = keep the anchor.
+        axis_name: Means are over the anchors of all devices of this axis.
+
+    Returns:
+        New weights, which sum to 1. No gradient flows through them.
+
+    References:
+        Sagawa et al., arXiv 1911.08731, algorithm 1.
+
+    Example:
+        Losses log 3 and 0 from equal weights, η = 1: ¾ and ¼.
+
+        >>> losses = jnp.array([jnp.log(3.0), 0.0])
+        >>> half = jnp.array([0.5, 0.5])
+        >>> new = group_dro_weights(losses, jnp.array([0, 1]), half, step_size=1.0)
+        >>> [round(float(q), 4) for q in new]
+        [0.75, 0.25]
+    """
+    _check(anchor_losses, domains, where, axis_name)
+    if weights.ndim != 1 or not weights.size:
+        raise ValueError(f"`weights` must have shape (domains,), got {weights.shape}")
+    check_floating("weights", weights)
+    check_positive("step_size", step_size)
+    if num_domains is not None and num_domains != weights.shape[0]:
+        raise ValueError(
+            f"`num_domains` must be the number of weights, {weights.shape[0]}, "
+            f"got {num_domains}"
+        )
+    means, _ = _domain_means(anchor_losses, domains, weights.shape[0], where, axis_name)
+    means, weights = jax.lax.stop_gradient((means, weights.astype(means.dtype)))
+    # In logarithms: a large loss must not overflow.
+    logits = jnp.where(
+        weights > 0, jnp.log(jnp.where(weights > 0, weights, 1.0)), -jnp.inf
+    )
+    return jax.nn.softmax(logits + step_size * means)
+
+
+def irm_penalty(
+    loss_fn: Callable[[Float[Array, ""]], Float[Array, "... rows"]],
+    domains: Int[Array, " rows"],
+    *,
+    num_domains: int | None = None,
+    where: Bool[Array, " rows"] | None = None,
+    axis_name: AxisName = None,
+) -> Float[Array, ""]:
+    r"""IRM: each domain's loss must be at its optimum in a common scale.
+
+        1/E Σ_e ( d/dw ℓ̄_e(w) |_{w=1} )²
+
+    over the E domains that are there, where `loss_fn` gives the per-anchor losses of
+    embeddings or logits scaled by w.
+
+    Pairs: none; whatever `loss_fn` compares.
+    Cost: one forward derivative of `loss_fn`; if that streams, a backward one a domain.
+
+    Args:
+        loss_fn: Takes the scale w, returns one loss an anchor (two views may be
+            `[2, batch]`). For a contrastive loss the scale of the similarities divides
+            the temperature: ``lambda w: loss(…, temperature=t / w, reduction="none")``.
+        domains: Domain ids below `num_domains`; −1 = unknown, left out.
+        num_domains: How many there can be, a constant; needed under ``jit``.
+        where: True = keep the anchor.
+        axis_name: Means are over the anchors of all devices of this axis.
+
+    Returns:
+        A scalar ≥ 0. Its gradient needs second derivatives of `loss_fn`, which all
+        losses here have.
+
+    References:
+        Arjovsky et al., arXiv 1907.02893, IRMv1 (squared gradient of the whole batch;
+        DomainBed multiplies those of two halves).
+
+    Example:
+        Losses w·(1, 2): derivatives 1 and 2, (1 + 4) / 2.
+
+        >>> losses = jnp.array([1.0, 2.0])
+        >>> float(irm_penalty(lambda w: w * losses, jnp.array([0, 1])))
+        2.5
+    """
+    if not callable(loss_fn):
+        raise ValueError(f"`loss_fn` must be a function of a scale, got {loss_fn!r}")
+    num_domains = check_num_domains(num_domains, domains)
+    shape = jax.eval_shape(loss_fn, jnp.ones((), jnp.float32))
+    _check(shape, domains, where, axis_name)
+    scale = jnp.ones((), jnp.promote_types(shape.dtype, jnp.float32))
+
+    def local_means(losses):
+        return _local_means(losses, domains, num_domains, where, axis_name)
+
+    # The slope of every anchor is the derivative of the pulled-back scale by what is
+    # pulled back: by two backward passes, since losses that stream have no forward one.
+    losses, pull = jax.vjp(loss_fn, scale)
+    anchor_slopes = jax.grad(lambda weights: pull(weights)[0])(jnp.zeros_like(losses))
+    slopes, there = local_means(anchor_slopes)
+    # Devices hold different anchors of a domain: their derivatives add up.
+    slopes = sum_devices(slopes, axis_name)
+    many = jnp.maximum(jnp.sum(there), 1).astype(slopes.dtype)
+    return jnp.sum(jnp.where(there, slopes**2, 0.0)) / many
+
+
+def _domain_means(losses, domains, num_domains, where, axis_name):
+    """Mean loss of each domain over all devices, and which domains are there."""
+    means, there = _local_means(losses, domains, num_domains, where, axis_name)
+    return sum_devices(means, axis_name), there
+
+
+def _local_means(losses, domains, num_domains, where, axis_name):
+    """What this device adds to the mean loss of each domain."""
+    member = domains[:, None] == jnp.arange(num_domains)[None, :]
+    if where is not None:
+        member = member & where[:, None]
+    losses = losses.astype(jnp.promote_types(losses.dtype, jnp.float32))
+    losses = losses.reshape(-1, domains.shape[0])
+    counts = sum_devices(jnp.sum(member, axis=0), axis_name) * losses.shape[0]
+    # A dropped anchor must not spoil the sum, whatever its loss is.
+    terms = jnp.where(member[None], losses[:, :, None], 0.0)
+    return jnp.sum(terms, axis=(0, 1)) / jnp.maximum(counts, 1), counts > 0
+
+
+def _check(losses, domains, where, axis_name) -> None:
+    if losses.ndim < 1 or domains.ndim != 1 or losses.shape[-1] != domains.shape[0]:
+        raise ValueError(
+            "`anchor_losses` must have shape (..., rows) with one of `domains` a row, "
+            f"got {losses.shape} and {domains.shape}"
+        )
+    check_floating("anchor_losses", losses)
+    check_ids("domains", domains, domains.shape[0])
+    check_where(where, domains.shape[0])
+    check_frame(axis_name=axis_name)

@@ -1,0 +1,318 @@
+"""Losses that know numbers about every row: age, angle, time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+from jaxcl.kernels import (
+    AxisName,
+    automatic_axes,
+    check_where,
+    gather_rows,
+    kept_values,
+    map_row_blocks,
+    negative_distances,
+    row_ids,
+    unit_rows,
+)
+from jaxcl.losses._anchors import AnchorLosses, reduce_anchors
+from jaxcl.losses._arguments import (
+    Reduction,
+    check_embeddings,
+    check_frame,
+    check_ids,
+    check_metadata,
+    check_positive,
+)
+from jaxcl.losses._pairwise import pairwise_loss
+from jaxcl.pairs import everyone, rbf, same
+
+
+def y_aware_nce_loss(
+    embeddings: Float[Array, "rows dim"],
+    instances: Int[Array, " rows"],
+    metadata: Shaped[Array, "rows ..."],
+    *,
+    bandwidth: float,
+    temperature: float | Float[Array, ""] = 0.1,
+    where: Bool[Array, " rows"] | None = None,
+    axis_name: AxisName = None,
+    block_size: int | None = None,
+    reduction: Reduction = "mean",
+) -> Float[Array, "..."]:
+    r"""y-Aware InfoNCE: the nearer the metadata, the more a row is a positive.
+
+        ℓ_i = −Σ_j w_ij ( s_ij − log Σ_{k≠i} e^{s_ik} ) / Σ_j w_ij
+        w_ij = exp( −‖m_i − m_j‖² / (2 bandwidth²) )
+
+    with s_ij = z_i·z_j / temperature for unit rows; other views of the anchor have
+    weight 1. Weights are normalized by row as in the paper (the released code divides
+    by the sum of the other row). bandwidth → 0 is NT-Xent.
+
+    Pairs: positives same(instance) | rbf(metadata); negatives everyone().
+    Cost: one pass over the pairs.
+
+    Args:
+        embeddings: Rows of any length; see `jaxcl.pairs.flatten_views`.
+        instances: Rows with the same id are views of the same instance.
+        metadata: A number or a vector of numbers a row; NaN = unknown, such a row is a
+            positive of its own views only.
+        bandwidth: σ of the kernel, in the unit of the metadata.
+        temperature: Divides the similarities; a traced scalar can be learned.
+        where: True = keep the row; a dropped one leaves no trace.
+        axis_name: Devices of this axis share their rows as candidates; the result is
+            then this device's share of the global mean.
+        block_size: Rows a tile; None chooses.
+        reduction: "mean", or "none" for one value a row.
+
+    Returns:
+        A scalar, or one value a row (0 where it has none).
+
+    References:
+        Dufumier et al., arXiv 2106.08808, eq. 4.
+
+    Example:
+        Two equal views far in age from a third row: log(e + 1) − 1 for the two; the
+        third is drawn to both by weights that cancel, log 2.
+
+        >>> rows = jnp.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> instances, ages = jnp.array([0, 0, 1]), jnp.array([20.0, 20.0, 60.0])
+        >>> loss = y_aware_nce_loss(
+        ...     rows, instances, ages, bandwidth=5.0, temperature=1.0
+        ... )
+        >>> round(float(loss), 4)
+        0.4399
+    """
+    check_embeddings("embeddings", embeddings)
+    count = embeddings.shape[0]
+    check_ids("instances", instances, count)
+    check_metadata("metadata", metadata, count)
+    check_positive("bandwidth", bandwidth)
+    return pairwise_loss(
+        embeddings,
+        rows={"instance": instances, "metadata": metadata},
+        positives=same("instance") | rbf("metadata", bandwidth=bandwidth),
+        negatives=everyone(),
+        temperature=temperature,
+        where=where,
+        axis_name=axis_name,
+        block_size=block_size,
+        reduction=reduction,
+    )
+
+
+@automatic_axes
+def kernel_nce_loss(
+    embeddings: Float[Array, "rows dim"],
+    instances: Int[Array, " rows"],
+    metadata: Shaped[Array, "rows ..."],
+    *,
+    kernel: Callable[[Array, Array], Array],
+    ridge: float,
+    temperature: float | Float[Array, ""] = 0.1,
+    where: Bool[Array, " rows"] | None = None,
+    axis_name: AxisName = None,
+    block_size: int | None = None,
+    reduction: Reduction = "mean",
+) -> Float[Array, "..."]:
+    r"""CCL-K: negatives weighed by a kernel regression on the metadata.
+
+        W = (K + ridge·I)⁻¹ K,   N_ik = (n − 1) max(W_ki, 0),  N_ii = 0
+        ℓ_i = −1/|P_i| Σ_{j∈P_i} ( s_ij − log( e^{s_ij} + Σ_k N_ik e^{s_ik} ) )
+
+    with s_ij = z_i·z_j / temperature for unit rows, K_ij = kernel(m_i, m_j), P_i the
+    other views of row i's instance and n the number of kept rows. Rows with like
+    metadata are the negatives, as the conditional loss of that metadata asks.
+
+    This is the one loss that cannot be streamed: it inverts a matrix of rows × rows on
+    every device.
+
+    Pairs: positives same(instance); negatives everyone(), weighed by the metadata.
+    Cost: a matrix of rows × rows and its inverse, O(rows³), on every device.
+
+    Args:
+        embeddings: Rows of any length; see `jaxcl.pairs.flatten_views`.
+        instances: Rows with the same id are views of the same instance.
+        metadata: A number or a vector of numbers a row, all known.
+        kernel: Broadcasts over metadata: ``kernel(m[:, None], m[None, :])`` is the Gram
+            matrix, `[rows, rows]`.
+        ridge: Added to the diagonal before the inversion, above 0. No gradient flows
+            through the weights.
+        temperature: Divides the similarities; a traced scalar can be learned.
+        where: True = keep the row; a dropped one leaves no trace.
+        axis_name: Devices of this axis share their rows as candidates; the result is
+            then this device's share of the global mean.
+        block_size: Has no effect here.
+        reduction: "mean", or "none" for one value a row.
+
+    Returns:
+        A scalar, or one value a row (0 where it has none).
+
+    References:
+        Tsai et al., arXiv 2202.05458, eq. 3 and proposition 3.1.
+
+    Example:
+        A kernel that tells all rows apart leaves no negatives: log 1.
+
+        >>> rows, ids = jnp.eye(2)[jnp.array([0, 1, 0, 1])], jnp.array([0, 1, 0, 1])
+        >>> loss = kernel_nce_loss(
+        ...     rows, ids, jnp.arange(4), kernel=lambda a, b: 1.0 * (a == b), ridge=0.1
+        ... )
+        >>> float(loss)
+        0.0
+    """
+    check_embeddings("embeddings", embeddings)
+    count = embeddings.shape[0]
+    check_ids("instances", instances, count)
+    check_metadata("metadata", metadata, count)
+    check_positive("ridge", ridge)
+    check_where(where, count)
+    check_frame(
+        temperature=temperature,
+        axis_name=axis_name,
+        block_size=block_size,
+        reduction=reduction,
+    )
+    unit = unit_rows(embeddings, where)
+    kept = jnp.ones(count, bool) if where is None else where
+    ids = row_ids(count, axis_name)
+    own = (unit, instances, metadata, kept, ids)
+    columns, others, numbers, alive, names = gather_rows(own, axis_name)
+    weights = _conditional_weights(kernel, numbers, alive, ridge, unit.dtype)
+    weights = weights.T[ids] * (ids[:, None] != names[None, :])
+    product = jnp.matmul(unit, columns.T, precision=jax.lax.Precision.HIGHEST)
+    logits = product / temperature
+    positive = (instances[:, None] == others[None, :]) & (
+        ids[:, None] != names[None, :]
+    )
+    positive = positive & alive[None, :] & (instances[:, None] >= 0)
+    level = jnp.where(weights > 0, jnp.log(jnp.where(weights > 0, weights, 1.0)), 0.0)
+    level = jax.nn.logsumexp(
+        jnp.where(weights > 0, logits + level, -jnp.inf), axis=1, keepdims=True
+    )
+    level = jnp.where(jnp.isneginf(level), jnp.finfo(unit.dtype).min / 4, level)
+    pairs = jnp.where(positive, jax.nn.softplus(level - logits), 0.0)
+    many = jnp.sum(positive, axis=1)
+    defined = kept & (many > 0)
+    losses = jnp.where(defined, jnp.sum(pairs, axis=1) / jnp.maximum(many, 1), 0.0)
+    return reduce_anchors(AnchorLosses(losses, defined), reduction, axis_name)
+
+
+@automatic_axes
+def rank_n_contrast_loss(
+    embeddings: Float[Array, "rows dim"],
+    targets: Shaped[Array, "rows ..."],
+    *,
+    temperature: float | Float[Array, ""] = 2.0,
+    where: Bool[Array, " rows"] | None = None,
+    axis_name: AxisName = None,
+    block_size: int | None = None,
+    reduction: Reduction = "mean",
+) -> Float[Array, "..."]:
+    r"""Rank-N-Contrast: distances between rows shall be ordered like their targets.
+
+        ℓ_i = −1/(n−1) Σ_{j≠i} log( e^{s_ij} / Σ_{k≠i: Δ_ik ≥ Δ_ij} e^{s_ik} )
+
+    with s_ij = −‖z_i − z_j‖ / temperature for raw rows and Δ_ij = |y_i − y_j| (summed
+    over the columns of a vector): every other row is a positive once, against the rows
+    whose target is at least as far.
+
+    Pairs: positives everyone(), each against negatives whose target is at least as far.
+    Cost: sorts every row: O(rows² log rows) time, memory of a block.
+
+    Args:
+        embeddings: Rows, taken as they are.
+        targets: A number or a vector of numbers a row; NaN = unknown, such a row is
+            left out.
+        temperature: Divides the distances; a traced scalar can be learned.
+        where: True = keep the row; a dropped one leaves no trace.
+        axis_name: Devices of this axis share their rows as candidates; the result is
+            then this device's share of the global mean.
+        block_size: Rows a block, each compared with all others; None chooses.
+        reduction: "mean", or "none" for one value a row.
+
+    Returns:
+        A scalar, or one value a row (0 where it has none).
+
+    References:
+        Zha et al., arXiv 2210.01189, eqs. 1 and 2.
+
+    Example:
+        Three points on a line at their targets, t = 1. The middle one ranks two equal
+        distances, log 2 for each; an end pays log(1 + e^{−1}) and 0.
+
+        >>> line = jnp.array([[0.0], [1.0], [2.0]])
+        >>> round(float(rank_n_contrast_loss(line, line[:, 0], temperature=1.0)), 4)
+        0.3355
+    """
+    check_embeddings("embeddings", embeddings)
+    count = embeddings.shape[0]
+    check_metadata("targets", targets, count)
+    check_where(where, count)
+    check_frame(
+        temperature=temperature,
+        axis_name=axis_name,
+        block_size=block_size,
+        reduction=reduction,
+    )
+    targets = targets.reshape(count, -1)
+    targets = targets.astype(jnp.promote_types(targets.dtype, jnp.float32))
+    kept = ~jnp.any(jnp.isnan(targets), axis=1)
+    kept = kept if where is None else kept & where
+    rows = kept_values(embeddings, kept) / temperature
+    targets = jnp.where(kept[:, None], jax.lax.stop_gradient(targets), 0.0)
+    own = (rows, targets, row_ids(count, axis_name))
+    columns, others, names = gather_rows(own, axis_name)
+    alive = gather_rows(kept, axis_name)
+
+    def reduce(block):
+        anchors, numbers, ids = block
+        logits = negative_distances(anchors, columns)
+        gaps = sum(
+            jnp.abs(numbers[:, None, k] - others[None, :, k])
+            for k in range(targets.shape[1])
+        )
+        rivals = alive[None, :] & (ids[:, None] != names[None, :])
+        return _ranked(logits, gaps, rivals)
+
+    losses, many = map_row_blocks(reduce, own, columns.shape[0], block_size)
+    defined = kept & (many > 0)
+    losses = jnp.where(defined, losses, 0.0)
+    return reduce_anchors(AnchorLosses(losses, defined), reduction, axis_name)
+
+
+def _conditional_weights(kernel, metadata, kept, ridge, dtype) -> Array:
+    """W = (K + ridge·I)⁻¹ K of the kept rows, negative entries cut off, times n − 1."""
+    gram = jnp.asarray(kernel(metadata[:, None], metadata[None, :]), dtype)
+    rows = metadata.shape[0]
+    if gram.shape != (rows, rows):
+        raise ValueError(
+            f"`kernel` must return [rows, rows] = ({rows}, {rows}) for "
+            f"kernel(m[:, None], m[None, :]), got {gram.shape}"
+        )
+    gram = jnp.where(kept[:, None] & kept[None, :], gram, 0.0)
+    weights = jnp.linalg.solve(gram + ridge * jnp.eye(rows, dtype=dtype), gram)
+    others = jnp.maximum(jnp.sum(kept) - 1, 0).astype(dtype)
+    return jax.lax.stop_gradient(jnp.maximum(weights, 0.0) * others)
+
+
+def _ranked(logits, gaps, rivals) -> tuple[Any, Any]:
+    """Of each row the mean of log Σ_{Δ_k ≥ Δ_j} e^{s_k} − s_j, and how many j."""
+    # Farthest first: the sum for j ends with the last rival of the same gap.
+    order = jnp.argsort(jnp.where(rivals, -gaps, jnp.inf), axis=1)
+    sorted_gaps = jnp.take_along_axis(jnp.where(rivals, -gaps, jnp.inf), order, axis=1)
+    kept = jnp.take_along_axis(rivals, order, axis=1)
+    # Chosen by a one-to-one gather, the derivative is one too.
+    sorted_logits = jnp.take_along_axis(logits, order, axis=1)
+    last = jax.vmap(lambda x: jnp.searchsorted(x, x, side="right") - 1)(sorted_gaps)
+    largest = jnp.max(jnp.where(kept, sorted_logits, -jnp.inf), axis=1, keepdims=True)
+    largest = jax.lax.stop_gradient(jnp.where(jnp.isneginf(largest), 0.0, largest))
+    shifted = jnp.where(kept, sorted_logits - largest, -jnp.inf)
+    sums = jax.lax.cumlogsumexp(shifted, axis=1)
+    level = jnp.take_along_axis(jnp.where(kept, sums, 0.0), last, axis=1)
+    terms = jnp.where(kept, level + largest - sorted_logits, 0.0)
+    many = jnp.sum(kept, axis=1)
+    return jnp.sum(terms, axis=1) / jnp.maximum(many, 1), many

@@ -1,0 +1,185 @@
+"""Relations of metadata: how near two numbers are, what a table says of two ids."""
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Num
+
+from jaxcl.pairs._arguments import check_matrix, check_name, check_number
+from jaxcl.pairs._leaves import Comparison, Leaf, read
+from jaxcl.pairs._relations import Relation, SideData
+
+
+def rbf(name: str, *, bandwidth: float, missing: float = 0.0) -> Relation:
+    """How near two values are: w_ij = exp(−|m_i − m_j|² / (2 bandwidth²)).
+
+    Args:
+        name: A column of numbers, `[rows]` or `[rows, k]` for Euclidean distances.
+        bandwidth: The distance at which the weight has fallen to e^{−1/2}.
+        missing: The weight where an entry is missing (NaN, or a negative integer).
+
+    Example:
+        One bandwidth apart: e^{−1/2} = 0.6065.
+
+        >>> ages = {"age": jnp.array([40.0, 45.0])}
+        >>> [[_, near], _] = rbf("age", bandwidth=5.0).weights(ages).tolist()
+        >>> round(near, 4)
+        0.6065
+    """
+    bandwidth = check_number("bandwidth", bandwidth, positive=True)
+    return _RBF(check_name(name), bandwidth, check_number("missing", missing))
+
+
+def within(name: str, radius: float, *, missing: float = 0.0) -> Relation:
+    """1 where two values are near: w_ij = [|m_i − m_j| ≤ radius].
+
+    Args:
+        name: A column of numbers, `[rows]`.
+        radius: The largest difference that counts, at least 0.
+        missing: The weight where a value is missing (NaN, or a negative integer).
+
+    Example:
+        >>> times = {"time": jnp.array([0.0, 3.0, 7.0])}
+        >>> within("time", 3.0).weights(times).tolist()
+        [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    radius = check_number("radius", radius)
+    return _Within(check_name(name), radius, check_number("missing", missing))
+
+
+def table(
+    name: str,
+    matrix: Sequence[Sequence[float]] | np.ndarray | Array,
+    *,
+    missing: float = 0.0,
+) -> Relation:
+    """What a table says of two ids: w_ij = matrix[d_i, d_j].
+
+    Args:
+        name: A column of ids, integer `[rows]`.
+        matrix: Square, weights ≥ 0, known when the relation is built.
+        missing: The weight where an id is negative or beyond the table.
+
+    Example:
+        >>> halves = table("domain", [[1.0, 0.5], [0.25, 1.0]])
+        >>> halves.weights({"domain": jnp.array([0, 1, 2])}).tolist()
+        [[1.0, 0.5, 0.0], [0.25, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    name, weights = check_name(name), check_matrix(matrix)
+    return _Table(name, weights, check_number("missing", missing))
+
+
+@dataclass(frozen=True, repr=False)
+class _RBF(Comparison):
+    name: str
+    bandwidth: float
+    missing: float
+    _word = "rbf"
+    _needs = "numbers [rows] or [rows, k ≥ 1]"
+    _dtypes = (jnp.integer, jnp.floating)
+    _ranks = (1, 2)
+
+    @property
+    def logical(self) -> bool:
+        return False
+
+    def _options(self) -> list[str]:
+        return [f"bandwidth={self.bandwidth}"]
+
+    def _serves(self, shape: tuple[int, ...]) -> bool:
+        return shape[1:] != (0,)
+
+    def _compare(self, rows: Array, columns: Array) -> Float[Array, "n m"]:
+        if rows.shape[1:] != columns.shape[1:]:
+            raise ValueError(
+                f"{self.name!r} must have the same entries in rows and columns "
+                f"for {self}, got {rows.shape[1:]} and {columns.shape[1:]}"
+            )
+        if rows.ndim == 1:
+            rows, columns = rows[:, None], columns[:, None]
+        # Entry by entry: nothing of size n × m × k is ever there.
+        distances = [_distance(rows[:, k], columns[:, k]) for k in range(rows.shape[1])]
+        squares = [(_as_floating(d) / self.bandwidth) ** 2 for d in distances]
+        return jnp.exp(-0.5 * functools.reduce(jnp.add, squares))
+
+
+@dataclass(frozen=True, repr=False)
+class _Within(Comparison):
+    name: str
+    radius: float
+    missing: float
+    _word = "within"
+    _needs = "numbers [rows]"
+    _dtypes = (jnp.integer, jnp.floating)
+
+    def _options(self) -> list[str]:
+        return [str(self.radius)]
+
+    def _compare(self, rows: Array, columns: Array) -> Bool[Array, "n m"]:
+        distance = _distance(rows, columns)
+        radius = self.radius
+        if jnp.issubdtype(distance.dtype, jnp.integer):
+            radius = min(math.floor(radius), jnp.iinfo(distance.dtype).max)
+        return distance <= radius
+
+
+@dataclass(frozen=True, repr=False)
+class _Table(Leaf):
+    name: str
+    matrix: tuple[tuple[float, ...], ...]
+    missing: float
+    _word = "table"
+
+    @property
+    def logical(self) -> bool:
+        return False
+
+    @property
+    def symmetric(self) -> bool:
+        return self.matrix == tuple(zip(*self.matrix, strict=True))
+
+    @property
+    def _largest(self) -> float:
+        return max(self.missing, *map(max, self.matrix))
+
+    def _options(self) -> list[str]:
+        return [str([list(row) for row in self.matrix])]
+
+    def _weigh(self, rows: SideData, columns: SideData) -> Float[Array, "n m"]:
+        # One more row and column hold `missing`: one look-up answers every pair.
+        padded = np.pad(self.matrix, (0, 1), constant_values=self.missing)
+        flat = jnp.asarray(padded.ravel(), jnp.result_type(float))
+        row, column = (self._places(read(side, self.name)) for side in (rows, columns))
+        # A flat index stays of size n × m, that of two axes would be twice as large.
+        place = row[:, None] * len(padded) + column[None, :]
+        return flat.at[place].get(mode="promise_in_bounds")
+
+    def _places(self, ids: Num[Array, " n"]) -> Num[Array, " n"]:
+        """The row of the padded table where the weights of each id stand."""
+        if ids.dtype == jnp.bool_:
+            ids = ids.astype(jnp.int32)
+        size = len(self.matrix)
+        known = ids >= 0
+        if size <= jnp.iinfo(ids.dtype).max:
+            known &= ids < size
+        return jnp.where(known, jnp.where(known, ids, 0).astype(jnp.int32), size)
+
+
+def _distance(rows: Num[Array, " n"], columns: Num[Array, " m"]) -> Num[Array, "n m"]:
+    """|m_i − m_j| in the precision of the metadata, exact for integers."""
+    dtype = jnp.promote_types(rows.dtype, columns.dtype)
+    row, column = rows.astype(dtype)[:, None], columns.astype(dtype)[None, :]
+    if not jnp.issubdtype(dtype, jnp.integer):
+        row, column = _as_floating(row), _as_floating(column)
+    # Unsigned numbers have no negative difference; equal infinities are at distance 0.
+    distance = jnp.maximum(row, column) - jnp.minimum(row, column)
+    return jnp.where(row == column, 0, distance)
+
+
+def _as_floating(values: Num[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Numbers in float32, or in float64 where they are float64."""
+    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
