@@ -90,7 +90,7 @@ positive, who negative: `pairwise_loss`. A penalty is added to a loss, with a we
   the mean.
 - **Total.** Finite input gives a finite value and gradient on every batch: no positives
   at all, one row, equal rows, rows of zeros, small temperatures, bfloat16.
-- **`block_size`.** Up to about a million pairs the logits are formed in one piece;
+- **`block_size`.** Up to about 260,000 pairs the logits are formed in one piece;
   above, in tiles, so that memory is O(rows·dim + rows·block), forward and backward.
   None chooses; an integer forces tiles of that many rows. The numbers are the same to
   rounding. Where memory is more than that, the cost says so.

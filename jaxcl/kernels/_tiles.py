@@ -34,9 +34,11 @@ class Rows(NamedTuple):
     """`Params.vectors` of each statistic."""
 
 
-class Shared(NamedTuple):
-    """What all pairs have in common."""
+class Task(NamedTuple):
+    """What is asked of all pairs, and what they have in common."""
 
+    statistics: tuple[Statistic, ...]
+    similarity: Similarity
     scale: Float[Array, ""]
     """Multiplies products and distances. Without a gradient of its own: the rows carry
     it, see `Logits`."""
@@ -69,13 +71,7 @@ class Sweep(NamedTuple):
 
 
 def sweep_states(
-    sweep: Sweep,
-    statistics: tuple[Statistic, ...],
-    similarity: Similarity,
-    x: Rows,
-    y: Rows | None,
-    shared: Shared,
-    states: tuple[Any, Any],
+    task: Task, sweep: Sweep, x: Rows, y: Rows | None, states: tuple[Any, Any]
 ) -> tuple[Any, Any]:
     """Adds the tiles of a sweep to the states of the anchors of x and of y.
 
@@ -86,31 +82,28 @@ def sweep_states(
     def visit(states, pair):
         i, j = pair
         rows, columns = _take(x, i), _take(x if y is None else y, j)
-        logits = tile_logits(similarity, rows.rows, columns.rows, shared.scale)
+        logits = tile_logits(task.similarity, rows.rows, columns.rows, task.scale)
         for tile, anchors, block, side in _tiles(sweep, logits, rows, columns, i, j):
             if not _learns(sweep, side):
                 continue
             state = _take(states[side], block)
-            params = _params(anchors, shared.scalars)
             state = tuple(
                 statistic.update(part, tile, given)
                 for statistic, part, given in zip(
-                    statistics, state, params, strict=True
+                    task.statistics, state, _params(anchors, task), strict=True
                 )
             )
             states = _replace(states, side, _put(states[side], state, block))
         return states, None
 
-    return _loop(visit, states, sweep.pairs, (x, y, shared))
+    return _loop(visit, states, sweep.pairs, (x, y, task.scale, task.scalars))
 
 
 def sweep_gradients(
+    task: Task,
     sweep: Sweep,
-    statistics: tuple[Statistic, ...],
-    similarity: Similarity,
     x: tuple[Rows, Any],
     y: tuple[Rows, Any] | None,
-    shared: Shared,
     gradients: tuple[Any, Any, Any],
 ) -> tuple[Any, Any, Any]:
     """Adds the tiles of a sweep to the gradients of x, of y and of the scalars.
@@ -120,20 +113,20 @@ def sweep_gradients(
 
     def visit(gradients, pair):
         i, j = pair
-        (rows, *row_known), (columns, *column_known) = (
+        (rows, of_rows), (columns, of_columns) = (
             _take(x, i),
             _take(x if y is None else y, j),
         )
-        logits = tile_logits(similarity, rows.rows, columns.rows, shared.scale)
+        logits = tile_logits(task.similarity, rows.rows, columns.rows, task.scale)
         total = jnp.zeros_like(logits)
-        known = (row_known, column_known)
+        known = (of_rows, of_columns)
         for tile, anchors, block, side in _tiles(sweep, logits, rows, columns, i, j):
             pulled = [
                 statistic.pull(tile, given, prepared)
                 for statistic, given, prepared in zip(
-                    statistics,
-                    _params(anchors, shared.scalars),
-                    known[side][0],
+                    task.statistics,
+                    _params(anchors, task),
+                    known[side],
                     strict=True,
                 )
             ]
@@ -142,7 +135,7 @@ def sweep_gradients(
             if _learns(sweep, side):
                 gradients = _add_params(gradients, pulled, side, block)
         changes = tile_gradients(
-            similarity, total, logits, rows.rows, columns.rows, shared.scale
+            task.similarity, total, logits, rows.rows, columns.rows, task.scale
         )
         for side in (0, 1):
             if not _learns(sweep, side):
@@ -153,7 +146,7 @@ def sweep_gradients(
             gradients = _replace(gradients, side, gradients[side]._replace(rows=new))
         return gradients, None
 
-    return _loop(visit, gradients, sweep.pairs, (x, y, shared))
+    return _loop(visit, gradients, sweep.pairs, (x, y, task.scale, task.scalars))
 
 
 def tile_logits(
@@ -231,8 +224,8 @@ def _kept(sweep, rows, columns, kept, axis):
     return apart if kept is None else apart & kept
 
 
-def _params(anchors: Rows, scalars) -> list[Params]:
-    return [Params(*both) for both in zip(anchors.vectors, scalars, strict=True)]
+def _params(anchors: Rows, task: Task) -> list[Params]:
+    return [Params(*both) for both in zip(anchors.vectors, task.scalars, strict=True)]
 
 
 def _add_params(gradients, pulled, side, block):
