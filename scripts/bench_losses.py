@@ -1,6 +1,6 @@
 """The long form of `jaxcl bench losses`: all that docs/benchmarks says, in one command.
 
-python scripts/bench_losses.py                 # about an hour on two cores
+python scripts/bench_losses.py                 # more than 20 minutes
 python scripts/bench_losses.py --out /tmp/b --rows 1024 4096
 
 One and two cores, accuracy, the large cases and the largest call. Needs `.[bench]` for

@@ -28,7 +28,10 @@ from jaxcl.kernels._rows import (
     sum_devices as sum_devices,
     unit_rows as unit_rows,
 )
-from jaxcl.kernels._similarity import cosine_similarity as cosine_similarity
+from jaxcl.kernels._similarity import (
+    cosine_similarity as cosine_similarity,
+    full_product as full_product,
+)
 from jaxcl.kernels._statistics import (
     LogSumExp as LogSumExp,
     PairSum as PairSum,
@@ -52,6 +55,7 @@ __all__ = [
     "check_block_size",
     "check_where",
     "cosine_similarity",
+    "full_product",
     "gather_rows",
     "kept_values",
     "map_row_blocks",

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Shaped
 
-from jaxcl.kernels._similarity import row_products
+from jaxcl.kernels._similarity import full_product
 from jaxcl.kernels._tiles import tile_gradients, tile_logits
 
 # Up to this many pairs (4 MiB in float32) one piece is as fast as blocks.
@@ -73,7 +73,7 @@ def reduce_similarity_rows(
 
     def reduce_block(block):
         embeddings, data = block
-        return fn(row_products(embeddings, candidates), data, candidate_data)
+        return fn(full_product(embeddings, candidates.T), data, candidate_data)
 
     rows = (anchors, dict(anchor_data))
     return map_row_blocks(reduce_block, rows, candidates.shape[0], block_size)

@@ -1,10 +1,10 @@
 """Moments of all cross-view similarities in closed form: O(rows·dim²), no pairs."""
 
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxcl.kernels._rows import AxisName, sum_devices
+from jaxcl.kernels._similarity import full_product
 
 
 def mean_squared_deviation(
@@ -40,11 +40,11 @@ def mean_squared_deviation(
     )
     centered_u = jnp.where(where[:, None], u - mean_u[None, :], 0.0)
     centered_v = jnp.where(where[:, None], v - mean_v[None, :], 0.0)
-    a, b = _product(centered_u, mean_v), _product(centered_v, mean_u)
+    a, b = full_product(centered_u, mean_v), full_product(centered_v, mean_u)
     diagonal = jnp.sum(centered_u * centered_v, axis=1) + a + b
 
     def gram(rows):
-        return sum_devices(_product(rows.T, rows), axis_name)
+        return sum_devices(full_product(rows.T, rows), axis_name)
 
     def total(values):
         return sum_devices(jnp.sum(values), axis_name)
@@ -54,10 +54,6 @@ def mean_squared_deviation(
     pairs = safe * (safe - 1.0)
     offset = -total(diagonal) / pairs
     variance = (squares - total(diagonal * diagonal)) / pairs - offset * offset
-    mean = _product(mean_u, mean_v) + offset
+    mean = jnp.sum(mean_u * mean_v) + offset
     value = variance + (mean - target) ** 2
     return jnp.where(several, value, 0.0)
-
-
-def _product(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)

@@ -27,11 +27,17 @@ def cosine_similarity(
         [[1.0, 0.0]]
     """
     x = unit_rows(x)
-    return row_products(x, x if y is None else unit_rows(y))
+    return full_product(x, (x if y is None else unit_rows(y)).T)
 
 
-def row_products(
-    x: Float[Array, "n dim"], y: Float[Array, "m dim"]
-) -> Float[Array, "n m"]:
-    """X yᵀ, in full precision also where the accelerator's default is lower."""
-    return jnp.matmul(x, y.T, precision=lax.Precision.HIGHEST)
+def full_product(
+    a: Float[Array, "rows inner"], b: Float[Array, "inner ..."]
+) -> Float[Array, "rows ..."]:
+    """A product in full precision also where the accelerator's default is lower.
+
+    Operands in bfloat16 are summed in float32.
+    """
+    wide = jnp.promote_types(a.dtype, jnp.float32)
+    return jnp.matmul(
+        a, b, precision=lax.Precision.HIGHEST, preferred_element_type=wide
+    )

@@ -16,6 +16,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Shaped
 
 from jaxcl.kernels._rows import varying_like
+from jaxcl.kernels._similarity import full_product
 from jaxcl.kernels._statistics import Params, SideData, Statistic, Tile
 
 Similarity = Literal["dot", "negative_euclidean"]
@@ -158,10 +159,10 @@ def tile_logits(
     """Scale · x_i·y_j, or −scale · ‖x_i − y_j‖, in float32 at least."""
     if similarity == "dot":
         if x.dtype == jnp.bfloat16:
-            return scale * _matmul(x, y.T)
+            return scale * full_product(x, y.T)
         # The rows are scaled and not the product: fused into a later subtraction it
         # would not be rounded, and the largest logit would not be equal to itself.
-        return _matmul(scale * x, y.T)
+        return full_product(scale * x, y.T)
     # From differences, not from a product: equal rows are at distance 0 exactly.
     difference = (scale * x)[:, None, :] - (scale * y)[None, :, :]
     squared = jnp.sum(difference * difference, axis=2)
@@ -181,23 +182,15 @@ def tile_gradients(
     if similarity == "dot":
         if x.dtype == jnp.bfloat16:
             gradient = (scale * gradient).astype(x.dtype)
-            return _matmul(gradient, y), _matmul(x.T, gradient)
-        return scale * _matmul(gradient, y), _matmul((scale * x).T, gradient)
+            return full_product(gradient, y), full_product(x.T, gradient)
+        return scale * full_product(gradient, y), full_product((scale * x).T, gradient)
     # ∂(−a‖x − y‖)/∂x = −a (x − y)/‖x − y‖ = a² (x − y)/logit, and 0 for a tie.
     apart = logits != 0
     pull = jnp.where(apart, gradient / jnp.where(apart, -logits, 1.0), 0.0)
     pull = pull * scale * scale
-    by_x = _matmul(pull, y) - jnp.sum(pull, axis=1)[:, None] * x
-    by_y = _matmul(x.T, pull) - jnp.sum(pull, axis=0)[None, :] * y.T
+    by_x = full_product(pull, y) - jnp.sum(pull, axis=1)[:, None] * x
+    by_y = full_product(x.T, pull) - jnp.sum(pull, axis=0)[None, :] * y.T
     return by_x, by_y
-
-
-def _matmul(a: Array, b: Array) -> Array:
-    """A product in full precision; bfloat16 operands are summed in float32."""
-    wide = jnp.promote_types(a.dtype, jnp.float32)
-    return jnp.matmul(
-        a, b, precision=lax.Precision.HIGHEST, preferred_element_type=wide
-    )
 
 
 def _tiles(sweep, logits, rows, columns, i, j):

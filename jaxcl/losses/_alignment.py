@@ -15,6 +15,7 @@ from jaxcl.kernels import (
     SideData,
     automatic_axes,
     check_where,
+    full_product,
     kept_values,
     one,
     pair_statistics,
@@ -174,11 +175,11 @@ def coral_penalty(
     member = _members(domains, num_domains, where, rows.dtype)
     counts = sum_devices(jnp.sum(member, axis=0), axis_name)
     safe = jnp.maximum(counts, 1.0)
-    means = sum_devices(_product(member.T, rows), axis_name) / safe[:, None]
+    means = sum_devices(full_product(member.T, rows), axis_name) / safe[:, None]
 
     def covariance(domain):
         centered = (rows - means[domain][None, :]) * member[:, domain, None]
-        scatter = sum_devices(_product(centered.T, centered), axis_name)
+        scatter = sum_devices(full_product(centered.T, centered), axis_name)
         return scatter / jnp.maximum(counts[domain] - 1.0, 1.0)
 
     covariances = [covariance(domain) for domain in range(num_domains)]
@@ -246,7 +247,7 @@ def mmd_penalty(
     present = jnp.sum(there).astype(rows.dtype)
     share = jnp.where(there, 1.0 / jnp.maximum(counts, 1.0), 0.0)
     # A row of no domain has no share and is in no pair.
-    shares = _product(member, share)
+    shares = full_product(member, share)
     data = {"domain": domains, "share": jax.lax.stop_gradient(shares)}
     ((within,), (across,)) = pair_statistics(
         [Bank(rows, data, where)],
@@ -352,10 +353,6 @@ def _members(domains, num_domains, where, dtype) -> Float[Array, "rows domains"]
     if where is not None:
         member = member & where[:, None]
     return member.astype(dtype)
-
-
-def _product(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
 def _check_domains(
