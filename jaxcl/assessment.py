@@ -131,7 +131,7 @@ def make_report(
         "devices": describe_devices(devices),
         "config": as_dict(config),
         "data": {
-            "name": config.data.name,
+            "name": config.data.path or config.data.name,
             "labels": list(split.names.get("label", ())),
             "domains": list(split.names.get("domain", ())) or None,
             "splits": {

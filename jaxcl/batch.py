@@ -22,12 +22,18 @@ class Batch:
     a missing one, NaN a missing number. A field the data set does not have is None.
     """
 
-    image: UInt8[AnyArray, "batch height width channels"]
-    """Decoded images."""
+    image: UInt8[AnyArray, "batch height width channels"] | None
+    """Decoded images; None while they are on the device already, or only views are."""
     instance: Int[AnyArray, " batch"]
     """Which sample of the data set this is."""
     where: Bool[AnyArray, " batch"]
-    """True = keep; False fills up the last batch of an evaluation."""
+    """True = keep; False fills up the last batch of an evaluation, and stands for an
+    image that could not be decoded."""
+    position: Int[AnyArray, " batch"] | None = None
+    """Where in the split the sample stands."""
+    epoch: Int[AnyArray, " batch"] | None = None
+    """How often the sample was drawn before; with seed and instance, the key of its
+    views."""
     label: Int[AnyArray, " batch"] | None = None
     """Class."""
     domain: Int[AnyArray, " batch"] | None = None
@@ -37,4 +43,6 @@ class Batch:
     metadata: Mapping[str, Shaped[AnyArray, "batch ..."]] = field(default_factory=dict)
     """Every other number or category, under its own name."""
     views: Shaped[AnyArray, "views batch height width channels"] | None = None
-    """Augmented copies of `image`, made on the accelerator inside the step."""
+    """Augmented copies of `image`, made inside the step, or by tf.data before it."""
+    small_views: Shaped[AnyArray, "small_views batch size size channels"] | None = None
+    """Small crops beside them."""

@@ -6,18 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 
 from jaxcl.batch import Batch
 from jaxcl.config import ConfigError, ModelConfig, ObjectiveConfig, TrainConfig
-from jaxcl.data import (
-    EpochSampler,
-    Split,
-    evaluation_batches,
-    open_split,
-    training_batches,
-)
+from jaxcl.data import RunData, Split, channel_statistics, open_data, read_images
 from jaxcl.losses import info_nce_loss, negative_variance_penalty, nt_xent_loss
 from jaxcl.models import ConvNet, Encoder, MLPHead, from_nnx
 from jaxcl.objectives import (
@@ -30,10 +25,12 @@ from jaxcl.training import (
     AXIS,
     Devices,
     Model,
+    Normalization,
     TrainState,
     init_state,
     make_optimizer,
     make_train_step,
+    normalize,
 )
 
 __all__ = [
@@ -56,9 +53,7 @@ class Experiment(NamedTuple):
     """A config made into data, model and functions; nothing has run yet."""
 
     config: TrainConfig
-    train_split: Split
-    test_splits: dict[str, Split]
-    sampler: EpochSampler
+    data: RunData
     model: Model
     schedule: optax.Schedule
     step: Callable[..., Any]
@@ -67,22 +62,39 @@ class Experiment(NamedTuple):
     """Embeddings of images, as evaluation sees them."""
     project: Callable[[TrainState, jax.Array], jax.Array]
     """Projections of images, as the loss sees them."""
+    normalization: Normalization | None
+    """What is taken from pixels before the encoder sees them."""
+
+    @property
+    def train_split(self) -> Split:
+        """What is trained on."""
+        return self.data.train
+
+    @property
+    def test_splits(self) -> dict[str, Split]:
+        """What is tested on, by name."""
+        return self.data.tests
 
     def batches(self, start: int) -> Iterator[Batch]:
         """Training batches from a step on, this process's part."""
         config = self.config
-        return training_batches(
-            self.train_split,
-            self.sampler,
-            start=start,
-            stop=config.num_steps,
-            workers=config.data.workers,
+        return self.data.batches(
+            start,
+            config.num_steps,
+            seed=config.seed,
+            augmentation=config.augmentation,
         )
+
+    def resident_images(self) -> tuple[np.ndarray, ...]:
+        """All training images, when they are to stay on the device."""
+        if not self.config.data.keep_on_device:
+            return ()
+        return (read_images(self.data.train, self.data.bad),)
 
     def evaluation_batches(self, split: Split, max_samples: int) -> Iterator[Batch]:
         """Batches of a split in order."""
-        size = min(self.config.evaluation.batch_size, len(split), max_samples)
-        return evaluation_batches(split, size, max_samples)
+        size = self.config.evaluation.batch_size
+        return self.data.evaluation_batches(split, size, max_samples)
 
 
 def make_experiment(config: TrainConfig, devices: Devices) -> Experiment:
@@ -98,35 +110,35 @@ def make_experiment(config: TrainConfig, devices: Devices) -> Experiment:
             f"`data.batch_size` must be divisible by the {devices.size} devices, "
             f"got {batch_size}"
         )
-    train_split = open_split(config.data, config.data.train_split)
-    test_splits = {
-        name: open_split(config.data, name) for name in config.data.test_splits
-    }
-    sampler = EpochSampler(len(train_split), batch_size, config.seed)
-    model = make_model(config.model, train_split.image_shape[-1], axis_name=AXIS)
+    data = open_data(config.data, config.seed)
+    normalization = None
+    if config.data.normalization == "train":
+        normalization = Normalization(*channel_statistics(data.train))
+    shape = data.train.image_shape
+    model = make_model(config.model, shape[-1], axis_name=AXIS)
     optimizer, schedule = make_optimizer(config.optimizer, config.num_steps)
     step = make_train_step(
-        make_objective(config.objective, num_instances=len(train_split)),
+        make_objective(config.objective, num_instances=len(data.train)),
         model,
         optimizer,
         augmentation=config.augmentation,
         views=config.data.views,
         seed=config.seed,
-        steps_per_epoch=sampler.steps_per_epoch,
+        normalization=normalization,
+        count_left_out=config.data.bad_records != "error",
         axis_name=AXIS,
     )
-    images = jnp.zeros((2, *train_split.image_shape))
+    images = jnp.zeros((2, *shape))
     return Experiment(
         config=config,
-        train_split=train_split,
-        test_splits=test_splits,
-        sampler=sampler,
+        data=data,
         model=model,
         schedule=schedule,
         step=step,
         init=lambda: init_state(model, optimizer, config.seed, images),
-        encode=_frozen(model.encoder, None),
-        project=_frozen(model.encoder, model.head),
+        encode=_frozen(model.encoder, None, normalization),
+        project=_frozen(model.encoder, model.head, normalization),
+        normalization=normalization,
     )
 
 
@@ -181,12 +193,15 @@ def make_model(config: ModelConfig, channels: int, *, axis_name: str | None) -> 
     return Model(from_nnx(make_encoder), from_nnx(make_head))
 
 
-def _frozen(encoder: Encoder, head: Encoder | None):
+def _frozen(
+    encoder: Encoder, head: Encoder | None, normalization: Normalization | None
+):
     """Embeddings (or projections, with a head) without training behavior."""
     key = jax.random.key(0)  # nothing is drawn outside of training
 
     @jax.jit
     def apply(params, model_state, images):
+        images = normalize(images, normalization)
         rows, _ = encoder.apply(
             params["encoder"], model_state["encoder"], images, False, key
         )

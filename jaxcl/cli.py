@@ -98,7 +98,9 @@ def _train(arguments: _Arguments) -> None:
     """Trains an encoder and writes its report."""
     # Parsed twice: the file named by the first pass gives the defaults of the second.
     first = _parse(_TrainArguments, arguments, "jaxcl train")
-    from_file = _TrainArguments(first.config, fields=read_toml(first.config))
+    recipe = first.fields.augmentation.recipe
+    fields = read_toml(first.config, recipe=recipe)
+    from_file = _TrainArguments(first.config, fields=fields)
     parsed = _parse(_TrainArguments, arguments, "jaxcl train", default=from_file)
     parsed.fields.check()
     if parsed.quiet:
@@ -197,45 +199,62 @@ def _data_list(arguments: _Arguments) -> None:
 def _data_build(arguments: _Arguments) -> None:
     """Builds a data set, readable without TensorFlow."""
 
-    def command(name: tyro.conf.Positional[str], data_dir: str = "") -> None:
+    def command(
+        name: tyro.conf.Positional[str], data_dir: str = "", manual_dir: str = ""
+    ) -> None:
         """Builds a data set as array_record files, readable without TensorFlow.
 
         Args:
             name: A data set, or name/config.
             data_dir: Where to; TFDS_DATA_DIR or a user cache when empty.
+            manual_dir: Where files lie that were fetched by hand; downloads/manual in
+                the data directory when empty.
         """
         from jaxcl.data import build
 
-        print(build(name, data_dir))
+        print(build(name, data_dir, manual_dir=manual_dir))
 
     _parse(command, arguments, "jaxcl data build")
 
 
 def _data_show(arguments: _Arguments) -> None:
-    """Saves a picture of samples, their views and their metadata."""
+    """Says all that is known of a data set, and saves a picture of samples."""
 
     def command(
         source: tyro.conf.Positional[str],
-        out: Path = Path("views.png"),
+        out: Path | None = None,
         split: str = "",
         count: int = 8,
         seed: int = 0,
         data_dir: str = "",
+        json: _Switch = False,
     ) -> None:
-        """Saves a picture of samples with their augmented views and metadata.
+        """Says all that is known of a data set, and saves a picture of samples.
+
+        The picture shows images, their augmented views and their metadata.
 
         Args:
             source: A config, whose data and augmentation are shown, or a data set.
-            out: The PNG file.
+            out: The PNG file; no picture of a data set when left out, and views.png for
+                a config.
             split: The split to show; the training split when empty.
             count: Number of samples.
             seed: Which samples, and which views of them.
             data_dir: Where data sets are; the config's value when empty.
+            json: Print JSON.
         """
-        from jaxcl.inspection import show_data
+        from jaxcl.inspection import describe_data, show_data
 
-        show_data(source, out, split=split, count=count, seed=seed, data_dir=data_dir)
-        print(out)
+        if source.endswith(".toml"):
+            out = out or Path("views.png")
+        else:
+            _print(describe_data(source, data_dir, as_json=json))
+        if out is not None:
+            show_data(
+                source, out, split=split, count=count, seed=seed, data_dir=data_dir
+            )
+            if not json:
+                print(out)
 
     _parse(command, arguments, "jaxcl data show")
 
@@ -261,7 +280,7 @@ def _doctor(arguments: _Arguments) -> None:
 
 
 def _bench(arguments: _Arguments) -> None:
-    """Times the losses against dense code and other libraries."""
+    """Times losses and input paths against other code."""
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
         print(_usage(_BENCH_COMMANDS, "jaxcl bench"))
@@ -275,6 +294,15 @@ def _bench_losses(arguments: _Arguments) -> None:
 
     options = _parse(LossesBenchmark, arguments, "jaxcl bench losses")
     if not show_losses(options):
+        raise SystemExit(1)
+
+
+def _bench_data(arguments: _Arguments) -> None:
+    """Throughput of the input paths; --quick takes less than half a minute."""
+    from jaxcl.benchmarks import DataBenchmark, show_data
+
+    options = _parse(DataBenchmark, arguments, "jaxcl bench data")
+    if not show_data(options):
         raise SystemExit(1)
 
 
@@ -356,4 +384,4 @@ _COMMANDS = {
     "doctor": _doctor,
 }
 _DATA_COMMANDS = {"list": _data_list, "build": _data_build, "show": _data_show}
-_BENCH_COMMANDS = {"losses": _bench_losses}
+_BENCH_COMMANDS = {"losses": _bench_losses, "data": _bench_data}

@@ -197,7 +197,9 @@ def _run_steps(session: Session, state: TrainState, stop: StopRequest) -> TrainS
         in_flight=_steps_in_flight(session),
         active=jax.process_index() == 0,
     )
-    parallel = parallelize(experiment.step, session.devices)
+    parallel = parallelize(
+        experiment.step, session.devices, *experiment.resident_images()
+    )
     state = parallel.place_state(state)
     batches = experiment.batches(first)
     step = first
@@ -272,7 +274,7 @@ def _opening(session: Session, step: int) -> str:
     if step >= config.num_steps:
         verb = "already trained to step"
     return (
-        f"{config.objective.name} on {config.data.name}: "
+        f"{config.objective.name} on {config.data.path or config.data.name}: "
         f"{len(experiment.train_split)} training images, {where} by "
         f"{devices.parallel}, {verb} {step} in {session.run.path}"
     )

@@ -12,7 +12,7 @@ from jaxcl.config import read_toml, write_toml
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
+CONFIGS = sorted((ROOT / "configs").rglob("*.toml"))
 
 
 def blocks(language):
@@ -46,7 +46,7 @@ def test_every_config_can_be_run_and_says_what_it_asks(path):
     question, command, *_ = path.read_text().splitlines()
     assert question.startswith("# ")
     assert question.endswith("?") or "?" in question
-    assert f"jaxcl train configs/{path.name}" in command
+    assert f"jaxcl train {path.relative_to(ROOT)}" in command
 
 
 def test_every_path_the_readme_names_is_there():

@@ -1,10 +1,15 @@
-"""What the losses cost and how right they are, beside dense code and other libraries.
+"""What losses and input paths cost, and how right the losses are, beside other code.
 
 Every number is made in a process of its own (`python -m jaxcl.benchmarks`), so that
 threads are set before JAX starts and a call that runs out of memory ends nothing else.
 """
 
-from jaxcl.benchmarks._command import show_losses as show_losses
+from jaxcl.benchmarks._command import (
+    show_data as show_data,
+    show_losses as show_losses,
+)
+from jaxcl.benchmarks._data_options import DataBenchmark as DataBenchmark
+from jaxcl.benchmarks._data_records import DataResults as DataResults
 from jaxcl.benchmarks._files import write_results as write_results
 from jaxcl.benchmarks._migrations import check_migrations as check_migrations
 from jaxcl.benchmarks._options import LossesBenchmark as LossesBenchmark
@@ -13,12 +18,15 @@ from jaxcl.benchmarks._run import find_faults as find_faults, run_losses as run_
 from jaxcl.benchmarks._tables import render_results as render_results
 
 __all__ = [
+    "DataBenchmark",
+    "DataResults",
     "LossesBenchmark",
     "Results",
     "check_migrations",
     "find_faults",
     "render_results",
     "run_losses",
+    "show_data",
     "show_losses",
     "write_results",
 ]

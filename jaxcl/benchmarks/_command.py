@@ -2,10 +2,16 @@
 
 import json
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from jaxcl.benchmarks._data_options import DataBenchmark
+from jaxcl.benchmarks._data_run import find_data_faults, run_data
+from jaxcl.benchmarks._data_tables import render_data, write_data
 from jaxcl.benchmarks._files import write_results
 from jaxcl.benchmarks._options import LossesBenchmark
 from jaxcl.benchmarks._run import find_faults, run_losses
@@ -22,25 +28,46 @@ def show_losses(options: LossesBenchmark) -> bool:
     standard error.
     """
     options.check()
+    results = _measure(options, run_losses)
+    written = write_results(results, options.out) if options.out is not None else []
+    _print(options, results, render_results, written)
+    return _judge(find_faults(results))
+
+
+def show_data(options: DataBenchmark) -> bool:
+    """The same for the input paths."""
+    options.check()
+    results = _measure(options, run_data)
+    written = write_data(results, options.out) if options.out is not None else []
+    _print(options, results, render_data, written)
+    return _judge(find_data_faults(results))
+
+
+def _measure(options: Any, run: Callable[..., Any]) -> Any:
+    """Runs a benchmark under a line of progress."""
     errors = Console(stderr=True)
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     progress = Progress(*columns, console=errors, transient=True)
     progress.disable = options.quiet or not errors.is_terminal
     with progress:
         task = progress.add_task("starting", total=None)
-        results = run_losses(
-            options, tell=lambda text: progress.update(task, description=text)
-        )
-    written = write_results(results, options.out) if options.out is not None else []
+        return run(options, tell=lambda text: progress.update(task, description=text))
+
+
+def _print(
+    options: Any, results: Any, render: Callable[[Any], Any], written: Sequence[Path]
+) -> None:
     if options.json:
         print(json.dumps(results.to_json(), indent=1))
     elif not options.quiet:
         console = Console()
         width = None if console.is_terminal else _WIDTH
-        Console(width=width).print(render_results(results))
+        Console(width=width).print(render(results))
         for path in written:
             print(path)
-    faults = find_faults(results)
+
+
+def _judge(faults: Sequence[str]) -> bool:
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)
     return not faults

@@ -1,30 +1,45 @@
-"""tfds data sets to batches, without TensorFlow."""
+"""tfds data sets and folders of images to batches, without TensorFlow."""
 
-from jaxcl.data._open import (
-    DataError as DataError,
-    Split as Split,
-    build as build,
-    data_directory as data_directory,
-    open_split as open_split,
-)
+from jaxcl.data._build import build as build
+from jaxcl.data._errors import DataError as DataError
+from jaxcl.data._locate import data_directory as data_directory
+from jaxcl.data._metadata import corrupt_metadata as corrupt_metadata, cross as cross
+from jaxcl.data._open import open_split as open_split
 from jaxcl.data._pipeline import (
+    BadRecords as BadRecords,
     evaluation_batches as evaluation_batches,
-    load as load,
     training_batches as training_batches,
 )
 from jaxcl.data._registry import REGISTRY as REGISTRY, DatasetEntry as DatasetEntry
+from jaxcl.data._run import (
+    RunData as RunData,
+    load as load,
+    open_data as open_data,
+)
 from jaxcl.data._sampler import EpochSampler as EpochSampler
+from jaxcl.data._split import Split as Split
+from jaxcl.data._statistics import (
+    channel_statistics as channel_statistics,
+    read_images as read_images,
+)
 
 __all__ = [
     "REGISTRY",
+    "BadRecords",
     "DataError",
     "DatasetEntry",
     "EpochSampler",
+    "RunData",
     "Split",
     "build",
+    "channel_statistics",
+    "corrupt_metadata",
+    "cross",
     "data_directory",
     "evaluation_batches",
     "load",
+    "open_data",
     "open_split",
+    "read_images",
     "training_batches",
 ]

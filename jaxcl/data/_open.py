@@ -1,93 +1,30 @@
-"""Finding, building and opening tfds data sets without TensorFlow."""
+"""Opening splits: which columns mean what, and in which shape images come."""
 
-import contextlib
-import difflib
-import io
-import logging
-import os
 import re
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from filelock import FileLock
-from tensorflow_datasets.core import read_only_builder
 
 from jaxcl.config import DataConfig, nearest
-from jaxcl.data._registry import REGISTRY
-from jaxcl.data._tf import hide_accelerators
+from jaxcl.data._build import (
+    build,
+    check_format,
+    check_writable,
+    explain_missing,
+    is_embedded,
+)
+from jaxcl.data._columns import Columns
+from jaxcl.data._errors import DataError
+from jaxcl.data._locate import data_directory, find_builders, find_entry
+from jaxcl.data._metadata import cross
+from jaxcl.data._records import JoinedRecords, Records, flatten_features, open_records
+from jaxcl.data._split import ROLES, Split, as_ids
 
-_LOG = logging.getLogger(__name__)
-
-
-class DataError(ValueError):
-    """Data that is missing, unreadable or not what the config says it is."""
-
-
-class Split(NamedTuple):
-    """One split of a data set, open for reading by position."""
-
-    name: str
-    records: Sequence[Mapping[str, Any]]
-    image_shape: tuple[int, int, int]
-    roles: Mapping[str, str]
-    """Column of each role the config names: label, domain, bias."""
-    names: Mapping[str, tuple[str, ...]]
-    """Names of the values of each role, where the data set has them."""
-    metadata: tuple[str, ...]
-    """Every other column of numbers or categories."""
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-
-def data_directory(data_dir: str = "") -> Path:
-    """Where data sets are kept: `data_dir`, else TFDS_DATA_DIR, else a user cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "") or Path.home() / ".cache")
-    chosen = data_dir or os.environ.get("TFDS_DATA_DIR", "")
-    return Path(chosen).expanduser() if chosen else cache / "jaxcl" / "data"
-
-
-def build(name: str, data_dir: str = "") -> Path:
-    """Builds a data set as array_record files, which are read without TensorFlow.
-
-    Args:
-        name: A data set, or name/config.
-        data_dir: See `data_directory`.
-
-    Returns:
-        The folder of the data set. A set that is already there is left as it is.
-    """
-    builder = _find_builder(name, data_dir)
-    if not builder.is_prepared():
-        directory = data_directory(data_dir)
-        _check_writable(directory)
-        with FileLock(directory / f".{_base_name(name)}.lock"):
-            # Another run may have built it while this one waited.
-            builder = _find_builder(name, data_dir)
-            if not builder.is_prepared():
-                _prepare(builder, name, directory)
-    _check_format(name, builder)
-    return Path(builder.data_path)
-
-
-def _prepare(builder: Any, name: str, directory: Path) -> None:
-    _LOG.info("building data set %s in %s", name, directory)
-    if not _is_embedded(name):
-        hide_accelerators()
-    try:
-        # Its bars and messages would run through the lines of a report or a doctest.
-        tfds.disable_progress_bar()
-        with contextlib.redirect_stdout(io.StringIO()):
-            builder.download_and_prepare(download_dir=directory / "downloads")
-    except Exception as error:
-        raise DataError(
-            f"data set {name!r} could not be built in {str(directory)!r}: {error}"
-            f"{_missing_tensorflow(error)}"
-        ) from error
+Features = Mapping[str, Any]
 
 
 def open_split(config: DataConfig, split: str) -> Split:
@@ -100,68 +37,219 @@ def open_split(config: DataConfig, split: str) -> Split:
     Returns:
         The open split. A `DataError` names what is missing and how to get it.
     """
-    builder = _find_builder(config.name, config.data_dir)
-    if not builder.is_prepared():
-        if not _is_embedded(config.name):
-            raise DataError(_not_prepared(config))
-        build(config.name, config.data_dir)
-        builder = _find_builder(config.name, config.data_dir)
-    _check_format(config.name, builder)
-    known = builder.info.splits
-    if split.split("[")[0] not in known:
-        suggestion = nearest(split.split("[")[0], known)
+    name = resolve_name(config)
+    builders = find_builders(name, config.data_dir)
+    if not builders[0].is_prepared():
+        if not is_embedded(name):
+            raise DataError(explain_missing(name, config.data_dir))
+        build(name, config.data_dir)
+        builders = find_builders(name, config.data_dir)
+    for builder in builders:
+        check_format(name, builder)
+    records = _open_records(name, builders, split)
+    stored = _stored_positions(builders, split)
+    features = flatten_features(builders[0].info.features)
+    entry = find_entry(name)
+    if entry is not None and len(builders) > 1:
+        configs = [builder.builder_config.name for builder in builders]
+        features[entry.join] = tfds.features.ClassLabel(names=configs)
+    # With configs joined, there is no one folder to keep what was read in.
+    folder = Path(builders[0].data_path) if len(builders) == 1 else None
+    opened = _describe(config, name, split, stored, records, features, folder)
+    return _with_products(_with_categories(opened, features), features)
+
+
+def resolve_name(config: DataConfig) -> str:
+    """The name of the config's data set; a folder of images is built for it."""
+    if not config.path:
+        return config.name
+    from jaxcl.data._builders.image_folder import build_image_folder
+
+    directory = data_directory(config.data_dir)
+    check_writable(directory)
+    with FileLock(directory / ".image_folder.lock"):
+        return build_image_folder(config.path, config.table, directory)
+
+
+def _open_records(name: str, builders: Any, split: str) -> Records:
+    opened = [_open_one(name, builder, split) for builder in builders]
+    if len(opened) == 1:
+        return opened[0]
+    entry = find_entry(name)
+    return JoinedRecords(opened, entry.join if entry else "config")
+
+
+def _open_one(name: str, builder: Any, split: str) -> Records:
+    known, base = builder.info.splits, split.split("[")[0]
+    if base not in known:
         raise DataError(
-            f"data set {config.name!r} has no split {split!r}; {suggestion}"
+            f"data set {name!r} has no split {split!r}; {nearest(base, known)}"
         )
     try:
         count = known[split].num_examples
-        records = builder.as_data_source(split=split) if count else ()
+        records = open_records(builder, split) if count else None
     except (KeyError, ValueError) as error:
-        raise DataError(f"split {split!r} of {config.name!r}: {error}") from error
-    if not records:
-        raise DataError(f"split {split!r} of {config.name!r} is empty")
-    return _describe(config, split, records, builder.info.features)
+        raise DataError(f"split {split!r} of {name!r}: {error}") from error
+    if records is None:
+        raise DataError(f"split {split!r} of {name!r} is empty")
+    return records
 
 
-def _describe(config: DataConfig, split: str, records: Any, features: Any) -> Split:
-    image: Any = dict(features.items()).get("image")
+def _stored_positions(builders: Any, split: str) -> np.ndarray:
+    """Where each record of a slice is in the whole split."""
+    parts, start = [], 0
+    for builder in builders:
+        whole = builder.info.splits[split.split("[")[0]]
+        starts = dict(
+            zip(
+                map(str, whole.filepaths),
+                np.cumsum([0, *whole.shard_lengths]).tolist(),
+                strict=False,
+            )
+        )
+        parts += [
+            start + starts[str(part.filename)] + part.skip + np.arange(part.take)
+            for part in builder.info.splits[split].file_instructions
+        ]
+        start += whole.num_examples
+    return np.concatenate(parts)
+
+
+def _describe(
+    config: DataConfig,
+    name: str,
+    split: str,
+    stored: np.ndarray,
+    records: Records,
+    features: Features,
+    folder: Path | None,
+) -> Split:
+    roles = _find_roles(config, name, features)
+    instance = config.instance or _default(name, "instance")
+    if instance and instance not in features:
+        raise DataError(_no_column("instance", instance, name, features))
+    taken = {"image", instance, *roles.values()}
+    wanted = config.metadata or [
+        column for column, feature in features.items() if _is_number(feature)
+    ]
+    for column in config.metadata:
+        if column not in features:
+            raise DataError(_no_column("metadata", column, name, features))
+    readable = [c for c, f in features.items() if _is_number(f) or _is_text(f)]
+    names = {
+        column: tuple(feature.names)
+        for column, feature in features.items()
+        if isinstance(feature, tfds.features.ClassLabel)
+    }
+    names |= {role: names[column] for role, column in roles.items() if column in names}
+    return Split(
+        name=split,
+        origin=f"{name}:{split.split('[')[0]}",
+        stored=stored,
+        records=records,
+        columns=Columns(records, readable, folder, split),
+        image_shape=_image_shape(config, name, features),
+        fit=config.fit,
+        roles=roles,
+        names=names,
+        metadata=tuple(column for column in wanted if column not in taken),
+        instance=instance,
+        positions=np.arange(len(records)),
+    )
+
+
+def _default(name: str, role: str) -> str:
+    entry = find_entry(name)
+    return getattr(entry, role) if entry is not None else ""
+
+
+def _find_roles(config: DataConfig, name: str, features: Features) -> dict[str, str]:
+    wanted = {"label": config.label, "domain": config.domain, "bias": config.bias}
+    if config.label == "label" and "label" not in features:
+        # Nobody chose it; the registry knows the class of sets that call it otherwise.
+        wanted["label"] = _default(name, "label") or config.label
+    roles = {role: column for role, column in wanted.items() if column}
+    for role, expression in roles.items():
+        for column in _factors(expression):
+            if column not in features:
+                raise DataError(_no_column(role, column, name, features))
+            if not (_is_id(features[column]) or _is_text(features[column])):
+                raise DataError(
+                    f"`data.{role}` must name a column of whole numbers, classes or "
+                    f"texts, got {column!r} of {name!r}"
+                )
+    return roles
+
+
+def _factors(expression: str) -> list[str]:
+    return [factor.strip() for factor in re.split(r"[*×]", expression)]
+
+
+def _no_column(field: str, column: str, name: str, features: Features) -> str:
+    return (
+        f"`data.{field}` names no column of {name!r}: {column!r}; "
+        f"{nearest(column, features)}"
+    )
+
+
+def _with_categories(split: Split, features: Features) -> Split:
+    """Columns of texts as ids, in the order of the alphabet."""
+    for key in (*split.roles, *split.metadata):
+        column = split.roles.get(key, key)
+        if column in features and _is_text(features[column]):
+            names, ids = np.unique(split.columns[column], return_inverse=True)
+            # An empty text is a missing one.
+            ids = np.where(names[ids] == "", -1, ids - int(names[0] == ""))
+            known = [text for text in names.tolist() if text]
+            split = split.replace(key, ids.astype(np.int32), known)
+    return split
+
+
+def _with_products(split: Split, features: Features) -> Split:
+    """Roles that are a product of columns as ids of every pair of values."""
+    for role in ROLES:
+        factors = _factors(split.roles.get(role, ""))
+        if len(factors) < 2:
+            continue
+        columns, names = [], []
+        for factor in factors:
+            values = split.columns[factor]
+            known = split.names.get(factor)
+            if _is_text(features[factor]) or known is None:
+                texts, values = np.unique(values, return_inverse=True)
+                known = tuple(map(str, texts.tolist()))
+            columns.append(as_ids(values, factor))
+            names.append(known)
+        ids, products = cross(columns, names)
+        split = split.replace(role, ids, products)
+    return split
+
+
+def _image_shape(
+    config: DataConfig, name: str, features: Features
+) -> tuple[int, int, int]:
+    image: Any = features.get("image")
     if not isinstance(image, tfds.features.Image):
         raise DataError(
-            f"{config.name!r} has no images: its columns are {', '.join(features)}"
+            f"{name!r} has no images: its columns are {', '.join(features)}"
         )
-    wanted = {"label": config.label, "domain": config.domain, "bias": config.bias}
-    roles = {role: column for role, column in wanted.items() if column}
-    for role, column in roles.items():
-        if column not in features:
-            raise DataError(
-                f"`data.{role}` names no column of {config.name!r}: {column!r}; "
-                f"{nearest(column, features)}"
-            )
-        if not _is_id(features[column]):
-            raise DataError(
-                f"`data.{role}` must name a column of whole numbers or classes, "
-                f"got {column!r} of {config.name!r}"
-            )
-    names = {
-        role: tuple(features[column].names)
-        for role, column in roles.items()
-        if isinstance(features[column], tfds.features.ClassLabel)
-    }
-    taken = {"image", "instance", *roles.values()}
-    metadata = tuple(
-        column
-        for column, feature in features.items()
-        if column not in taken and _is_number(feature)
-    )
     shape: Any = image.shape
     height, width, channels = shape
     if config.image_size:
         height = width = config.image_size
     if height is None or width is None:
-        raise DataError(
-            f"the images of {config.name!r} differ in size: set `data.image_size`"
-        )
-    return Split(split, records, (height, width, channels), roles, names, metadata)
+        raise DataError(f"the images of {name!r} differ in size: set `data.image_size`")
+    return height, width, 1 if channels == 1 else 3
+
+
+def _is_text(feature: Any) -> bool:
+    if isinstance(feature, tfds.features.Text):
+        return True
+    return (
+        type(feature) in (tfds.features.Scalar, tfds.features.Tensor)
+        and feature.shape == ()
+        and np.dtype(feature.np_dtype).kind in "OSU"
+    )
 
 
 def _is_number(feature: Any) -> bool:
@@ -177,77 +265,7 @@ def _is_number(feature: Any) -> bool:
 def _is_id(feature: Any) -> bool:
     if isinstance(feature, tfds.features.ClassLabel):
         return True
-    return _is_number(feature) and feature.shape == () and not _is_floating(feature)
-
-
-def _is_floating(feature: Any) -> bool:
+    if not _is_number(feature) or feature.shape != ():
+        return False
     kind: Any = feature.np_dtype
-    return np.dtype(kind).kind == "f"
-
-
-def _find_builder(name: str, data_dir: str) -> Any:
-    import jaxcl.data._builders  # noqa: F401  registers the builders of this library
-
-    directory, base = data_directory(data_dir), _base_name(name)
-    # Asked for a name it does not know, tfds looks for it on the network.
-    official = tfds.list_builders(with_community_datasets=False)
-    named = re.fullmatch(r"\w+", base) is not None
-    if base not in official and not (named and (directory / base).is_dir()):
-        close = difflib.get_close_matches(base, [*REGISTRY, *official], n=1)
-        hint = f"; did you mean `{close[0]}`?" if close else "."
-        raise DataError(
-            f"unknown data set {name!r}{hint} Known are {', '.join(REGISTRY)}, every "
-            f"name of tensorflow-datasets, and what lies in {str(directory)!r}"
-        )
-    try:
-        if base in official:
-            return tfds.builder(name, data_dir=directory, file_format="array_record")
-        return read_only_builder.builder_from_files(name, data_dir=directory)
-    except (AssertionError, ValueError, tfds.core.DatasetNotFoundError) as error:
-        raise DataError(f"data set {name!r}: {error}") from error
-
-
-def _is_embedded(name: str) -> bool:
-    entry = REGISTRY.get(_base_name(name))
-    return entry is not None and entry.embedded
-
-
-def _base_name(name: str) -> str:
-    return name.split("/")[0].split(":")[0]
-
-
-def _not_prepared(config: DataConfig) -> str:
-    directory = data_directory(config.data_dir)
-    return (
-        f"data set {config.name!r} is not in {str(directory)!r}. Build it there with "
-        f"`jaxcl data build {config.name} --data-dir {directory}`, or point "
-        "`data.data_dir` or TFDS_DATA_DIR to where it is."
-    )
-
-
-def _check_format(name: str, builder: Any) -> None:
-    stored = builder.info.file_format
-    if stored is not None and stored.value != "array_record":
-        raise DataError(
-            f"data set {name!r} in {str(builder.data_path)!r} is stored as "
-            f"{stored.value}; it must be array_record to be read without TensorFlow: "
-            f"build it into another directory with `jaxcl data build {name}`"
-        )
-
-
-def _check_writable(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise DataError(
-            f"data directory {str(directory)!r} is not writable ({error.strerror}): "
-            "choose another with `data.data_dir` or TFDS_DATA_DIR"
-        ) from error
-
-
-def _missing_tensorflow(error: Exception) -> str:
-    if "tensorflow" not in str(error).lower():
-        return ""
-    return "\nBuilding this set needs TensorFlow: pip install 'jaxcl[tf]'"
+    return np.dtype(kind).kind != "f"

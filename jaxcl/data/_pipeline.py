@@ -3,42 +3,64 @@
 A batch is addressed by its step, so resuming needs the step alone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
 
 import grain
 import jax
 import numpy as np
-from PIL import Image
 
 from jaxcl.batch import Batch
-from jaxcl.config import DataConfig
-from jaxcl.data._open import DataError, Split, open_split
-from jaxcl.data._sampler import EpochSampler
+from jaxcl.data._decode import decode_image
+from jaxcl.data._errors import DataError
+from jaxcl.data._records import Record
+from jaxcl.data._sampler import Draw, Sampler
+from jaxcl.data._split import Split, as_ids
+
+Policy = Literal["error", "skip", "count"]
 
 
-def load(
-    config: DataConfig, *, seed: int = 0, num_steps: int = 1_000_000_000
-) -> Iterator[Batch]:
-    """Training batches of a config, read ahead: this process's part of each.
+class BadRecords:
+    """Samples that could not be read, and what is to be done about them.
 
-    Example:
-        >>> batch = next(load(DataConfig(domain="domain", batch_size=4)))
-        >>> batch.image.shape, batch.label.shape, batch.domain.shape
-        ((4, 16, 16, 3), (4,), (4,))
+    Args:
+        policy: "error" ends the run, "skip" leaves the sample out of its batch, "count"
+            does so until there are more than `limit`.
+        limit: Of the different samples that may be left out.
     """
-    split = open_split(config, config.train_split)
-    sampler = EpochSampler(len(split), config.batch_size, seed)
-    return training_batches(split, sampler, stop=num_steps, workers=config.workers)
+
+    def __init__(self, policy: Policy = "error", limit: int = 0):
+        self.policy, self._limit = policy, limit
+        self._lock = threading.Lock()
+        self.found: dict[int, str] = {}
+
+    def add(self, split: Split, position: int, error: Exception) -> None:
+        """Takes note of a sample, or raises a `DataError`."""
+        what = f"record {position} of split {split.name!r} cannot be read: {error}"
+        if self.policy == "error":
+            raise DataError(
+                f"{what} (`data.bad_records` = 'skip' or 'count' leaves such out)"
+            ) from error
+        with self._lock:
+            self.found[position] = str(error)
+            many = len(self.found)
+        if self.policy == "count" and many > self._limit:
+            raise DataError(
+                f"{what}; that makes {many}, more than `data.max_bad_records` = "
+                f"{self._limit}"
+            ) from error
 
 
 def training_batches(
     split: Split,
-    sampler: EpochSampler,
+    sampler: Sampler,
     *,
     start: int = 0,
     stop: int,
     workers: int = 2,
+    bad: BadRecords | None = None,
+    images: bool = True,
 ) -> Iterator[Batch]:
     """Batches of the steps from `start` to `stop`, this process's part of each.
 
@@ -48,77 +70,149 @@ def training_batches(
         start: The first step.
         stop: One behind the last step.
         workers: Threads that read and decode whole batches ahead.
+        bad: What happens to samples that cannot be read; an error when left out.
+        images: False = the images are on the device already.
 
     Returns:
         An iterator of batches of NumPy arrays.
     """
-    source: Any = _StepSource(split, sampler, stop)
+    read = ImageReader(split, bad or BadRecords())
+
+    def batch_of(step: int) -> Batch | DataError:
+        draw = local_draw(sampler, step)
+        try:
+            if not images:
+                return read.side_data(draw.rows, draw.epochs)
+            return read.batch(draw.rows, draw.epochs)
+        except DataError as error:
+            return error  # raised in a thread of grain, it would change its words
+
+    source: Any = _Steps(batch_of, stop)
     steps = grain.MapDataset.source(source)[start:]
     # Two batches a thread ahead: one being read, one waiting.
     options = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=2 * workers)
-    return iter(steps.to_iter_dataset(options))
+    return map(_raised, steps.to_iter_dataset(options))
+
+
+def _raised(batch: Batch | DataError) -> Batch:
+    if isinstance(batch, DataError):
+        raise batch
+    return batch
 
 
 def evaluation_batches(
-    split: Split, batch_size: int, max_samples: int
+    split: Split, batch_size: int, max_samples: int, bad: BadRecords | None = None
 ) -> Iterator[Batch]:
     """The first samples of a split in order; the last batch is filled up.
 
     The fill has ``where = False``, so that all batches have one shape.
     """
+    read = ImageReader(split, bad or BadRecords())
     total = min(len(split), max_samples)
     for start in range(0, total, batch_size):
-        ids = np.arange(start, min(start + batch_size, total))
-        yield _read_batch(split, ids, fill=batch_size - len(ids))
+        rows = np.arange(start, min(start + batch_size, total))
+        yield _filled(read.batch(rows), batch_size - len(rows))
 
 
-class _StepSource:
+def local_draw(sampler: Sampler, step: int) -> Draw:
+    """This process's part of the samples of a step."""
+    draw = sampler.draw(step)
+    part = sampler.batch_size // jax.process_count()
+    first = part * jax.process_index()
+    return Draw(*(values[first : first + part] for values in draw))
+
+
+class ImageReader:
+    """Batches of samples with their decoded images."""
+
+    def __init__(self, split: Split, bad: BadRecords):
+        self._split, self._bad = split, bad
+
+    def batch(self, rows: np.ndarray, epochs: np.ndarray | None = None) -> Batch:
+        """The samples of a batch; what cannot be read is black, ``where = False``."""
+        records = self.records(rows)
+        split = self._split
+        images = np.zeros((len(rows), *split.image_shape), np.uint8)
+        where = np.ones(len(rows), bool)
+        for i, record in enumerate(records):
+            if record is not None:
+                try:
+                    data = record["image"]
+                    images[i] = decode_image(data, split.image_shape, split.fit)
+                    continue
+                except Exception as error:  # whatever a decoder of bytes raises
+                    self._bad.add(split, int(split.positions[rows[i]]), error)
+            where[i] = False
+        batch = side_data(split, rows, records, epochs)
+        return Batch(**{**vars(batch), "image": images, "where": where})
+
+    def side_data(self, rows: np.ndarray, epochs: np.ndarray | None) -> Batch:
+        """All of a batch but its images, which were read before."""
+        batch = side_data(self._split, rows, self.records(rows), epochs)
+        unread = np.isin(self._split.positions[rows], list(self._bad.found))
+        return Batch(**{**vars(batch), "where": batch.where & ~unread})
+
+    def records(self, rows: np.ndarray) -> list[Record | None]:
+        """The records of samples, None for those that cannot be read."""
+        records: list[Record | None] = []
+        for row, record in zip(rows, self._split.read(rows), strict=True):
+            if isinstance(record, Exception):
+                self._bad.add(self._split, int(self._split.positions[row]), record)
+                record = None
+            records.append(record)
+        return records
+
+
+def side_data(
+    split: Split,
+    rows: np.ndarray,
+    records: Sequence[Record | None],
+    epochs: np.ndarray | None,
+) -> Batch:
+    """All of a batch but its images."""
+    positions = split.positions[rows]
+    known = next((record for record in records if record is not None), None)
+    if known is None:
+        raise DataError(f"no sample of a batch of split {split.name!r} can be read")
+
+    def column(name: str) -> np.ndarray:
+        return np.stack([np.asarray((record or known)[name]) for record in records])
+
+    def values(key: str) -> np.ndarray:
+        if key in split.replaced:
+            return split.replaced[key][positions]
+        return column(split.roles.get(key, key))
+
+    def role(name: str) -> np.ndarray | None:
+        return as_ids(values(name), name) if name in split.roles else None
+
+    return Batch(
+        image=None,
+        instance=as_ids(
+            column(split.instance) if split.instance else split.stored[positions],
+            "instance",
+        ),
+        where=np.array([record is not None for record in records]),
+        position=as_ids(rows, "position"),
+        epoch=None if epochs is None else as_ids(epochs, "epoch"),
+        metadata={name: _as_number(values(name)) for name in split.metadata},
+        label=role("label"),
+        domain=role("domain"),
+        bias=role("bias"),
+    )
+
+
+class _Steps:
     """The batches of a run as a sequence, for grain to read ahead in."""
 
-    def __init__(self, split: Split, sampler: EpochSampler, stop: int):
-        self._split, self._sampler, self._stop = split, sampler, stop
-        part = sampler.batch_size // jax.process_count()
-        first = part * jax.process_index()
-        self._part = slice(first, first + part)
+    def __init__(self, batch_of: Callable[[int], Batch | DataError], stop: int):
+        self._batch_of, self._stop = batch_of, stop
 
     def __len__(self) -> int:
         return self._stop
 
-    def __getitem__(self, step: int) -> Batch:
-        return _read_batch(self._split, self._sampler.indices(step)[self._part])
-
-
-def _read_batch(split: Split, ids: np.ndarray, fill: int = 0) -> Batch:
-    records = _read_records(split, ids)
-    images = [_fit_image(record["image"], split.image_shape) for record in records]
-
-    def column(name: str) -> np.ndarray:
-        return np.stack([np.asarray(record[name]) for record in records])
-
-    def side_data(role: str) -> np.ndarray | None:
-        if role not in split.roles:
-            return None
-        return _as_ids(column(split.roles[role]), split.roles[role])
-
-    instances = column("instance") if "instance" in records[0] else ids
-    batch = Batch(
-        image=np.stack(images),
-        instance=_as_ids(instances, "instance"),
-        where=np.ones(len(ids), bool),
-        metadata={name: _as_number(column(name)) for name in split.metadata},
-        label=side_data("label"),
-        domain=side_data("domain"),
-        bias=side_data("bias"),
-    )
-    return _filled(batch, fill) if fill else batch
-
-
-def _as_ids(values: np.ndarray, name: str) -> np.ndarray:
-    """Whole numbers as int32; one that does not fit must not become another."""
-    ids = values.astype(np.int32)
-    if not np.array_equal(ids, values):
-        raise DataError(f"column {name!r} holds ids beyond 32 bits: {values.max()}")
-    return ids
+    def __getitem__(self, step: int) -> Batch | DataError:
+        return self._batch_of(step)
 
 
 def _as_number(values: np.ndarray) -> np.ndarray:
@@ -128,27 +222,10 @@ def _as_number(values: np.ndarray) -> np.ndarray:
     return values if values.dtype == np.bool_ else values.astype(np.float32)
 
 
-def _read_records(split: Split, ids: np.ndarray) -> Sequence[Mapping[str, Any]]:
-    positions = [int(i) for i in ids]
-    try:
-        return split.records.__getitems__(positions)  # type: ignore[attr-defined]
-    except Exception as error:
-        raise DataError(
-            f"records {positions[0]}... of split {split.name!r} cannot be read: {error}"
-        ) from error
-
-
-def _fit_image(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    if image.shape == shape:
-        return image
-    picture = Image.fromarray(image.squeeze())
-    height, width, _ = shape
-    resized = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
-    return resized.reshape(shape)
-
-
 def _filled(batch: Batch, fill: int) -> Batch:
     """Copies of the last row that do not count."""
+    if fill == 0:
+        return batch
     batch = jax.tree.map(
         lambda leaf: np.concatenate([leaf, leaf[-1:].repeat(fill, 0)]), batch
     )

@@ -1,47 +1,114 @@
-"""The data sets this library knows by name, and how to get each."""
+"""The data sets this library knows by name: `registry.toml`, read and checked."""
 
-from typing import NamedTuple
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, get_type_hints
 
 
 class DatasetEntry(NamedTuple):
-    """What a user must know of a data set before using it."""
+    """What a user must know of a data set before using it.
+
+    A column inside another has a dotted name: ``attributes.Male``.
+    """
 
     name: str
     summary: str
-    columns: str
-    source: str
-    embedded: bool = False
-    """Built on first use, without a network and without TensorFlow."""
+    """What it is, with its configs."""
+    kind: str
+    """own = a builder of this library; official = one of tensorflow-datasets."""
+    image: str
+    """Height, width and channels: 28x28x3; any = they differ from image to image."""
+    splits: Mapping[str, int]
+    """Samples of each split, as published: of the default config, or of all configs
+    together where they are joined. Empty when they depend on the user's files."""
+    label: str
+    """The column that holds the class."""
+    domain: str
+    """The column that holds the domain; empty = none."""
+    bias: str
+    """The column that goes with the label in training only; empty = none."""
+    instance: str
+    """The column that names a sample; empty = none, its position does."""
+    columns: Mapping[str, str]
+    """Every column that a config can name, and what it means."""
+    needs_tensorflow: bool
+    """Whether its builder runs TensorFlow. Reading what was built never does."""
+    download: str
+    """embedded = nothing, it is built on first use without a network; automatic = its
+    builder downloads; manual = the user does."""
+    size: str
+    """Of the download."""
+    terms: str
+    """License, or what its authors ask."""
+    homepage: str
+    citation: str
+    """BibTeX."""
+    checked: str
+    """What the builder was run on here: real files, made archives (small files in the
+    layout of the real ones), or not built here."""
+    domains: tuple[str, ...] = ()
+    """Names of the domains, in the order of their ids."""
+    join: str = ""
+    """The column that tells joined configs apart; empty = a run has one config."""
+    manual: str = ""
+    """What to fetch by hand, and where to put it."""
+
+    @property
+    def embedded(self) -> bool:
+        """Built on first use, without a network and without TensorFlow."""
+        return self.download == "embedded"
 
 
-REGISTRY = {
-    entry.name: entry
-    for entry in (
-        DatasetEntry(
-            "colored_digits",
-            "1,797 real handwritten digits, 16×16, background color = domain; "
-            "configs rho_0.1, rho_0.5, rho_0.8, rho_0.9 (default), rho_0.95, rho_0.99",
-            "label, domain, instance",
-            "built on first use from scikit-learn's digits",
-            embedded=True,
-        ),
-        DatasetEntry(
-            "mnist",
-            "70,000 handwritten digits, 28×28, gray; splits train, test",
-            "label",
-            "jaxcl data build mnist (downloads; needs jaxcl[tf])",
-        ),
-        DatasetEntry(
-            "fashion_mnist",
-            "70,000 pictures of clothes, 28×28, gray; splits train, test",
-            "label",
-            "jaxcl data build fashion_mnist (downloads; needs jaxcl[tf])",
-        ),
-        DatasetEntry(
-            "cifar10",
-            "60,000 color photographs, 32×32; splits train, test",
-            "label",
-            "jaxcl data build cifar10 (downloads; needs jaxcl[tf])",
-        ),
-    )
+_CHOICES = {
+    "kind": ("own", "official"),
+    "download": ("embedded", "automatic", "manual"),
 }
+
+
+def read_registry(text: str) -> dict[str, DatasetEntry]:
+    """The entries of a TOML text with one table a data set.
+
+    Example:
+        >>> read_registry("[digits]")
+        Traceback (most recent call last):
+        ...
+        ValueError: data set 'digits' in the registry must have `summary`
+    """
+    tables = tomllib.loads(text)
+    return {name: _read_entry(name, table) for name, table in tables.items()}
+
+
+def _read_entry(name: str, table: dict[str, Any]) -> DatasetEntry:
+    values = {**table, "name": name}
+    if "domains" in values:
+        values["domains"] = tuple(values["domains"])
+    for field, kind in get_type_hints(DatasetEntry).items():
+        if field not in values:
+            if field not in DatasetEntry._field_defaults:
+                raise ValueError(f"{_place(name)} must have `{field}`")
+            continue
+        expected = getattr(kind, "__origin__", kind)
+        if not isinstance(values[field], expected):
+            raise ValueError(
+                f"`{field}` of {_place(name)} must be {expected.__name__}, got "
+                f"{values[field]!r}"
+            )
+        if values[field] not in _CHOICES.get(field, (values[field],)):
+            raise ValueError(
+                f"`{field}` of {_place(name)} must be one of "
+                f"{', '.join(_CHOICES[field])}, got {values[field]!r}"
+            )
+    unknown = sorted(set(values) - set(DatasetEntry._fields))
+    if unknown:
+        raise ValueError(f"{_place(name)} must not have `{unknown[0]}`")
+    return DatasetEntry(**values)
+
+
+def _place(name: str) -> str:
+    return f"data set {name!r} in the registry"
+
+
+REGISTRY = read_registry(
+    Path(__file__).with_name("registry.toml").read_text(encoding="utf-8")
+)

@@ -38,6 +38,10 @@ from jaxcl.training._step import (
     init_state as init_state,
     make_train_step as make_train_step,
 )
+from jaxcl.training._views import (
+    Normalization as Normalization,
+    normalize as normalize,
+)
 from jaxcl.training._workdir import (
     Workdir as Workdir,
     WorkdirError as WorkdirError,
@@ -61,6 +65,7 @@ __all__ = [
     "MetricsLog",
     "Model",
     "NonFiniteError",
+    "Normalization",
     "Progress",
     "StopRequest",
     "TrainState",
@@ -79,6 +84,7 @@ __all__ = [
     "make_devices",
     "make_optimizer",
     "make_train_step",
+    "normalize",
     "open_workdir",
     "parallelize",
     "peak_memory_mib",

@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "batch"
 Mapping = Literal["pmap", "shard_map"]
-AnyStep = Callable[[Any, Any], tuple[Any, Any]]
+AnyStep = Callable[..., tuple[Any, Any]]
 
 
 class Devices(NamedTuple):
@@ -61,13 +61,14 @@ def make_devices(
     return Devices(Mesh(chosen, (AXIS,)), parallel)
 
 
-def parallelize(step: AnyStep, devices: Devices) -> Parallel:
+def parallelize(step: AnyStep, devices: Devices, *constants: Any) -> Parallel:
     """Maps a per-device step of the axis `AXIS` over the devices.
 
     Args:
-        step: ``step(state, batch) -> (state, metrics)`` of any trees; the batch is
-            split by rows, all else is the same on every device.
+        step: ``step(state, batch, *constants) -> (state, metrics)`` of any trees; the
+            batch is split by rows, all else is the same on every device.
         devices: Where to, and by what.
+        constants: What every step reads; brought to every device once.
 
     Returns:
         The mapped step, which takes what its two `place` functions return. The state is
@@ -75,16 +76,16 @@ def parallelize(step: AnyStep, devices: Devices) -> Parallel:
         not, which costs its memory a second time.)
     """
     if devices.parallel == "pmap":
-        return _by_pmap(step, devices)
-    return _by_shard_map(step, devices)
+        return _by_pmap(step, devices, constants)
+    return _by_shard_map(step, devices, constants)
 
 
-def _by_pmap(step: AnyStep, devices: Devices) -> Parallel:
+def _by_pmap(step: AnyStep, devices: Devices, constants: tuple[Any, ...]) -> Parallel:
     several = jax.process_count() > 1
     mapped = jax.pmap(
         step,
         axis_name=AXIS,
-        in_axes=(None, 0),
+        in_axes=(None, 0, *[None] * len(constants)),
         out_axes=None,
         devices=None if several else list(devices.mesh.devices.flat),
         # With several processes pmap rewraps its arrays and deletes the new ones too.
@@ -99,17 +100,23 @@ def _by_pmap(step: AnyStep, devices: Devices) -> Parallel:
         # What comes out of a global computation is not addressable as a whole here.
         return jax.device_put(host_copy(state), devices.mesh.local_devices[0])
 
-    return Parallel(mapped, place_batch, place_state)
+    return Parallel(_with(mapped, constants, devices), place_batch, place_state)
 
 
-def _by_shard_map(step: AnyStep, devices: Devices) -> Parallel:
+def _by_shard_map(
+    step: AnyStep, devices: Devices, constants: tuple[Any, ...]
+) -> Parallel:
     rows = NamedSharding(devices.mesh, PartitionSpec(AXIS))
     everywhere = NamedSharding(devices.mesh, PartitionSpec())
     mapped = jax.jit(
         jax.shard_map(
             step,
             mesh=devices.mesh,
-            in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
+            in_specs=(
+                PartitionSpec(),
+                PartitionSpec(AXIS),
+                *[PartitionSpec()] * len(constants),
+            ),
             out_specs=PartitionSpec(),
         ),
         donate_argnums=0,
@@ -126,7 +133,22 @@ def _by_shard_map(step: AnyStep, devices: Devices) -> Parallel:
             host_copy(state),
         )
 
-    return Parallel(mapped, place_batch, place_state)
+    return Parallel(_with(mapped, constants, devices), place_batch, place_state)
+
+
+def _with(mapped: AnyStep, constants: tuple[Any, ...], devices: Devices) -> AnyStep:
+    """A mapped step with its constants, which lie on every device already."""
+    if not constants:
+        return mapped
+    local = jax.process_count() > 1 and devices.parallel == "pmap"
+    mesh = (
+        Mesh(np.array(devices.mesh.local_devices), (AXIS,)) if local else devices.mesh
+    )
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    placed = jax.tree.map(
+        lambda leaf: jax.make_array_from_process_local_data(everywhere, leaf), constants
+    )
+    return lambda state, batch: mapped(state, batch, *placed)
 
 
 def _split_leading_axis(leaf: np.ndarray, parts: int) -> np.ndarray:

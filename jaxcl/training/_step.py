@@ -7,18 +7,18 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 
-from jaxcl.augment import augment_batch, sample_keys
 from jaxcl.batch import Batch
 from jaxcl.config import AugmentationConfig
 from jaxcl.kernels import AxisName
 from jaxcl.objectives import Objective
 from jaxcl.training._gradients import value_and_grad
 from jaxcl.training._state import Model, TrainState
+from jaxcl.training._views import Normalization, with_views
 
 Metrics = dict[str, Float[Array, ""]]
-Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+Step = Callable[..., tuple[TrainState, Metrics]]
 
 
 def init_state(
@@ -59,7 +59,8 @@ def make_train_step(
     augmentation: AugmentationConfig,
     views: int,
     seed: int,
-    steps_per_epoch: int,
+    normalization: Normalization | None = None,
+    count_left_out: bool = False,
     axis_name: AxisName = None,
 ) -> Step:
     """The update that one device of `axis_name` makes with its rows of the batch.
@@ -74,31 +75,46 @@ def make_train_step(
         augmentation: How views are made.
         views: How many of each sample.
         seed: Of the views and of what the model draws.
-        steps_per_epoch: Steps after which every sample was seen once.
+        normalization: Mean and deviation of each channel, of the training samples.
+        count_left_out: Report how many samples of a batch could not be read.
         axis_name: The mapped axis; None on one device.
 
     Returns:
-        ``step(state, batch) -> (state, metrics)``, to be given to `parallelize`.
+        ``step(state, batch) -> (state, metrics)``, to be given to `parallelize`; with a
+        third argument, all images of the split, the batch needs their positions only.
     """
 
     def loss_fn(params, model_state, batch, key):
-        merged = batch.views.reshape(-1, *batch.views.shape[2:])
         encoder_key, head_key = jax.random.split(key)
-        embeddings, encoder_state = model.encoder.apply(
-            params["encoder"], model_state["encoder"], merged, True, encoder_key
+        embeddings, encoder_state = encode(
+            params["encoder"], model_state["encoder"], batch, encoder_key
         )
         projections, head_state = model.head.apply(
             params["head"], model_state["head"], embeddings, True, head_key
         )
-        projections = projections.reshape(*batch.views.shape[:2], -1)
+        projections = projections.reshape(
+            -1, batch.where.shape[0], projections.shape[-1]
+        )
         loss, metrics = objective(projections, batch, axis_name)
         state = {"encoder": encoder_state, "head": head_state}
         return loss, (state, metrics)
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        keys = sample_keys(seed, state.step // steps_per_epoch, batch.instance)
-        drawn = augment_batch(keys, batch.image, views, augmentation)
-        batch = Batch(**{**vars(batch), "views": drawn})
+    def encode(params, state, batch, key):
+        """Embeddings of all views, those of the small crops behind the others."""
+        parts = []
+        for views in (batch.views, batch.small_views):
+            if views is not None:
+                merged = views.reshape(-1, *views.shape[2:])
+                rows, state = model.encoder.apply(params, state, merged, True, key)
+                parts.append(rows)
+        return jnp.concatenate(parts), state
+
+    def step(
+        state: TrainState, batch: Batch, images: UInt8[Array, "all h w c"] | None = None
+    ) -> tuple[TrainState, Metrics]:
+        if images is not None:
+            batch = Batch(**{**vars(batch), "image": images[batch.position]})
+        batch = with_views(batch, seed, views, augmentation, normalization)
         # A second stream, apart from the views': what the model itself draws.
         key = jax.random.fold_in(jax.random.key(seed + 1), state.step)
         if axis_name is not None:
@@ -115,6 +131,11 @@ def make_train_step(
             opt_state=opt_state,
         )
         metrics |= {"loss": loss, "gradient_norm": optax.tree.norm(grads)}
+        if count_left_out:
+            left_out = jnp.sum(~batch.where)
+            metrics["left_out"] = (
+                left_out if axis_name is None else lax.psum(left_out, axis_name)
+            ).astype(jnp.float32)
         return new_state, metrics
 
     return step

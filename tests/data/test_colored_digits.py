@@ -6,6 +6,7 @@ import pytest
 from jaxcl.config import DataConfig
 from jaxcl.data import open_split
 from jaxcl.data._builders.colored_digits import split_colors
+from jaxcl.data._decode import decode_image
 
 SPLITS = {"train": 1197, "id_test": 300, "ood_test": 3000}
 
@@ -16,7 +17,10 @@ def columns():
     read = {}
     for name in SPLITS:
         split = open_split(config, name)
-        records = [split.records[i] for i in range(len(split))]
+        records = [
+            {**record, "image": decode_image(record["image"], (16, 16, 3), "crop")}
+            for record in split.read(range(len(split)))
+        ]
         read[name] = {
             key: np.array([record[key] for record in records]) for key in records[0]
         }

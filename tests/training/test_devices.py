@@ -41,6 +41,7 @@ def batches():
             # Devices keep different numbers of rows.
             where=np.arange(BATCH) < 13,
             domain=generator.integers(0, 3, BATCH).astype(np.int32),
+            epoch=np.full(BATCH, step // 10, np.int32),
         )
 
 
@@ -58,7 +59,6 @@ def run(objective, parallel, count):
         augmentation=AugmentationConfig(flip=0.5, jitter=0.8),
         views=2,
         seed=0,
-        steps_per_epoch=10,
         axis_name=AXIS,
     )
     mapped = parallelize(step, devices)

@@ -7,13 +7,16 @@ import pytest
 from PIL import Image
 
 from jaxcl.augment import (
-    _Box,
-    _draw_box,
-    _Draws,
+    BASE_DRAWS,
+    Box,
     augment_batch,
+    augment_small,
     crop_and_resize,
+    draw_numbers,
     sample_keys,
 )
+from jaxcl.augment._draws import Draws
+from jaxcl.augment._geometry import draw_box
 from jaxcl.config import AugmentationConfig
 
 NOTHING = AugmentationConfig(crop_scale=(1.0, 1.0), flip=0.0, jitter=0.0)
@@ -70,7 +73,7 @@ def test_values_stay_between_zero_and_one():
 
 def test_the_whole_box_is_the_image_and_its_flip_the_mirror_image():
     image = jnp.float32(images(1)[0]) / 255.0
-    whole = _Box(*map(jnp.float32, (0, 0, 1, 1)))
+    whole = Box(*map(jnp.float32, (0, 0, 1, 1)))
     same = crop_and_resize(image, whole, jnp.bool_(False))
     mirrored = crop_and_resize(image, whole, jnp.bool_(True))
     np.testing.assert_allclose(same, image, atol=1e-6)
@@ -80,7 +83,7 @@ def test_the_whole_box_is_the_image_and_its_flip_the_mirror_image():
 def test_a_crop_agrees_with_pillow():
     # Enlarging, where the bilinear filters of both are the same triangle.
     image = np.float32(images(1, size=16, channels=1)[0, :, :, 0])
-    box = _Box(*map(jnp.float32, (0.25, 0.125, 0.5, 0.5)))
+    box = Box(*map(jnp.float32, (0.25, 0.125, 0.5, 0.5)))
     ours = crop_and_resize(jnp.asarray(image[:, :, None]), box, jnp.bool_(False))[
         :, :, 0
     ]
@@ -126,8 +129,8 @@ def test_a_turn_of_the_hue_keeps_the_luma():
 
 def test_crops_have_the_area_and_shape_that_was_asked_for():
     config = AugmentationConfig(crop_scale=(0.3, 0.5), crop_ratio=(0.8, 1.25))
-    draws = jax.random.uniform(jax.random.key(0), (2000, len(_Draws._fields)))
-    boxes = jax.vmap(lambda row: _draw_box(_Draws(*row), config))(draws)
+    draws = jax.random.uniform(jax.random.key(0), (2000, len(BASE_DRAWS)))
+    boxes = jax.vmap(lambda row: draw_box(Draws(*row), config))(draws)
     area = np.asarray(boxes.height * boxes.width)
     ratio = np.asarray(boxes.width / boxes.height)
     assert area.min() > 0.3 - 1e-5
@@ -143,3 +146,44 @@ def test_crops_have_the_area_and_shape_that_was_asked_for():
 def test_gray_images_have_views_too():
     config = AugmentationConfig(flip=0.5, jitter=1.0, grayscale=0.5)
     assert draw(config, images(4, channels=1)).shape == (2, 4, 12, 12, 1)
+
+
+def test_samples_of_one_batch_can_be_at_different_epochs():
+    instances = jnp.arange(4)
+    epochs = jnp.array([0, 1, 0, 5])
+    keys = sample_keys(3, epochs, instances)
+    for i in range(4):
+        alone = sample_keys(3, int(epochs[i]), instances[i : i + 1])
+        assert keys[i] == alone[0]
+
+
+def test_plain_views_are_the_image_and_change_no_other_view():
+    config = AugmentationConfig(flip=0.5, jitter=0.8)
+    batch = images(8)
+    plain = draw(dataclasses.replace(config, plain_views=1), batch, views=3)
+    drawn = draw(config, batch, views=3)
+    np.testing.assert_allclose(plain[0], np.float32(batch) / 255.0, atol=1e-7)
+    np.testing.assert_allclose(plain[1:], drawn[1:], atol=1e-6)
+
+
+def test_operations_that_are_off_leave_the_numbers_of_the_others_alone():
+    keys = sample_keys(0, 0, jnp.arange(3))
+    base, extra = draw_numbers(keys, 2, AugmentationConfig())
+    assert extra is None
+    more, extra = draw_numbers(keys, 2, AugmentationConfig(blur=0.5))
+    np.testing.assert_array_equal(base, more)
+    assert extra.shape == (3, 2, 8)
+    small, _ = draw_numbers(keys, 2, AugmentationConfig(), small=True)
+    assert np.abs(small - base).max() > 0.1
+
+
+def test_small_crops_have_their_size_and_their_share_of_the_image():
+    config = AugmentationConfig(small_views=3, small_size=6, small_scale=(0.2, 0.3))
+    batch = images(16, size=24)
+    keys = sample_keys(0, 0, jnp.arange(16))
+    small = augment_small(keys, batch, config)
+    assert small.shape == (3, 16, 6, 6, 3)
+    # The average of noise over more pixels is calmer: antialiasing is at work.
+    assert np.asarray(small).std() < 0.8 * np.float32(batch / 255.0).std()
+    assert np.asarray(small).min() >= 0
+    assert np.asarray(small).max() <= 1

@@ -1,0 +1,144 @@
+"""The operations of our input paths, each alone: where a path waits, they do not."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcl.benchmarks._data_options import AUGMENTATION, VIEWS
+from jaxcl.benchmarks._data_pipeline import Files
+from jaxcl.benchmarks._data_timing import Stream
+from jaxcl.benchmarks._data_views import (
+    compile_views,
+    completed,
+    draw_base,
+)
+from jaxcl.data._decode import decode_image
+from jaxcl.data._pipeline import ImageReader, local_draw, side_data
+
+
+def read(files: Files) -> Stream:
+    """Bytes and columns of the samples of each step, by Python."""
+    split, sampler = files.data.train, files.data.sampler
+    reader = ImageReader(split, files.data.bad)
+
+    def of_step(step: int) -> Any:
+        draw = local_draw(sampler, step)
+        records = reader.records(draw.rows)
+        return side_data(split, draw.rows, records, draw.epochs)
+
+    return _of_steps(of_step, files)
+
+
+def draw(files: Files) -> Stream:
+    """The random numbers of the views, by JAX on the host."""
+    return _of_steps(draw_base(files.seed, files.batch_size), files)
+
+
+def decode_by_pillow(files: Files) -> Stream:
+    """Bytes to a batch of pixels."""
+    split, encoded = files.data.train, read_encoded(files)
+
+    def of_step(step: int) -> Any:
+        del step
+        images = np.zeros((len(encoded), *split.image_shape), np.uint8)
+        for i, data in enumerate(encoded):
+            images[i] = decode_image(data, split.image_shape, split.fit)
+        return images
+
+    return _of_steps(of_step, files)
+
+
+def decode_by_tf(files: Files) -> Stream:
+    """The same by TensorFlow."""
+    from jaxcl.data._tf import tensorflow
+    from jaxcl.data._tf._decode import decode_and_fit
+
+    tf, split = tensorflow(), files.data.train
+    encoded = np.array(read_encoded(files), object)
+
+    def of_batch(data: Any) -> Any:
+        return decode_and_fit(data, split.image_shape, split.fit)
+
+    return _of_tensors(tf, (encoded,), of_batch, files)
+
+
+def views_by_jax(files: Files) -> Stream:
+    """Pixels to views."""
+    views, images = compile_views(files.seed), decoded(files)
+    instances = jnp.arange(len(images))
+
+    def batches() -> Iterator[Any]:
+        # As in training, the pixels come from the host every time.
+        return completed(
+            views(jnp.int32(step), instances, images) for step in itertools.count()
+        )
+
+    return Stream(batches, files.batch_size)
+
+
+def views_by_tf(files: Files) -> Stream:
+    """The same by TensorFlow, with the numbers drawn before."""
+    from jaxcl.data._tf import tensorflow
+    from jaxcl.data._tf._views import make_views
+
+    tf, images = tensorflow(), decoded(files)
+    base = draw_base(files.seed, len(images))(0)
+
+    def of_batch(images: Any, base: Any) -> Any:
+        return make_views(images, base, None, AUGMENTATION, VIEWS)
+
+    return _of_tensors(tf, (images, base), of_batch, files)
+
+
+# By the name of the path they make up, in its order.
+OPERATIONS: dict[str, dict[str, Callable[[Files], Stream]]] = {
+    "grain + JAX views": {
+        "read": read,
+        "decode": decode_by_pillow,
+        "views": views_by_jax,
+    },
+    "tf.data, views on the host": {
+        "read": read,
+        "draw": draw,
+        "decode": decode_by_tf,
+        "views": views_by_tf,
+    },
+}
+
+
+def read_encoded(files: Files) -> list[bytes]:
+    """The encoded images of the first step."""
+    rows = local_draw(files.data.sampler, 0).rows
+    records = ImageReader(files.data.train, files.data.bad).records(rows)
+    return [record["image"] for record in records if record is not None]
+
+
+def decoded(files: Files) -> np.ndarray:
+    """Their pixels."""
+    split = files.data.train
+    return np.stack(
+        [
+            decode_image(data, split.image_shape, split.fit)
+            for data in read_encoded(files)
+        ]
+    )
+
+
+def _of_steps(function: Callable[[int], Any], files: Files) -> Stream:
+    return Stream(lambda: map(function, itertools.count()), files.batch_size)
+
+
+def _of_tensors(
+    tf: Any, tensors: tuple[Any, ...], function: Callable[..., Any], files: Files
+) -> Stream:
+    """A function of the same batch, again and again, as the pipeline maps it."""
+
+    def batches() -> Iterator[Any]:
+        same = tf.data.Dataset.from_tensors(tensors).repeat()
+        mapped = same.map(function, num_parallel_calls=tf.data.AUTOTUNE)
+        return mapped.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+
+    return Stream(batches, files.batch_size)

@@ -1,0 +1,117 @@
+"""Frozen dataclasses from nested dicts and back; what does not fit is an error."""
+
+import dataclasses
+import difflib
+import types
+from collections.abc import Iterable
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+
+class ConfigError(ValueError):
+    """A config that cannot be run; the message names field, rule and value."""
+
+    # Where users find it, and what a traceback should say.
+    __module__ = "jaxcl.config"
+
+
+def as_dict(config: Any) -> dict[str, Any]:
+    """The config as nested dicts of plain values."""
+    return dataclasses.asdict(config, dict_factory=_plain_dict)
+
+
+def _plain_dict(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    # TOML and JSON have lists, no tuples.
+    return {n: list(v) if isinstance(v, tuple) else v for n, v in items}
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one dict with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Which known name was meant, or all known names when none is near.
+
+    Example:
+        >>> nearest("nt_xnet", ["nt_xent", "info_nce"])
+        'did you mean `nt_xent`?'
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    return "known are " + ", ".join(f"`{k}`" for k in known)
+
+
+def build(kind: type, tree: Any) -> Any:
+    """A dataclass of configs from nested dicts, with errors that name the field."""
+    _reject_unknown(kind, tree, "", set(flatten(as_dict(kind()))))
+    return _build(kind, tree, "")
+
+
+def _reject_unknown(kind: type, tree: Any, prefix: str, known: set[str]) -> None:
+    if not isinstance(tree, dict):
+        raise ConfigError(f"`{prefix[:-1]}` must be a table, got {tree!r}")
+    hints = get_type_hints(kind)
+    for name, value in tree.items():
+        if name not in hints:
+            suggestion = nearest(
+                prefix + name, {prefix + hint for hint in hints} | known
+            )
+            raise ConfigError(f"unknown field `{prefix}{name}`; {suggestion}")
+        if dataclasses.is_dataclass(hints[name]):
+            _reject_unknown(hints[name], value, f"{prefix}{name}.", known)  # type: ignore[arg-type]
+
+
+def _build(kind: type, tree: dict[str, Any], prefix: str) -> Any:
+    hints = get_type_hints(kind)
+    values = {n: _convert(hints[n], value, prefix + n) for n, value in tree.items()}
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, f"{name}.")  # type: ignore[arg-type]
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value not in arguments:
+            choices = ", ".join(map(repr, arguments))
+            raise ConfigError(f"`{name}` must be one of {choices}, got {value!r}")
+        return value
+    if origin in (Union, types.UnionType):
+        raise TypeError(f"`{name}`: unions are not used in configs")
+    if origin is tuple:
+        return _convert_tuple(arguments, value, name)
+    # A bool is an int to Python, and an int is a fine float.
+    fits = isinstance(value, hint) or (hint is float and isinstance(value, int))
+    if not fits or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(
+            f"`{name}` must be {_article(hint.__name__)}, "
+            f"got {value!r} ({type(value).__name__})"
+        )
+    return float(value) if hint is float else value
+
+
+def _convert_tuple(arguments: tuple[Any, ...], value: Any, name: str) -> Any:
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError(f"`{name}` must be a list, got {value!r}")
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        arguments = (arguments[0],) * len(value)
+    if len(arguments) != len(value):
+        raise ConfigError(
+            f"`{name}` must have {len(arguments)} values, got {list(value)!r}"
+        )
+    pairs = zip(arguments, value, strict=True)
+    return tuple(
+        _convert(hint, item, f"{name}[{i}]") for i, (hint, item) in enumerate(pairs)
+    )
+
+
+def _article(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"

@@ -1,0 +1,76 @@
+"""Configs as TOML files."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from jaxcl._recipes import RECIPES
+from jaxcl.config._fields import ConfigError, as_dict, build, flatten
+from jaxcl.config._training import TrainConfig
+
+
+def read_toml(path: str | Path, *, recipe: str = "custom") -> TrainConfig:
+    """Reads a config; a wrong key or type is a `ConfigError` that names it.
+
+    Args:
+        path: A TOML file.
+        recipe: An augmentation recipe that takes the place of the file's own.
+
+    Returns:
+        The config, defaults filled in; not yet checked against the rules.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            tree = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(
+            f"config {str(path)!r} cannot be read: {error.strerror}"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config {str(path)!r} is no TOML: {error}") from error
+    if recipe in RECIPES:
+        # Asked for over the file, it goes over what the file says.
+        chosen = {**RECIPES[recipe], "recipe": recipe}
+        tree = {**tree, "augmentation": {**tree.get("augmentation", {}), **chosen}}
+    return from_dict(tree)
+
+
+def write_toml(config: TrainConfig, path: str | Path) -> None:
+    """Writes every field of `config`, defaults included."""
+    import tomli_w
+
+    Path(path).write_text(tomli_w.dumps(as_dict(config)))
+
+
+def from_dict(tree: dict[str, Any]) -> TrainConfig:
+    """A config from nested dicts; unknown names and wrong types are errors.
+
+    `augmentation.recipe` fills the fields of the augmentation that are not given.
+
+    Example:
+        >>> from_dict({"seed": 3, "data": {"batch_size": 64}}).data.batch_size
+        64
+        >>> from_dict({"data": {"batchsize": 64}})
+        Traceback (most recent call last):
+        ...
+        jaxcl.config.ConfigError: unknown field `data.batchsize`; did you mean
+        `data.batch_size`?
+    """
+    return build(TrainConfig, _fill_recipe(tree))
+
+
+def _fill_recipe(tree: dict[str, Any]) -> dict[str, Any]:
+    given = tree.get("augmentation")
+    recipe = given.get("recipe") if isinstance(given, dict) else None
+    if not isinstance(recipe, str) or recipe not in RECIPES:
+        return tree
+    return {**tree, "augmentation": {**RECIPES[recipe], **dict(given or {})}}
+
+
+def differing_fields(
+    first: TrainConfig, second: TrainConfig
+) -> dict[str, tuple[Any, Any]]:
+    """Dotted names of the fields that differ, each with its two values."""
+    one, two = flatten(as_dict(first)), flatten(as_dict(second))
+    return {name: (one[name], two[name]) for name in one if one[name] != two[name]}

@@ -1,0 +1,112 @@
+"""Building data sets once, as files that are read without TensorFlow."""
+
+import contextlib
+import io
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+from filelock import FileLock
+
+from jaxcl.data._errors import DataError
+from jaxcl.data._locate import base_name, data_directory, find_builder, find_entry
+from jaxcl.data._tf import hide_accelerators
+
+_LOG = logging.getLogger(__name__)
+
+
+def build(name: str, data_dir: str = "", *, manual_dir: str = "") -> Path:
+    """Builds a data set as array_record files, which are read without TensorFlow.
+
+    Args:
+        name: A data set, or name/config.
+        data_dir: See `data_directory`.
+        manual_dir: Where files lie that had to be fetched by hand; empty =
+            `downloads/manual` in the data directory.
+
+    Returns:
+        The folder of the data set. A set that is already there is left as it is.
+    """
+    builder = find_builder(name, data_dir)
+    if not builder.is_prepared():
+        directory = data_directory(data_dir)
+        check_writable(directory)
+        with FileLock(directory / f".{base_name(name)}.lock"):
+            # Another run may have built it while this one waited.
+            builder = find_builder(name, data_dir)
+            if not builder.is_prepared():
+                _prepare(builder, name, directory, manual_dir)
+    check_format(name, builder)
+    return Path(builder.data_path)
+
+
+def _prepare(builder: Any, name: str, directory: Path, manual_dir: str) -> None:
+    _LOG.info("building data set %s in %s", name, directory)
+    if not is_embedded(name):
+        hide_accelerators()
+    options = tfds.download.DownloadConfig(manual_dir=manual_dir or None)
+    try:
+        # Its bars and messages would run through the lines of a report or a doctest.
+        tfds.disable_progress_bar()
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(
+                download_dir=directory / "downloads", download_config=options
+            )
+    except Exception as error:  # whatever a builder raises
+        raise DataError(
+            f"data set {name!r} could not be built in {str(directory)!r}: {error}"
+            f"{_advice(name, error)}"
+        ) from error
+
+
+def _advice(name: str, error: Exception) -> str:
+    if "tensorflow" in str(error).lower() and not isinstance(error, DataError):
+        return "\nBuilding this set needs TensorFlow: pip install 'jaxcl[tf]'"
+    entry = find_entry(name)
+    if entry is not None and entry.download == "automatic":
+        return f"\nIt is downloaded from {entry.homepage}: is there a network?"
+    return ""
+
+
+def is_embedded(name: str) -> bool:
+    """Whether a data set is built on first use, from nothing but this library."""
+    entry = find_entry(name)
+    return entry is not None and entry.embedded
+
+
+def explain_missing(name: str, data_dir: str) -> str:
+    """What to do about a data set that was not built."""
+    directory = data_directory(data_dir)
+    entry = find_entry(name)
+    manual = f"\n{entry.manual}" if entry is not None and entry.manual else ""
+    return (
+        f"data set {name!r} is not in {str(directory)!r}. Build it there with "
+        f"`jaxcl data build {name} --data-dir {directory}`, or point "
+        f"`data.data_dir` or TFDS_DATA_DIR to where it is.{manual}"
+    )
+
+
+def check_format(name: str, builder: Any) -> None:
+    """Raises a `DataError` for files that cannot be read by position."""
+    stored = builder.info.file_format
+    if stored is not None and stored.value not in ("array_record", "tfrecord"):
+        raise DataError(
+            f"data set {name!r} in {str(builder.data_path)!r} is stored as "
+            f"{stored.value}; it must be array_record or tfrecord: build it into "
+            f"another directory with `jaxcl data build {name}`"
+        )
+
+
+def check_writable(directory: Path) -> None:
+    """Raises a `DataError` for a directory that cannot be written."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise DataError(
+            f"data directory {str(directory)!r} is not writable ({error.strerror}): "
+            "choose another with `data.data_dir` or TFDS_DATA_DIR"
+        ) from error

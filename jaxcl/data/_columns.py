@@ -1,0 +1,97 @@
+"""What is known of all samples of a split, read once and kept beside the data.
+
+Selections, samplers and controls look at every sample before the first step; reading
+the records for it, images and all, is slow where images are large.
+"""
+
+import io
+import logging
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxcl.data._errors import DataError
+from jaxcl.data._records import Records
+
+_LOG = logging.getLogger(__name__)
+_READ_AT_ONCE = 4096
+
+
+class Columns:
+    """Values of columns for every sample of a split.
+
+    Args:
+        records: Where they are read.
+        names: The columns that can be asked for.
+        folder: Where what was read is kept; None = in memory only.
+        split: The split's name, for the file's.
+    """
+
+    def __init__(
+        self, records: Records, names: Iterable[str], folder: Path | None, split: str
+    ):
+        self._records, self._names = records, tuple(names)
+        safe = re.sub(r"[^\w.%-]", "_", split)
+        self._file = None if folder is None else folder / f".columns-{safe}.npz"
+        self._values: dict[str, np.ndarray] | None = None
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if self._values is None:
+            self._values = self._load() or self._read()
+        return self._values[name]
+
+    def _load(self) -> dict[str, np.ndarray] | None:
+        if self._file is None:
+            return None
+        try:
+            with np.load(self._file, allow_pickle=False) as stored:
+                values = dict(stored)
+        except Exception:  # not there, or cut off: it is read again
+            return None
+        fits = {len(column) for column in values.values()} <= {len(self._records)}
+        return values if fits and set(self._names) <= set(values) else None
+
+    def _read(self) -> dict[str, np.ndarray]:
+        total = len(self._records)
+        if total > 10 * _READ_AT_ONCE:
+            _LOG.info("reading what is known of %d samples, once", total)
+        columns: dict[str, list[Any]] = {name: [] for name in self._names}
+        for start in range(0, total, _READ_AT_ONCE):
+            positions = range(start, min(start + _READ_AT_ONCE, total))
+            for position, record in zip(
+                positions, self._records.read(positions), strict=True
+            ):
+                if isinstance(record, Exception):
+                    raise DataError(
+                        f"record {position} cannot be read, and with it what is known "
+                        f"of its sample: {record}"
+                    ) from record
+                for name, column in columns.items():
+                    column.append(record[name])
+        values = {name: _as_array(column) for name, column in columns.items()}
+        self._store(values)
+        return values
+
+    def _store(self, values: dict[str, np.ndarray]) -> None:
+        if self._file is None:
+            return
+        file = io.BytesIO()
+        np.savez(file, **values)  # type: ignore[arg-type]
+        unfinished = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+        try:
+            unfinished.write_bytes(file.getvalue())
+            unfinished.replace(self._file)
+        except OSError:
+            # A directory that cannot be written costs the time again, no more.
+            unfinished.unlink(missing_ok=True)
+
+
+def _as_array(column: list[Any]) -> np.ndarray:
+    if column and isinstance(column[0], (bytes, str)):
+        texts = [v.decode() if isinstance(v, bytes) else v for v in column]
+        return np.array(texts, np.str_)
+    return np.stack([np.asarray(value) for value in column])

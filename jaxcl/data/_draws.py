@@ -1,0 +1,86 @@
+"""Random numbers whose stream NumPy promises to keep: the raw output of Philox.
+
+Orders and bounded integers are made of it by integer arithmetic alone, so that a run or
+a selection can be repeated with any later NumPy, on any machine.
+"""
+
+from decimal import ROUND_HALF_UP, Decimal
+from enum import IntEnum
+
+import numpy as np
+
+from jaxcl.config import ConfigError
+
+
+class Stream(IntEnum):
+    """What numbers are drawn for: equal seeds of two uses have nothing in common.
+
+    A number that is given away stays given away: another one would change old runs.
+    """
+
+    EPOCHS = 0
+    GROUPS = 1
+    BATCHES = 2
+    IMPORTANCE = 3
+    VALIDATION = 4
+    TRAINING = 5
+    TOUCHED = 6
+    SHUFFLE = 7
+    NOISE = 8
+
+
+def raw_draws(
+    size: int, seed: int, *, stream: Stream, epoch: int = 0, part: int = 0
+) -> np.ndarray:
+    """Numbers of 64 random bits, uint64 `[size]`.
+
+    Example:
+        >>> raw_draws(2, 0, stream=Stream.EPOCHS).tolist()
+        [213000021201967259, 4455796210202625458]
+    """
+    if seed < 0:
+        raise ConfigError(f"`seed` must be at least 0, got {seed}")
+    key = np.array([seed, epoch], np.uint64)
+    # The counter runs in its low words, so its high words number separate streams.
+    counter = np.array([0, 0, part, stream], np.uint64)
+    return np.random.Philox(key=key, counter=counter).random_raw(size)
+
+
+def permutation(
+    size: int, seed: int, *, stream: Stream, epoch: int = 0, part: int = 0
+) -> np.ndarray:
+    """A random order of `size` things, int64 `[size]`, read-only.
+
+    Example:
+        >>> permutation(4, 0, stream=Stream.EPOCHS).tolist()
+        [0, 2, 1, 3]
+    """
+    draws = raw_draws(size, seed, stream=stream, epoch=epoch, part=part)
+    order = np.argsort(draws, kind="stable")
+    # Orders are remembered: one that a caller sorts would be wrong ever after.
+    order.flags.writeable = False
+    return order
+
+
+def bounded(draws: np.ndarray, bound: int) -> np.ndarray:
+    """Raw draws as integers from 0 to `bound` − 1, int64.
+
+    Example:
+        >>> bounded(np.array([0, 2**63, 2**64 - 1], np.uint64), 10).tolist()
+        [0, 5, 9]
+    """
+    shift = np.uint64(32)
+    return ((draws >> shift) * np.uint64(bound) >> shift).astype(np.int64)
+
+
+def share_of(fraction: float, size: int) -> int:
+    """How many of `size` a fraction is; halves are rounded up.
+
+    The fraction is taken as it is written: 0.29 of 50 is 14.5, not 14.499999.
+
+    Example:
+        >>> share_of(0.29, 50), share_of(0.5, 5), share_of(0.01, 30)
+        (15, 3, 0)
+    """
+    exact = Decimal(str(float(fraction))) * size
+    return int(exact.to_integral_value(ROUND_HALF_UP))

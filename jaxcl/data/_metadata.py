@@ -1,0 +1,270 @@
+"""Columns of metadata made from others: products, and controls of a study."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from jaxcl.config import ConfigError
+from jaxcl.data._draws import Stream, bounded, permutation, raw_draws, share_of
+
+Mode = Literal["none", "shuffle", "noise", "drop", "infer"]
+
+_MOST_PAIRS = 2**20
+
+
+def cross(
+    columns: Sequence[np.ndarray], names: Sequence[Sequence[str]]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """One id for each combination of the values of several columns.
+
+    All combinations have an id, in the order of the columns' names, the last column the
+    fastest: so ids mean the same in every split, whichever combinations occur there.
+
+    Args:
+        columns: Ids of every sample, `[samples]` each; −1 = missing.
+        names: The names of the values of each column, by id.
+
+    Returns:
+        The ids, int32 `[samples]`, −1 where any value is missing; and their names.
+
+    Example:
+        >>> ids, names = cross(
+        ...     [np.array([0, 1, 1, -1]), np.array([1, 0, 1, 0])],
+        ...     [("photo", "sketch"), ("day", "night")],
+        ... )
+        >>> ids.tolist(), names[2]
+        ([1, 2, 3, -1], 'sketch * day')
+    """
+    if not columns or len(columns) != len(names):
+        raise ConfigError(
+            "`columns` must be at least one, and have names each, "
+            f"got {len(columns)} with {len(names)}"
+        )
+    sizes = [len(known) for known in names]
+    if math.prod(sizes) > _MOST_PAIRS:
+        raise ConfigError(
+            f"`columns` must have at most {_MOST_PAIRS} combinations of values, "
+            f"got {' * '.join(map(str, sizes))}"
+        )
+    ids = np.zeros(np.shape(columns[0]), np.int64)
+    missing = np.zeros(ids.shape, bool)
+    products = ("",)
+    for i, (column, known) in enumerate(zip(columns, names, strict=True)):
+        column = np.asarray(column)
+        _check_column(i, column, len(known), ids.shape)
+        ids = ids * len(known) + column
+        missing |= column == -1
+        products = tuple(
+            f"{before} * {name}" if i else name for before in products for name in known
+        )
+    return np.where(missing, -1, ids).astype(np.int32), products
+
+
+def _check_column(
+    i: int, column: np.ndarray, size: int, shape: tuple[int, ...]
+) -> None:
+    if column.shape != shape or column.ndim != 1 or column.dtype.kind not in "iu":
+        raise ConfigError(
+            f"`columns[{i}]` must be ids, one a sample, "
+            f"got {column.dtype} of shape {column.shape}"
+        )
+    if len(column) and not -1 <= column.min() <= column.max() < size:
+        raise ConfigError(
+            f"`columns[{i}]` must be ids below the {size} names, or -1, "
+            f"got {column.min()} to {column.max()}"
+        )
+
+
+def corrupt_metadata(
+    values: np.ndarray,
+    mode: Mode,
+    *,
+    rate: float = 1.0,
+    seed: int = 0,
+    num_values: int | None = None,
+    features: np.ndarray | None = None,
+) -> np.ndarray:
+    """Metadata that says less than it did: the control of a study.
+
+    That a loss with metadata beats one without does not show that the metadata helped:
+    a mask of pairs of one domain also leaves fewer pairs, and changes the scale of the
+    gradient. What the information itself is worth is the difference to a run with the
+    same loss and metadata that was corrupted:
+
+    - ``shuffle``, the placebo: known values trade places among a share of the samples,
+      so that as many have each value as before. A sample may get the value it had: each
+      one touched keeps it with the probability that this value has among them all, such
+      as 1/10 for ten domains of equal size.
+    - ``noise``, the dose: ids become another id, each of the others equally likely,
+      those that do not occur included; to a number is added a normal one with the
+      standard deviation of the known values of its column.
+    - ``drop``, the coverage: known values become missing.
+    - ``infer``, metadata for free: ids of k-means clusters of `features` instead of
+      values, numbered in the order in which they occur. Missing values get one too.
+
+    Missing values stay missing in the other modes. Exactly the share `rate` of the
+    samples whose value is known is touched, rounded, halves up. With one seed the
+    samples touched at a smaller rate are among those of a larger, for `noise` with the
+    same new values.
+
+    Args:
+        values: A value of every sample: ids (whole numbers or booleans, −1 = missing)
+            or numbers (floats, NaN = missing), `[samples]` or `[samples, fields]`. Each
+            field is corrupted by itself, but `shuffle` moves what a sample has as a
+            whole, among the samples with the same fields missing.
+        mode: What is done; ``none`` gives a copy.
+        rate: Share of the samples with a known value that are touched; 1 for ``infer``.
+        seed: Of what is drawn.
+        num_values: How many ids there are, for ``noise`` of ids and ``infer``; the
+            largest id + 1 when it is not given.
+        features: What ``infer`` clusters, `[samples, dim]`.
+
+    Returns:
+        The new values, shape and kind as they were; ids as int32 if they came in less
+        than 32 bits, and ``infer`` gives int32.
+
+    Example:
+        >>> domains = np.array([0, 0, 1, 1, 2, 2, -1])
+        >>> sorted(corrupt_metadata(domains, "shuffle")[:6].tolist())
+        [0, 0, 1, 1, 2, 2]
+        >>> noisy = corrupt_metadata(domains, "noise", rate=0.5)
+        >>> int((noisy != domains).sum()), int(noisy[-1])
+        (3, -1)
+        >>> corrupt_metadata(np.array([0.5, 2.0]), "drop").tolist()
+        [nan, nan]
+        >>> colors = np.eye(3)[[2, 2, 0, 0, 1, 1, 1]]
+        >>> corrupt_metadata(domains, "infer", features=colors)
+        array([0, 0, 1, 1, 2, 2, 2], dtype=int32)
+    """
+    values = _check(values, mode, rate, seed)
+    if mode == "infer":
+        return _infer(values, num_values, features, seed)
+    columns = values.reshape(len(values), -1)
+    known = ~(np.isnan(columns) if columns.dtype.kind == "f" else columns == -1)
+    if mode == "shuffle":
+        return _shuffle(columns, known, rate, seed).reshape(values.shape)
+    result = columns.copy()
+    for field in range(columns.shape[1] if mode != "none" else 0):
+        column, there = columns[:, field], known[:, field]
+        touched = _touched(there, rate, seed)
+        if not len(touched):
+            continue
+        is_number = column.dtype.kind == "f"
+        if mode == "drop":
+            result[touched, field] = np.nan if is_number else -1
+            continue
+        # Drawn for all samples, so that a larger rate does not draw others anew.
+        draws = raw_draws(len(column), seed, stream=Stream.NOISE, part=field)
+        if is_number:
+            new = column + column[there].std(dtype=np.float64) * _normal(draws)
+        else:
+            count = _count_values(column, num_values)
+            new = (column + 1 + bounded(draws, count - 1)) % count
+        result[touched, field] = new[touched]
+    return result.reshape(values.shape)
+
+
+def _check(values: np.ndarray, mode: str, rate: float, seed: int) -> np.ndarray:
+    if mode not in get_args(Mode):
+        modes = ", ".join(map(repr, get_args(Mode)))
+        raise ConfigError(f"`mode` must be one of {modes}, got {mode!r}")
+    if not 0 <= rate <= 1:
+        raise ConfigError(f"`rate` must be between 0 and 1, got {rate}")
+    if mode == "infer" and rate != 1:
+        raise ConfigError(
+            f"`rate` must be 1 for 'infer', whose ids are no values, got {rate}"
+        )
+    if seed < 0:
+        raise ConfigError(f"`seed` must be at least 0, got {seed}")
+    values = np.asarray(values)
+    if values.ndim not in (1, 2) or values.dtype.kind not in "biuf":
+        raise ConfigError(
+            "`values` must be ids or numbers, [samples] or [samples, fields], "
+            f"got {values.dtype} of shape {values.shape}"
+        )
+    if values.dtype.kind == "f":
+        if np.isinf(values).any():
+            raise ConfigError("`values` must be finite, or NaN for missing, got inf")
+        return values
+    if values.dtype.kind != "i" or values.dtype.itemsize < 4:
+        # Room for -1, and for ids that do not occur.
+        values = values.astype(np.int64 if values.dtype.itemsize >= 4 else np.int32)
+    if values.min(initial=0) < -1:
+        raise ConfigError(
+            f"`values` must be ids, or -1 for a missing one, got {values.min()}"
+        )
+    return values
+
+
+def _touched(known: np.ndarray, rate: float, seed: int) -> np.ndarray:
+    """Positions of the share of the known samples that comes first in random order."""
+    order = permutation(len(known), seed, stream=Stream.TOUCHED)
+    order = order[known[order]]
+    return order[: share_of(rate, len(order))]
+
+
+def _shuffle(
+    columns: np.ndarray, known: np.ndarray, rate: float, seed: int
+) -> np.ndarray:
+    result = columns.copy()
+    patterns, pattern = np.unique(known, axis=0, return_inverse=True)
+    for i in range(len(patterns)):
+        members = _touched(pattern.reshape(-1) == i, rate, seed)
+        order = permutation(len(members), seed, stream=Stream.SHUFFLE, part=i)
+        result[members] = columns[members[order]]
+    return result
+
+
+def _count_values(column: np.ndarray, num_values: int | None) -> int:
+    """How many ids a column has: two or more, or there is no other one to draw."""
+    largest = int(column.max())
+    count = largest + 1 if num_values is None else num_values
+    if count < max(2, largest + 1):
+        raise ConfigError(
+            f"`num_values` must be at least 2 for 'noise', and more than the largest "
+            f"id, {largest}, got {count}"
+        )
+    return count
+
+
+def _normal(draws: np.ndarray) -> np.ndarray:
+    """Raw draws as normal numbers, by the inverse of their distribution."""
+    from scipy.special import ndtri
+
+    # 52 bits and a half: never 0 or 1, where the inverse is infinite.
+    return ndtri(((draws >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52)
+
+
+def _infer(
+    values: np.ndarray, num_values: int | None, features: np.ndarray | None, seed: int
+) -> np.ndarray:
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    if values.ndim != 1:
+        raise ConfigError(
+            f"`values` must be one a sample for 'infer', got shape {values.shape}"
+        )
+    if num_values is None:
+        num_values = 0 if values.dtype.kind == "f" else int(values.max(initial=-1)) + 1
+    features = np.asarray(np.nan if features is None else features, np.float64)
+    fits = features.ndim == 2 and len(features) == len(values)
+    if not fits or not np.isfinite(features).all():
+        raise ConfigError(
+            "`features` must be finite numbers [samples, dim] for 'infer', "
+            f"got shape {features.shape} for {len(values)} samples"
+        )
+    distinct = len(np.unique(features, axis=0))
+    if not 1 <= num_values <= distinct:
+        raise ConfigError(
+            f"`num_values` must be the number of clusters for 'infer', from 1 to the "
+            f"{distinct} distinct rows of `features`, got {num_values}"
+        )
+    # Sums over threads come in another order each time.
+    with threadpool_limits(1):
+        means: Any = KMeans(num_values, random_state=seed % 2**32)
+        clusters = means.set_params(n_init=10).fit(features).labels_
+    _, first, cluster = np.unique(clusters, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[cluster].astype(np.int32)

@@ -1,0 +1,250 @@
+"""All the data of a run: what is trained on, what is tested on, in which order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from jaxcl.batch import Batch
+from jaxcl.config import AugmentationConfig, ConfigError, CorruptionConfig, DataConfig
+from jaxcl.data._decode import decode_image
+from jaxcl.data._errors import DataError
+from jaxcl.data._group_samplers import make_sampler
+from jaxcl.data._metadata import corrupt_metadata
+from jaxcl.data._open import open_split
+from jaxcl.data._pipeline import (
+    BadRecords,
+    evaluation_batches,
+    training_batches,
+)
+from jaxcl.data._sampler import EpochSampler, Sampler
+from jaxcl.data._selection import Selection, select
+from jaxcl.data._split import ROLES, Split
+
+_SELECTED = ("held_out", "validation_domains", "validation")
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Open splits, and the order in which the training samples come."""
+
+    config: DataConfig
+    train: Split
+    tests: dict[str, Split]
+    sampler: Sampler
+    selection: Selection
+    bad: BadRecords
+
+    def batches(
+        self,
+        start: int,
+        stop: int,
+        *,
+        seed: int = 0,
+        augmentation: AugmentationConfig | None = None,
+    ) -> Iterator[Batch]:
+        """Training batches of the steps from `start` to `stop`, this process's part.
+
+        Args:
+            start: The first step.
+            stop: One behind the last step.
+            seed: Of the views, where tf.data makes them.
+            augmentation: How views are made there.
+        """
+        config = self.config
+        options: dict[str, Any] = {"start": start, "stop": stop, "bad": self.bad}
+        if config.pipeline == "tf_data":
+            from jaxcl.data._tf._pipeline import tf_batches
+
+            host = augmentation is not None and augmentation.on == "host"
+            return tf_batches(
+                self.train,
+                self.sampler,
+                augmentation=augmentation if host else None,
+                views=config.views,
+                seed=seed,
+                **options,
+            )
+        return training_batches(
+            self.train,
+            self.sampler,
+            workers=config.workers,
+            images=not config.keep_on_device,
+            **options,
+        )
+
+    def evaluation_batches(
+        self, split: Split, batch_size: int, max_samples: int
+    ) -> Iterator[Batch]:
+        """Batches of a split in order."""
+        size = min(batch_size, len(split), max_samples)
+        return evaluation_batches(split, size, max_samples, self.bad)
+
+
+def load(
+    config: DataConfig, *, seed: int = 0, num_steps: int = 1_000_000_000
+) -> Iterator[Batch]:
+    """Training batches of a config, read ahead: this process's part of each.
+
+    Example:
+        >>> batch = next(load(DataConfig(domain="domain", batch_size=4)))
+        >>> batch.image.shape, batch.label.shape, batch.domain.shape
+        ((4, 16, 16, 3), (4,), (4,))
+    """
+    return open_data(config, seed, tests=False).batches(0, num_steps)
+
+
+def open_data(config: DataConfig, seed: int = 0, *, tests: bool = True) -> RunData:
+    """Opens what a config names: selected, corrupted, and checked for leaks.
+
+    Args:
+        config: Data set, selection, sampler, corruption.
+        seed: Of the order of samples.
+        tests: Open the test splits too.
+
+    Raises:
+        ConfigError: The config and the data set do not go together.
+        DataError: Data is missing, or a test sample would be trained on.
+    """
+    whole = open_split(config, config.train_split)
+    selection = _select(config, whole)
+    opened = {
+        name: _open_test(config, whole, selection, name)
+        for name in (config.test_splits if tests else ())
+    }
+    train = _hide_labels(whole.take(selection.train), whole, selection)
+    for name, test in opened.items():
+        check_no_leak(train, test, name)
+    train = corrupted(train, config.corruption)
+    return RunData(
+        config=config,
+        train=train,
+        tests=opened,
+        sampler=_make_sampler(config, train, seed),
+        selection=selection,
+        bad=BadRecords(config.bad_records, config.max_bad_records),
+    )
+
+
+def _select(config: DataConfig, whole: Split) -> Selection:
+    chosen = config.selection
+    by_class = chosen.per_class or chosen.labeled_per_class
+    by_domain = chosen.held_out_domains or chosen.validation_domains
+    return select(
+        chosen,
+        size=len(whole),
+        label=whole.value("label") if by_class else None,
+        domain=whole.value("domain") if by_domain else None,
+        domain_names=whole.names.get("domain", ()),
+    )
+
+
+def _make_sampler(config: DataConfig, train: Split, seed: int) -> Sampler:
+    if config.sampler.name == "uniform":
+        # Asks nothing of the samples, so that nothing has to be read beforehand.
+        return EpochSampler(len(train), config.batch_size, seed)
+    return make_sampler(
+        config.sampler,
+        size=len(train),
+        batch_size=config.batch_size,
+        seed=seed,
+        **{role: train.value(role) for role in ROLES},
+    )
+
+
+def _open_test(
+    config: DataConfig, whole: Split, selection: Selection, name: str
+) -> Split:
+    if name not in _SELECTED:
+        return open_split(config, name)
+    rows = getattr(selection, name)
+    if len(rows) == 0:
+        field = "validation_fraction" if name == "validation" else f"{name}_domains"
+        field = "validation_domains" if name == "validation_domains" else field
+        raise ConfigError(
+            f"`data.test_splits` must not name {name!r}, which is empty: set "
+            f"`data.selection.{field}`"
+        )
+    return whole.take(rows, name)
+
+
+def _hide_labels(train: Split, whole: Split, selection: Selection) -> Split:
+    if len(selection.labeled) == len(selection.train):
+        return train
+    shown = np.isin(selection.train, selection.labeled)
+    return train.replace("label", np.where(shown, train.values("label"), -1))
+
+
+def check_no_leak(train: Split, test: Split, name: str) -> None:
+    """Raises a `DataError` when a sample of a test split is trained on."""
+    if train.origin.split(":")[0] != test.origin.split(":")[0]:
+        return
+    shared = np.empty(0, np.int64)
+    if train.origin == test.origin:
+        shared = np.intersect1d(
+            train.stored[train.positions], test.stored[test.positions]
+        )
+    if len(shared) == 0 and train.instance:
+        # The same picture can stand in two splits, or twice in one.
+        shared = np.intersect1d(train.instances(), test.instances())
+    if len(shared):
+        raise DataError(
+            f"{len(shared)} samples of the test split {name!r} are trained on too, "
+            f"{shared[:3].tolist()} among them: choose other splits or slices"
+        )
+
+
+def corrupted(split: Split, config: CorruptionConfig) -> Split:
+    """The split with a column made worse, as the config says."""
+    if config.mode == "none":
+        return split
+    key = config.column
+    if key not in split.roles and key not in split.metadata:
+        raise ConfigError(
+            f"`data.corruption.column` must be a role the config names or a column of "
+            f"metadata, one of {[*split.roles, *split.metadata]}, got {key!r}"
+        )
+    values = split.values(key)
+    names = split.names.get(key)
+    features = color_features(split) if config.mode == "infer" else None
+    return split.replace(
+        key,
+        corrupt_metadata(
+            values,
+            config.mode,
+            rate=config.rate,
+            seed=config.seed,
+            num_values=len(names) if names else None,
+            features=features,
+        ),
+        [f"cluster_{i}" for i in range(len(names))]
+        if names and features is not None
+        else None,
+    )
+
+
+def color_features(split: Split, size: int = 4) -> np.ndarray:
+    """Each image as a few blocks of color, to find groups where none are known.
+
+    Args:
+        split: Its images are all decoded.
+        size: Blocks along each side.
+
+    Returns:
+        `[samples, size · size · channels]`, with values 0 to 1.
+    """
+    rows = []
+    for start in range(0, len(split), 512):
+        ids = range(start, min(start + 512, len(split)))
+        for record in split.read(ids):
+            if isinstance(record, Exception):
+                rows.append(np.full(size * size * split.image_shape[2], 0.5))
+                continue
+            pixels = decode_image(record["image"], split.image_shape, split.fit)
+            small = Image.fromarray(pixels.squeeze()).resize(
+                (size, size), Image.Resampling.BOX
+            )
+            rows.append(np.asarray(small, np.float64).ravel() / 255.0)
+    return np.stack(rows)

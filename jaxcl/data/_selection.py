@@ -1,0 +1,247 @@
+"""Which samples are trained on, held out, or keep their label."""
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxcl.config import ConfigError, SelectionConfig, nearest
+from jaxcl.data._draws import Stream, permutation, share_of
+
+_LOG = logging.getLogger(__name__)
+
+
+class Selection(NamedTuple):
+    """Sets of samples, each sorted; no two but `train` and `labeled` share one.
+
+    Example:
+        >>> select(SelectionConfig(validation_fraction=0.5), size=4)._asdict().keys()
+        dict_keys(['train', 'labeled', 'held_out', 'validation_domains', 'validation'])
+    """
+
+    train: np.ndarray
+    """Samples that are trained on."""
+    labeled: np.ndarray
+    """Those of `train` whose label is shown."""
+    held_out: np.ndarray
+    """Samples of the domains that are held out."""
+    validation_domains: np.ndarray
+    """Samples of the domains that are for validation."""
+    validation: np.ndarray
+    """Samples for validation, of the same domains as `train`."""
+
+
+def select(
+    config: SelectionConfig,
+    *,
+    size: int,
+    label: np.ndarray | None = None,
+    domain: np.ndarray | None = None,
+    domain_names: Sequence[str] = (),
+) -> Selection:
+    """Cuts the samples of a split into those to train on and those to keep away.
+
+    Held-out domains go first, then the domains for validation, then the validation
+    fraction of the rest; of what is left `fraction` and after it `per_class` are
+    trained on, and of these `labeled_fraction` and after it `labeled_per_class` show
+    their label. A share of n samples is rounded, halves up, but never to none.
+
+    All cuts of training samples and labels take the first samples of one random order.
+    So with a seed a smaller share, or fewer of a class, lie within a larger; the labels
+    shown by `labeled_per_class` are the same however many samples are trained on, as
+    long as these have enough of every class. The validation set has an order of its own
+    and depends on nothing but the domains, its fraction and the seed.
+
+    A sample of unknown domain (−1) may be of any domain: as soon as one is held out, or
+    for validation, it is in no set. One of unknown class has no label to show, and is
+    left out by `per_class`. Both are logged, and so are classes with too few samples,
+    which give all they have.
+
+    Args:
+        config: What to cut; every refusal names its field.
+        size: Samples of the split.
+        label: Class of every sample; −1 = unknown. Without it, every sample counts as
+            one whose label can be shown.
+        domain: Domain of every sample; −1 = unknown.
+        domain_names: Names of the domains by id; without them a domain is named by its
+            number.
+
+    Returns:
+        The positions of each set, sorted, int64.
+
+    Example:
+        >>> chosen = SelectionConfig(held_out_domains=("sketch",), per_class=1)
+        >>> label, domain = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 0, 1, 0])
+        >>> cut = select(
+        ...     chosen, size=5, label=label, domain=domain,
+        ...     domain_names=("photo", "sketch"),
+        ... )
+        >>> cut.held_out.tolist(), label[cut.train].tolist()
+        ([1, 3], [0, 1])
+    """
+    _check(config, size, label, domain)
+    held_out = _of_domains("held_out_domains", config, size, domain, domain_names)
+    for_validation = _of_domains(
+        "validation_domains", config, size, domain, domain_names
+    )
+    rest = ~(held_out | for_validation)
+    if domain is not None and not rest.all():
+        rest &= domain >= 0
+        _warn(
+            domain < 0, "are of unknown domain: with domains held out they are unused"
+        )
+    validation = _ordered(rest, config.seed, Stream.VALIDATION)
+    validation = _share(validation, config.validation_fraction)
+    rest[validation] = False
+    train = _share(_ordered(rest, config.seed, Stream.TRAINING), config.fraction)
+    labeled = train = _per_class("per_class", config.per_class, train, label)
+    if len(train) == 0:
+        raise ConfigError(
+            f"`data.selection` must leave samples to train on, got none of {size}: "
+            f"{held_out.sum()} are held out, "
+            f"{for_validation.sum() + len(validation)} are for validation"
+        )
+    if label is not None:
+        labeled = train[label[train] >= 0]
+    labeled = _share(labeled, config.labeled_fraction)
+    count = config.labeled_per_class
+    labeled = _per_class("labeled_per_class", count, labeled, label)
+    return Selection(
+        train=np.sort(train),
+        labeled=np.sort(labeled),
+        held_out=np.flatnonzero(held_out),
+        validation_domains=np.flatnonzero(for_validation),
+        validation=np.sort(validation),
+    )
+
+
+def find_overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Samples that two sets have in common: a leak, if one of them is for testing.
+
+    Args:
+        first: Numbers that name the samples of one set, not their positions.
+        second: Those of the other.
+
+    Returns:
+        The numbers that are in both, sorted, each once.
+
+    Example:
+        >>> find_overlap(np.array([7, 1, 4, 4]), np.array([4, 2, 7])).tolist()
+        [4, 7]
+    """
+    return np.intersect1d(first, second)
+
+
+def _check(
+    config: SelectionConfig,
+    size: int,
+    label: np.ndarray | None,
+    domain: np.ndarray | None,
+) -> None:
+    for name, values in (("label", label), ("domain", domain)):
+        if values is not None and np.shape(values) != (size,):
+            raise ConfigError(
+                f"`{name}` must be one a sample, got shape {np.shape(values)} "
+                f"for {size} samples"
+            )
+    needed = {
+        "per_class": label,
+        "labeled_per_class": label,
+        "held_out_domains": domain,
+        "validation_domains": domain,
+    }
+    for field, values in needed.items():
+        if getattr(config, field) and values is None:
+            role = "label" if "class" in field else "domain"
+            raise ConfigError(
+                f"`data.{role}` must name a column for data.selection.{field}, got none"
+            )
+    rules = [
+        ("validation_fraction", 0 <= config.validation_fraction < 1, "be in [0, 1)"),
+        ("fraction", 0 < config.fraction <= 1, "be in (0, 1]"),
+        ("labeled_fraction", 0 <= config.labeled_fraction <= 1, "be in [0, 1]"),
+        ("per_class", config.per_class >= 0, "be at least 0"),
+        ("labeled_per_class", config.labeled_per_class >= 0, "be at least 0"),
+        ("seed", config.seed >= 0, "be at least 0"),
+    ]
+    for field, holds, rule in rules:
+        if not holds:
+            value = getattr(config, field)
+            raise ConfigError(f"`data.selection.{field}` must {rule}, got {value}")
+    both = set(config.held_out_domains) & set(config.validation_domains)
+    if both:
+        raise ConfigError(
+            "`data.selection.validation_domains` must not be held out too, "
+            f"got {', '.join(sorted(both))}"
+        )
+
+
+def _of_domains(
+    field: str,
+    config: SelectionConfig,
+    size: int,
+    domain: np.ndarray | None,
+    names: Sequence[str],
+) -> np.ndarray:
+    """True for the samples of the domains that a field of the config names."""
+    chosen = np.zeros(size, bool)
+    asked = getattr(config, field)
+    if domain is None or not asked:
+        return chosen
+    known = (
+        {name: number for number, name in enumerate(names)}
+        if names
+        else {str(number): number for number in np.unique(domain[domain >= 0]).tolist()}
+    )
+    for name in asked:
+        if name not in known:
+            raise ConfigError(
+                f"`data.selection.{field}` must name domains, got {name!r}; "
+                f"{nearest(name, known)}"
+            )
+        members = domain == known[name]
+        if not members.any():
+            raise ConfigError(
+                f"`data.selection.{field}` must name domains of the training split, "
+                f"got {name!r}, of which it has no sample"
+            )
+        chosen |= members
+    return chosen
+
+
+def _ordered(candidates: np.ndarray, seed: int, stream: Stream) -> np.ndarray:
+    """Positions of the candidates, in the one random order of all samples."""
+    order = permutation(len(candidates), seed, stream=stream)
+    return order[candidates[order]]
+
+
+def _share(ordered: np.ndarray, fraction: float) -> np.ndarray:
+    least = 1 if fraction > 0 else 0
+    return ordered[: max(least, share_of(fraction, len(ordered)))]
+
+
+def _per_class(
+    field: str, count: int, ordered: np.ndarray, label: np.ndarray | None
+) -> np.ndarray:
+    """The first `count` samples of every class, still in order; 0 = all."""
+    if not count or label is None:
+        return ordered
+    _warn(label[ordered] < 0, f"have no class: data.selection.{field} leaves them out")
+    taken, short = [], []
+    for one in np.unique(label[label >= 0]).tolist():
+        members = np.flatnonzero(label[ordered] == one)
+        taken.append(members[:count])
+        if len(members) < count:
+            short.append(f"{one} ({len(members)})")
+    if short:
+        _LOG.warning(
+            "classes with fewer than the %d samples of data.selection.%s: %s",
+            *(count, field, ", ".join(short)),
+        )
+    return ordered[np.sort(np.concatenate(taken))] if taken else ordered[:0]
+
+
+def _warn(samples: np.ndarray, what: str) -> None:
+    if samples.any():
+        _LOG.warning("%d of %d samples %s", samples.sum(), len(samples), what)

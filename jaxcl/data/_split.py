@@ -1,0 +1,92 @@
+"""One split of a data set, open for reading by position."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from jaxcl.data._columns import Columns
+from jaxcl.data._decode import Fit, Shape
+from jaxcl.data._errors import DataError
+from jaxcl.data._records import Record, Records
+
+ROLES = ("label", "domain", "bias")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples of a split: all of them, or those that were selected.
+
+    A role (label, domain, bias) or a column of metadata whose values are not those of
+    the records, because they are texts, products, hidden or corrupted, stands in
+    `replaced`, by position.
+    """
+
+    name: str
+    origin: str
+    """The stored split the samples come from; two splits of one origin can overlap."""
+    stored: np.ndarray
+    """Where in the stored split each record is: not where it is here, in a slice."""
+    records: Records
+    columns: Columns
+    image_shape: Shape
+    fit: Fit
+    roles: Mapping[str, str]
+    """Column of each role the config names: label, domain, bias."""
+    names: Mapping[str, tuple[str, ...]]
+    """Names of the values of each role, and column, where the data set has them."""
+    metadata: tuple[str, ...]
+    """Every other column of numbers or categories."""
+    instance: str = ""
+    """The column that names a sample; where it is stored does when empty."""
+    positions: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    """Where in the records its samples are."""
+    replaced: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def read(self, rows: Iterable[int]) -> list[Record | Exception]:
+        """The records of samples, images still encoded."""
+        return self.records.read(self.positions[np.asarray(rows, np.int64)])
+
+    def take(self, rows: np.ndarray, name: str = "") -> "Split":
+        """Some of the samples, as a split."""
+        chosen = self.positions[np.asarray(rows, np.int64)]
+        return dataclasses.replace(self, positions=chosen, name=name or self.name)
+
+    def replace(self, key: str, values: np.ndarray, names: Any = None) -> "Split":
+        """The split with other values of a role or column, one a sample."""
+        # By position, so that it still holds for a part of the samples.
+        whole = np.zeros((len(self.records), *values.shape[1:]), values.dtype)
+        whole[self.positions] = values
+        known = self.names if names is None else {**self.names, key: tuple(names)}
+        replaced = {**self.replaced, key: whole}
+        return dataclasses.replace(self, replaced=replaced, names=known)
+
+    def values(self, key: str) -> np.ndarray:
+        """A role's or column's value of every sample."""
+        if key in self.replaced:
+            return self.replaced[key][self.positions]
+        column = self.roles.get(key, key)
+        return self.columns[column][self.positions]
+
+    def value(self, key: str) -> np.ndarray | None:
+        """A role's value of every sample; None when the config names no column."""
+        return self.values(key) if key in self.roles else None
+
+    def instances(self) -> np.ndarray:
+        """The number that names each sample."""
+        if not self.instance:
+            return self.stored[self.positions]
+        return self.columns[self.instance][self.positions]
+
+
+def as_ids(values: np.ndarray, name: str) -> np.ndarray:
+    """Whole numbers as int32; one that does not fit must not become another."""
+    ids = values.astype(np.int32)
+    if not np.array_equal(ids, values):
+        raise DataError(f"column {name!r} holds ids beyond 32 bits: {values.max()}")
+    return ids

@@ -1,0 +1,194 @@
+"""Encoded images to pixels in tf.data: bit for bit those of `decode_image`.
+
+TensorFlow's threads decode what has the wanted size already: for small images that is
+faster than Python's lock allows. All else is left to Pillow, which resizes several
+times as fast as TensorFlow.
+"""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from jaxcl.augment import BASE_DRAWS
+from jaxcl.config import AugmentationConfig
+from jaxcl.data._decode import Fit, Shape, decode_image, make_upright, middle_box
+from jaxcl.data._tf._crops import Tensor, draw_box
+from jaxcl.data._tf._finish import name_columns
+from jaxcl.data._tf._library import tensorflow
+
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+
+
+def decode_and_fit(data: Tensor, shape: Shape, fit: Fit) -> Tensor:
+    """The pixels of encoded images in a given shape, as `decode_image` has them.
+
+    Args:
+        data: Bytes of images that stand upright, see `make_upright`: `[batch]`; or of
+            one image, without the axis, which takes twice as long for a small image.
+        shape: Height, width and channels (1 or 3) of the result.
+        fit: "crop" keeps the middle of an image of another shape, "stretch" all of it.
+
+    Returns:
+        `[batch, height, width, channels]` of uint8.
+    """
+    tf = tensorflow()
+    if data.shape.rank == 0:
+        return decode_and_fit(data[None], shape, fit)[0]
+    pixels, done = tf.map_fn(
+        lambda one: _decode_like_pillow(one[0], one[1], shape),
+        (data, _kinds(data, shape)),
+        fn_output_signature=(
+            tf.TensorSpec(shape, tf.uint8),
+            tf.TensorSpec([], tf.bool),
+        ),
+    )
+    rest = tf.where(~done)
+
+    def with_pillow():
+        def decode(parts: Sequence[bytes]) -> np.ndarray:
+            return np.stack([decode_image(part, shape, fit) for part in parts])
+
+        images = tf.numpy_function(decode, [tf.gather_nd(data, rest)], tf.uint8)
+        return tf.tensor_scatter_nd_update(pixels, rest, images)
+
+    pixels = tf.cond(tf.reduce_all(done), lambda: pixels, with_pillow)
+    return tf.ensure_shape(pixels, [None, *shape])
+
+
+def _kinds(data: Tensor, shape: Shape) -> Tensor:
+    """`[batch]`: 1 for a JPEG, 2 for a PNG of this size, 0 for anything else."""
+    tf = tensorflow()
+    # Filled up, because no part can be taken of what is too short.
+    head = tf.strings.join([tf.strings.substr(data, 0, 25), "\0" * 25])
+
+    def holds(start, what):
+        return tf.strings.substr(head, start, len(what)) == what
+
+    # Width and height in four bytes each, and the bits of a channel.
+    sizes = [shape[1].to_bytes(4, "big"), shape[0].to_bytes(4, "big"), b"\x08"]
+    png = holds(0, _PNG) & holds(16, b"".join(sizes))
+    return tf.cast(holds(0, _JPEG), tf.int32) + 2 * tf.cast(png, tf.int32)
+
+
+def _decode_like_pillow(
+    data: Tensor, kind: Tensor, shape: Shape
+) -> tuple[Tensor, Tensor]:
+    """The pixels of an image of this very shape; True, or False when it is not one."""
+    tf = tensorflow()
+
+    def nothing():
+        return tf.zeros(shape, tf.uint8), tf.constant(False)
+
+    def decode_jpeg():
+        # By default TensorFlow takes the fast cosines, which are some levels off.
+        pixels = tf.image.decode_jpeg(
+            data, channels=3, fancy_upscaling=True, dct_method="INTEGER_ACCURATE"
+        )
+        return _in_channels(pixels, shape), tf.constant(True)
+
+    def jpeg():
+        # Gray or color; the four inks of printers are another matter.
+        wanted = [[*shape[:2], 1], [*shape[:2], 3]]
+        same = tf.reduce_all(tf.image.extract_jpeg_shape(data) == wanted, axis=1)
+        return tf.cond(tf.reduce_any(same), decode_jpeg, nothing)
+
+    def png():
+        pixels = tf.image.decode_png(data, channels=3)
+        return _in_channels(pixels, shape), tf.constant(True)
+
+    return tf.switch_case(kind, [nothing, jpeg, png])
+
+
+def _in_channels(pixels: Tensor, shape: Shape) -> Tensor:
+    """Colors, or the luma as Pillow rounds it; the Y of a JPEG is up to 22 away."""
+    tf = tensorflow()
+    if shape[2] == 1:
+        weighted = tf.cast(pixels, tf.int32) * [19595, 38470, 7471]
+        luma = tf.reduce_sum(weighted, axis=-1, keepdims=True) + (1 << 15)
+        pixels = tf.cast(luma // (1 << 16), tf.uint8)
+    return tf.ensure_shape(pixels, shape)
+
+
+def decode_crops(
+    data: Tensor,
+    base: Tensor,
+    config: AugmentationConfig,
+    views: int,
+    shape: Shape,
+    fit: Fit,
+) -> Tensor:
+    """Random crops out of all pixels of encoded images, to be finished as views.
+
+    The boxes are those of `make_views` for the fitted image, but pixels are averaged
+    once instead of twice: a small part of a large image stays sharp, and its resizing
+    is faster.
+
+    Args:
+        data: Bytes `[batch]` of images.
+        base: Random numbers `[batch, views, 11]`.
+        config: Which part of an image is cropped; without rotation.
+        views: Crops of each image; the first `config.plain_views` are the fitted image.
+        shape: Height, width and channels (1 or 3) of a crop.
+        fit: Which part of an image of another shape the boxes lie in.
+
+    Returns:
+        `[batch, views, height, width, channels]` of uint8, for `finish_views`.
+    """
+    if config.rotate > 0:
+        raise ValueError(
+            "`augmentation.rotate` must be 0 for crops out of encoded images, "
+            f"got {config.rotate}: it is the whole image that turns"
+        )
+    tf = tensorflow()
+    base = tf.ensure_shape(base, [None, views, len(BASE_DRAWS)])
+    draws = name_columns(base)
+    boxes = tf.stack(draw_box(draws, config), axis=-1)
+    flips = draws["flip"] < config.flip
+    plain = min(config.plain_views, views)
+
+    def decode(parts, boxes, flips):
+        return np.stack(
+            [
+                _cut(part, boxes[i], flips[i], plain, shape, fit)
+                for i, part in enumerate(parts)
+            ]
+        )
+
+    crops = tf.numpy_function(decode, [data, boxes, flips], tf.uint8)
+    return tf.ensure_shape(crops, [None, views, *shape])
+
+
+def _cut(
+    data: bytes,
+    boxes: np.ndarray,
+    flips: np.ndarray,
+    plain: int,
+    shape: Shape,
+    fit: Fit,
+) -> np.ndarray:
+    """The crops of one image; boxes are in units of the part that would be fitted."""
+    data = make_upright(data)
+    with Image.open(io.BytesIO(data)) as picture:
+        width, height = picture.size
+    pixels = decode_image(data, (height, width, shape[2]), "stretch")
+    picture = Image.fromarray(pixels[:, :, 0] if shape[2] == 1 else pixels)
+    left, top, right, bottom = (0.0, 0.0, float(width), float(height))
+    if fit == "crop":
+        left, top, right, bottom = middle_box(height, width, shape)
+
+    def crop(box, flip):
+        y, x = top + box[0] * (bottom - top), left + box[1] * (right - left)
+        # A sum of rounded numbers must not lie outside.
+        end_y = min(y + box[2] * (bottom - top), height)
+        end_x = min(x + box[3] * (right - left), width)
+        size, part = (shape[1], shape[0]), (x, y, end_x, end_y)
+        cut = picture.resize(size, Image.Resampling.BILINEAR, box=part)
+        if flip:
+            cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return np.asarray(cut).reshape(shape)
+
+    crops = [crop((0.0, 0.0, 1.0, 1.0), False)] * plain
+    drawn = zip(boxes[plain:].tolist(), flips[plain:], strict=True)
+    return np.stack(crops + [crop(box, flip) for box, flip in drawn])

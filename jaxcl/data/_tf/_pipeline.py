@@ -1,0 +1,172 @@
+"""The tf.data pipeline: the same samples in the same order, decoded by TensorFlow.
+
+Python finds the bytes and the random numbers of a step; TensorFlow's own threads, which
+no lock of Python holds up, decode, fit and augment.
+"""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image
+
+from jaxcl.augment import draw_numbers, sample_keys
+from jaxcl.batch import Batch
+from jaxcl.config import AugmentationConfig
+from jaxcl.data._decode import decode_image, make_upright
+from jaxcl.data._errors import DataError
+from jaxcl.data._pipeline import BadRecords, ImageReader, local_draw, side_data
+from jaxcl.data._sampler import Sampler
+from jaxcl.data._split import Split
+from jaxcl.data._tf._decode import decode_and_fit
+from jaxcl.data._tf._library import tensorflow
+from jaxcl.data._tf._views import make_small_views, make_views
+
+# Steps whose bytes are read ahead of the decoding.
+_READ_AHEAD = 4
+
+
+def tf_batches(
+    split: Split,
+    sampler: Sampler,
+    *,
+    start: int,
+    stop: int,
+    bad: BadRecords,
+    augmentation: AugmentationConfig | None = None,
+    views: int = 2,
+    seed: int = 0,
+) -> Iterator[Batch]:
+    """Batches of the steps from `start` to `stop`, this process's part of each.
+
+    Args:
+        split: An open split.
+        sampler: Which samples each step sees.
+        start: The first step.
+        stop: One behind the last step.
+        bad: What happens to samples that cannot be read.
+        augmentation: How views are made here; None leaves them to the accelerator.
+        views: How many views.
+        seed: Of the views.
+
+    Returns:
+        An iterator of batches of NumPy arrays: of images, or of their views.
+    """
+    tf = tensorflow()
+    source = _Source(split, sampler, bad, augmentation, views, seed)
+    kinds = [tf.string, *[tf.float32] * (0 if augmentation is None else 4)]
+    batches = (
+        tf.data.Dataset.range(start, stop)
+        .map(
+            lambda step: tf.numpy_function(source.read, [step], kinds),
+            num_parallel_calls=_READ_AHEAD,
+        )
+        .map(
+            lambda *columns: _make_pixels(split, augmentation, views, columns),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        .prefetch(tf.data.AUTOTUNE)
+        .as_numpy_iterator()
+    )
+    for step in range(start, stop):
+        try:
+            arrays = next(batches)
+        except tf.errors.OpError as error:
+            said = str(error).splitlines()[0]
+            raise DataError(
+                f"a sample of step {step} of split {split.name!r} cannot be read: {said}"
+            ) from error
+        side = source.side.pop(step)
+        yield Batch(**{**vars(side), **arrays})
+
+
+def _make_pixels(
+    split: Split,
+    augmentation: AugmentationConfig | None,
+    views: int,
+    columns: tuple[Any, ...],
+) -> dict[str, Any]:
+    """A batch's images, or its views, as TensorFlow makes them."""
+    data, *numbers = columns
+    data.set_shape([None])
+    images = decode_and_fit(data, split.image_shape, split.fit)
+    if augmentation is None:
+        return {"image": images}
+    base, extra, small_base, small_extra = numbers
+    made = {"views": make_views(images, base, extra, augmentation, views)}
+    if augmentation.small_views:
+        made["small_views"] = make_small_views(
+            images, small_base, small_extra, augmentation
+        )
+    return made
+
+
+class _Source:
+    """Bytes and random numbers of each step, and what else is known of its samples."""
+
+    def __init__(
+        self,
+        split: Split,
+        sampler: Sampler,
+        bad: BadRecords,
+        augmentation: AugmentationConfig | None,
+        views: int,
+        seed: int,
+    ):
+        self._split, self._sampler, self._bad = split, sampler, bad
+        self._augmentation, self._views, self._seed = augmentation, views, seed
+        self._reader = ImageReader(split, bad)
+        self.side: dict[int, Batch] = {}
+        """Batches that wait for their pixels."""
+        self._black = _encode_black(split.image_shape)
+
+    def read(self, step: Any) -> list[np.ndarray]:
+        step = int(step)
+        draw = local_draw(self._sampler, step)
+        records = self._reader.records(draw.rows)
+        batch = side_data(self._split, draw.rows, records, draw.epochs)
+        where, images = batch.where.copy(), []
+        for i, record in enumerate(records):
+            data = (
+                None if record is None else self._check(record["image"], draw.rows[i])
+            )
+            where[i] = data is not None
+            images.append(self._black if data is None else make_upright(data))
+        self.side[step] = Batch(**{**vars(batch), "where": where})
+        encoded = np.array(images, object)
+        if self._augmentation is None:
+            return [encoded]
+        return [encoded, *self._numbers(batch)]
+
+    def _check(self, data: bytes, row: int) -> bytes | None:
+        """The bytes, or None when they are no image and are to be left out."""
+        if self._bad.policy != "error":
+            # What TensorFlow cannot decode ends its pipeline: it is tried out before.
+            try:
+                decode_image(data, self._split.image_shape, self._split.fit)
+            except Exception as error:  # whatever a decoder of bytes raises
+                self._bad.add(self._split, int(self._split.positions[row]), error)
+                return None
+        return data
+
+    def _numbers(self, batch: Batch) -> list[np.ndarray]:
+        """Four arrays with the sample first: of the views, and of the small ones."""
+        config: Any = self._augmentation
+        epoch: Any = batch.epoch
+        count = len(batch.where)
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):
+            keys = sample_keys(self._seed, epoch, batch.instance)
+            drawn = [
+                *draw_numbers(keys, self._views, config),
+                *draw_numbers(keys, config.small_views, config, small=True),
+            ]
+        blank = np.zeros((count, 0, 0), np.float32)
+        return [blank if part is None else np.asarray(part) for part in drawn]
+
+
+def _encode_black(shape: tuple[int, int, int]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.zeros(shape, np.uint8).squeeze()).save(file, "png")
+    return file.getvalue()

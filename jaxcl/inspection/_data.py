@@ -1,0 +1,96 @@
+"""What the registry says of data sets, and which of them are built."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from jaxcl.config import nearest
+from jaxcl.data import REGISTRY, DataError, DatasetEntry, data_directory
+
+
+def list_data(data_dir: str = "", *, as_json: bool = False) -> Table | str:
+    """The data sets known by name, with what each knows of a sample."""
+    directory = data_directory(data_dir)
+    rows = [_row(entry, directory) for entry in REGISTRY.values()]
+    if as_json:
+        return json.dumps({"data_dir": str(directory), "data_sets": rows}, indent=1)
+    table = Table(
+        title=f"data sets in {directory}",
+        caption="more of each: jaxcl data show NAME. Every other name of "
+        "tensorflow-datasets works too",
+    )
+    for heading in ("name", "what it is", "columns", "how to get it", "built"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        built = ", ".join(row["built"]) or "–"
+        how = _HOW[row["download"]] + (", jaxcl[tf]" if row["needs_tensorflow"] else "")
+        cells = (row["name"], row["summary"], ", ".join(row["columns"]), how, built)
+        # Square brackets, as in jaxcl[tf], are text here and no markup.
+        table.add_row(*map(escape, cells))
+    return table
+
+
+_HOW = {
+    "embedded": "built on first use",
+    "automatic": "downloads itself",
+    "manual": "by hand, see show",
+}
+
+
+def describe_data(
+    name: str, data_dir: str = "", *, as_json: bool = False
+) -> Group | str:
+    """All that the registry says of one data set."""
+    base = name.split("/")[0].split(":")[0]
+    if base not in REGISTRY:
+        raise DataError(
+            f"no entry for {name!r} in the registry; {nearest(base, REGISTRY)}"
+        )
+    row = _row(REGISTRY[base], data_directory(data_dir))
+    if as_json:
+        return json.dumps(row, indent=1)
+    table = Table(title=f"{base}: {row['summary']}", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for heading, text in _card(row):
+        if text:
+            table.add_row(heading, escape(text))
+    return Group(table, escape(row["citation"].strip()))
+
+
+def _card(row: dict[str, Any]) -> list[tuple[str, str]]:
+    roles = [f"{role} = {row[role]}" for role in _ROLES if row[role]]
+    columns = [f"{column}: {meaning}" for column, meaning in row["columns"].items()]
+    splits = [f"{split}: {count:,}" for split, count in row["splits"].items()]
+    return [
+        ("image", row["image"]),
+        ("splits", "\n".join(splits)),
+        ("columns", "\n".join(columns)),
+        ("meant as", "\n".join(roles)),
+        ("domains", ", ".join(row["domains"])),
+        ("how to get it", row["manual"].strip() or _HOW[row["download"]]),
+        ("to be built", "needs TensorFlow once: jaxcl[tf]" * row["needs_tensorflow"]),
+        ("size", row["size"]),
+        ("terms", row["terms"]),
+        ("homepage", row["homepage"]),
+        ("checked here", row["checked"]),
+        ("built", ", ".join(row["built"])),
+    ]
+
+
+_ROLES = ("label", "domain", "bias", "instance")
+
+
+def _row(entry: DatasetEntry, directory: Path) -> dict[str, Any]:
+    return {**entry._asdict(), "built": _find_built(directory / entry.name)}
+
+
+def _find_built(folder: Path) -> list[str]:
+    """Configs and versions that were built whole."""
+    infos = folder.glob("**/dataset_info.json")
+    found = (info.parent.relative_to(folder).as_posix() for info in infos)
+    return sorted(name for name in found if "incomplete" not in name)

@@ -1,0 +1,54 @@
+"""What the encoder sees of a batch: views, drawn here or before, and normalized."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxcl.augment import augment_batch, augment_small, sample_keys
+from jaxcl.batch import Batch
+from jaxcl.config import AugmentationConfig
+
+
+class Normalization(NamedTuple):
+    """Mean and deviation of each channel of the training images, in [0, 1]."""
+
+    mean: Float[np.ndarray, " channels"]
+    deviation: Float[np.ndarray, " channels"]
+
+
+def normalize(images: Array, normalization: Normalization | None) -> Array:
+    """Images `[..., channels]` less the mean, in units of the deviation."""
+    if normalization is None:
+        return images
+    # A channel that is constant stays it.
+    scale = np.where(normalization.deviation > 0, normalization.deviation, 1.0)
+    shape = (1,) * (images.ndim - 1) + (-1,)
+    mean, scale = (
+        jnp.asarray(value, jnp.float32).reshape(shape)
+        for value in (normalization.mean, scale)
+    )
+    return (images - mean) / scale
+
+
+def with_views(
+    batch: Batch,
+    seed: int,
+    views: int,
+    augmentation: AugmentationConfig,
+    normalization: Normalization | None,
+) -> Batch:
+    """The batch with its views, drawn by seed, epoch and instance where it has none."""
+    drawn: Any = batch.views
+    small: Any = batch.small_views
+    if drawn is None:
+        if batch.image is None or batch.epoch is None:
+            raise ValueError("`batch` must have images and epochs, or views; got none")
+        keys = sample_keys(seed, batch.epoch, batch.instance)
+        drawn = augment_batch(keys, batch.image, views, augmentation)
+        if augmentation.small_views:
+            small = augment_small(keys, batch.image, augmentation)
+    drawn = normalize(drawn, normalization)
+    small = None if small is None else normalize(small, normalization)
+    return Batch(**{**vars(batch), "views": drawn, "small_views": small})

@@ -1,0 +1,86 @@
+"""The tf.data path gives what the default path gives. Needs TensorFlow."""
+
+import dataclasses
+import importlib.util
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcl.augment import augment_batch, augment_small, sample_keys
+from jaxcl.config import AugmentationConfig, DataConfig, SamplerConfig, from_dict
+from jaxcl.data import open_data
+
+if importlib.util.find_spec("tensorflow") is None:
+    pytest.skip("TensorFlow is not installed", allow_module_level=True)
+
+DIGITS = DataConfig(
+    name="colored_digits/rho_0.9", domain="domain", batch_size=24, test_splits=()
+)
+RECIPES = (
+    "none",
+    "simclr",
+    "supcon",
+    "biascon",
+    "cifar_all",
+    "cifar_no_crop",
+    "multi_crop",
+)
+
+
+def batches(stop, start=0, augmentation=None, **changes):
+    config = dataclasses.replace(DIGITS, **changes)
+    data = open_data(config, seed=1)
+    return list(data.batches(start, stop, seed=5, augmentation=augmentation))
+
+
+@pytest.mark.parametrize("sampler", ["uniform", "domain_balanced", "label_domain"])
+def test_samples_order_and_pixels_are_those_of_the_default_path(sampler):
+    chosen = SamplerConfig(sampler)
+    ours = batches(5, sampler=chosen)
+    theirs = batches(5, sampler=chosen, pipeline="tf_data")
+    for batch, other in zip(ours, theirs, strict=True):
+        jax.tree.map(np.testing.assert_array_equal, batch, other)
+
+
+def test_it_starts_at_any_step():
+    whole = batches(4, pipeline="tf_data")
+    late = batches(4, 3, pipeline="tf_data")
+    jax.tree.map(np.testing.assert_array_equal, whole[3], late[0])
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+def test_resized_images_are_those_of_the_default_path(fit):
+    ours = batches(1, image_size=11, fit=fit)[0]
+    theirs = batches(1, image_size=11, fit=fit, pipeline="tf_data")[0]
+    np.testing.assert_array_equal(ours.image, theirs.image)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_views_made_on_the_host_are_those_of_the_accelerator(recipe):
+    given = {"recipe": recipe, "on": "host", "small_size": 8}
+    config = from_dict({"augmentation": given}).augmentation
+    batch = batches(1, augmentation=config, pipeline="tf_data")[0]
+    plain = batches(1)[0]
+    keys = sample_keys(5, jnp.asarray(plain.epoch), jnp.asarray(plain.instance))
+    expected = augment_batch(keys, jnp.asarray(plain.image), 2, config)
+    assert batch.image is None
+    np.testing.assert_allclose(batch.views, expected, atol=2e-4)
+    if config.small_views:
+        small = augment_small(keys, jnp.asarray(plain.image), config)
+        np.testing.assert_allclose(batch.small_views, small, atol=2e-4)
+    else:
+        assert batch.small_views is None
+
+
+def test_views_do_not_depend_on_the_size_of_the_batch():
+    config = AugmentationConfig(on="host", jitter=0.8, blur=0.5)
+    sizes = [
+        batches(count, augmentation=config, pipeline="tf_data", batch_size=size)
+        for size, count in ((8, 3), (24, 1))
+    ]
+    small, whole = (
+        np.concatenate([batch.views for batch in part], axis=1) for part in sizes
+    )
+    np.testing.assert_allclose(small, whole, atol=1e-5)
