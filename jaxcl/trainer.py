@@ -98,6 +98,8 @@ def train(
         Checkpoints(run.checkpoints) as checkpoints,
         stop_requests() as stop,
     ):
+        if jax.process_index() == 0:
+            experiment.data.keep_selection(run.path / "selection.json")
         initial = experiment.init()
         state = checkpoints.restore(initial) or initial
         progress = Progress(

@@ -3,7 +3,7 @@
 import dataclasses
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from jaxcl.benchmarks._data_contenders import (
     find_contenders,
     why_not,
 )
-from jaxcl.benchmarks._data_operations import OPERATIONS
+from jaxcl.benchmarks._data_operations import OPERATIONS, Operations
 from jaxcl.benchmarks._data_options import batch_of
 from jaxcl.benchmarks._data_peers import count_cores
 from jaxcl.benchmarks._data_pipeline import Files, open_source
@@ -62,21 +62,17 @@ def time_pipeline(
         blank = Speed("pipeline", source, "", files.size, threads, files.batch_size)
         streams, speeds = prepare("pipeline", tuple(paths), files, blank, tell)
         alone = {
-            path: prepare_operations(path, files)
-            for path in OPERATIONS
+            path: operations
+            for path, operations in OPERATIONS.items()
             if path in streams and path in speeds
         }
-        operations = {
-            f"{path}: {name}": stream
-            for path, streams_of_path in alone.items()
-            for name, stream in streams_of_path.items()
-        }
+        parts = prepare_operations(alone.values(), files)
         found = interleave_streams(
-            streams | operations, rounds=rounds, seconds=seconds, tell=tell
+            streams | parts, rounds=rounds, seconds=seconds, tell=tell
         )
         yield from _events(speeds, found)
-        for path, parts in alone.items():
-            samples = {name: found[f"{path}: {name}"] for name in parts}
+        for path, operations in alone.items():
+            samples = {name: found[one.__name__] for name, one in operations.items()}
             yield _event("stalls", compare(path, blank, found[path], samples))
 
 
@@ -123,10 +119,10 @@ def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {line}"[:300]
 
 
-def prepare_operations(path: str, files: Files) -> Prepared:
-    """The operations of a path, each run once."""
-    made: Mapping[str, Callable[[Files], Stream]] = OPERATIONS[path]
-    streams = {name: make(files) for name, make in made.items()}
+def prepare_operations(paths: Iterable[Operations], files: Files) -> Prepared:
+    """The operations of some paths, each run once, by the names of their functions."""
+    functions = {one.__name__: one for path in paths for one in path.values()}
+    streams = {name: make(files) for name, make in functions.items()}
     for stream in streams.values():
         run_once(stream)
     return streams

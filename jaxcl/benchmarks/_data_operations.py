@@ -18,6 +18,8 @@ from jaxcl.benchmarks._data_views import (
 from jaxcl.data._decode import decode_image
 from jaxcl.data._pipeline import ImageReader, local_draw, side_data
 
+Operations = dict[str, Callable[[Files], Stream]]
+
 
 def read(files: Files) -> Stream:
     """Bytes and columns of the samples of each step, by Python."""
@@ -94,7 +96,7 @@ def views_by_tf(files: Files) -> Stream:
 
 
 # By the name of the path they make up, in its order.
-OPERATIONS: dict[str, dict[str, Callable[[Files], Stream]]] = {
+OPERATIONS: dict[str, Operations] = {
     "grain + JAX views": {
         "read": read,
         "decode": decode_by_pillow,

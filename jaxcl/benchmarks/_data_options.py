@@ -77,7 +77,7 @@ class DataBenchmark:
             sizes=sizes,
             data=data,
             paths=paths,
-            rounds=min(self.rounds, 3),
+            rounds=min(self.rounds, 2),
             seconds=min(self.seconds, 0.1),
         )
 

@@ -1,5 +1,6 @@
 """Our views of images that are in memory: by JAX, and by tf.data."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -56,6 +57,7 @@ def jax_views(pictures: Pictures) -> Stream:
     return Stream(batches, len(images))
 
 
+@functools.cache
 def compile_views(seed: int) -> Views:
     """Views of (epoch, instances, images) in one program, keys and all."""
 

@@ -19,6 +19,7 @@ from jaxcl.data._records import Records
 
 _LOG = logging.getLogger(__name__)
 _READ_AT_ONCE = 4096
+_PREFIX = "column "
 
 
 class Columns:
@@ -49,7 +50,7 @@ class Columns:
             return None
         try:
             with np.load(self._file, allow_pickle=False) as stored:
-                values = dict(stored)
+                values = {key.removeprefix(_PREFIX): stored[key] for key in stored}
         except Exception:  # not there, or cut off: it is read again
             return None
         fits = {len(column) for column in values.values()} <= {len(self._records)}
@@ -80,7 +81,11 @@ class Columns:
         if self._file is None:
             return
         file = io.BytesIO()
-        np.savez(file, **values)  # type: ignore[arg-type]
+        # A column may be called `file`, as an argument of this function is.
+        named: dict[str, Any] = {
+            _PREFIX + key: column for key, column in values.items()
+        }
+        np.savez(file, **named)
         unfinished = self._file.with_name(f"{self._file.name}.{os.getpid()}")
         try:
             unfinished.write_bytes(file.getvalue())

@@ -30,6 +30,7 @@ class Cells(NamedTuple):
     values: list[Any]
 
     def error(self, row: int, problem: str) -> DataError:
+        """What is wrong with a cell, and where it is."""
         return DataError(
             f"table {str(self.file)!r}, column {self.name!r}, {self.rows[row]}: "
             f"{problem}"
@@ -44,6 +45,7 @@ class Column(NamedTuple):
 
 
 def as_words(cells: Cells) -> list[str]:
+    """A column in which every cell holds a word."""
     for row, value in enumerate(cells.values):
         if not isinstance(value, str):
             raise cells.error(row, f"must be a word, got {value!r}")
@@ -51,6 +53,7 @@ def as_words(cells: Cells) -> list[str]:
 
 
 def as_splits(cells: Cells) -> list[str]:
+    """A column of names of splits."""
     for row, value in enumerate(as_words(cells)):
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", value) or value == "all":
             raise cells.error(
@@ -62,6 +65,7 @@ def as_splits(cells: Cells) -> list[str]:
 
 
 def as_instances(cells: Cells) -> list[int]:
+    """A column of numbers that are all different."""
     first: dict[int, int] = {}
     for row, value in enumerate(cells.values):
         if type(value) is not int or not 0 <= value < 2**31:
@@ -76,14 +80,17 @@ def as_instances(cells: Cells) -> list[int]:
 
 
 def as_column(cells: Cells) -> Column:
+    """A column of whatever its cells hold; an error where they hold several kinds."""
     values = cells.values
+    if cells.name in ALWAYS_CATEGORIES:
+        values = [_as_word(value) for value in values]
     kinds = {KINDS[type(v)]: row for row, v in enumerate(values) if v is not None}
     if not kinds:
         raise DataError(
             f"table {str(cells.file)!r}: column {cells.name!r} is empty; leave it out"
         )
     if cells.name in ALWAYS_CATEGORIES:
-        return category([_as_word(value) for value in values])
+        return _categories(cells, values)
     if len(kinds) > 1:
         (one, row), (other, another) = list(kinds.items())[:2]
         raise cells.error(
@@ -95,7 +102,7 @@ def as_column(cells: Cells) -> Column:
         return _texts(cells)
     if "a truth" in kinds:
         if None in values:
-            return category([_as_word(value) for value in values])
+            return _categories(cells, [_as_word(value) for value in values])
         return Column(tfds.features.Scalar(np.bool_), values)
     if any(isinstance(value, float) for value in values):
         return _numbers(cells)
@@ -117,7 +124,15 @@ def _texts(cells: Cells) -> Column:
     if different == len(given) or different > _MOST_NAMES:
         # Kept for people to read; no category that a model could be shown.
         return Column(tfds.features.Text(), [value or "" for value in cells.values])
-    return category(cells.values)
+    return _categories(cells, cells.values)
+
+
+def _categories(cells: Cells, values: list[str | None]) -> Column:
+    for row, value in enumerate(values):
+        # tfds keeps the names of categories in a file, one a line.
+        if value is not None and re.search(r"[\r\n]", value):
+            raise cells.error(row, f"must not have more than one line: {value[:50]!r}")
+    return category(values)
 
 
 def _numbers(cells: Cells) -> Column:
@@ -153,7 +168,7 @@ def category(values: Iterable[str | None]) -> Column:
     """
     values = list(values)
     names = {value for value in values if value is not None}
-    if all(NUMBER.fullmatch(name) for name in names):
+    if all(NUMBER.fullmatch(name) and math.isfinite(float(name)) for name in names):
         ordered = sorted(names, key=lambda name: (float(name), name))
     else:
         ordered = sorted(names)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from filelock import FileLock
 
 from jaxcl.config import DataConfig, nearest
 from jaxcl.data._build import (
@@ -67,8 +66,7 @@ def resolve_name(config: DataConfig) -> str:
 
     directory = data_directory(config.data_dir)
     check_writable(directory)
-    with FileLock(directory / ".image_folder.lock"):
-        return build_image_folder(config.path, config.table, directory)
+    return build_image_folder(config.path, config.table, directory)
 
 
 def _open_records(name: str, builders: Any, split: str) -> Records:

@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from jaxcl.batch import Batch
-from jaxcl.config import AugmentationConfig, ConfigError, CorruptionConfig, DataConfig
+from jaxcl.config import (
+    AugmentationConfig,
+    ConfigError,
+    CorruptionConfig,
+    DataConfig,
+    SelectionConfig,
+)
 from jaxcl.data._decode import decode_image
 from jaxcl.data._errors import DataError
 from jaxcl.data._group_samplers import make_sampler
@@ -21,6 +28,12 @@ from jaxcl.data._pipeline import (
 )
 from jaxcl.data._sampler import EpochSampler, Sampler
 from jaxcl.data._selection import Selection, select
+from jaxcl.data._selection_file import (
+    check_selection,
+    name_samples,
+    read_selection,
+    write_selection,
+)
 from jaxcl.data._split import ROLES, Split
 
 _SELECTED = ("held_out", "validation_domains", "validation")
@@ -35,7 +48,23 @@ class RunData:
     tests: dict[str, Split]
     sampler: Sampler
     selection: Selection
+    instances: np.ndarray | None
+    """Numbers of all samples that could be selected; None when all are trained on."""
     bad: BadRecords
+
+    def keep_selection(self, file: Path) -> None:
+        """Stores which samples were selected, or compares them with those stored.
+
+        Raises:
+            ConfigError: The file names other samples: the data has changed.
+        """
+        if self.instances is None:
+            return
+        if file.exists():
+            now = name_samples(self.selection, self.instances)
+            check_selection(read_selection(file), now)
+        else:
+            write_selection(file, self.selection, self.instances)
 
     def batches(
         self,
@@ -124,6 +153,7 @@ def open_data(config: DataConfig, seed: int = 0, *, tests: bool = True) -> RunDa
         tests=opened,
         sampler=_make_sampler(config, train, seed),
         selection=selection,
+        instances=None if config.selection == SelectionConfig() else whole.instances(),
         bad=BadRecords(config.bad_records, config.max_bad_records),
     )
 

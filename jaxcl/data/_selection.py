@@ -80,7 +80,8 @@ def select(
         >>> cut.held_out.tolist(), label[cut.train].tolist()
         ([1, 3], [0, 1])
     """
-    _check(config, size, label, domain)
+    _check(config)
+    _check_columns(config, size, label, domain)
     held_out = _of_domains("held_out_domains", config, size, domain, domain_names)
     for_validation = _of_domains(
         "validation_domains", config, size, domain, domain_names
@@ -133,7 +134,28 @@ def find_overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.intersect1d(first, second)
 
 
-def _check(
+def _check(config: SelectionConfig) -> None:
+    rules = [
+        ("validation_fraction", 0 <= config.validation_fraction < 1, "be in [0, 1)"),
+        ("fraction", 0 < config.fraction <= 1, "be in (0, 1]"),
+        ("labeled_fraction", 0 <= config.labeled_fraction <= 1, "be in [0, 1]"),
+        ("per_class", config.per_class >= 0, "be at least 0"),
+        ("labeled_per_class", config.labeled_per_class >= 0, "be at least 0"),
+        ("seed", config.seed >= 0, "be at least 0"),
+    ]
+    for field, holds, rule in rules:
+        if not holds:
+            value = getattr(config, field)
+            raise ConfigError(f"`data.selection.{field}` must {rule}, got {value}")
+    both = set(config.held_out_domains) & set(config.validation_domains)
+    if both:
+        raise ConfigError(
+            "`data.selection.validation_domains` must not be held out too, "
+            f"got {', '.join(sorted(both))}"
+        )
+
+
+def _check_columns(
     config: SelectionConfig,
     size: int,
     label: np.ndarray | None,
@@ -157,24 +179,6 @@ def _check(
             raise ConfigError(
                 f"`data.{role}` must name a column for data.selection.{field}, got none"
             )
-    rules = [
-        ("validation_fraction", 0 <= config.validation_fraction < 1, "be in [0, 1)"),
-        ("fraction", 0 < config.fraction <= 1, "be in (0, 1]"),
-        ("labeled_fraction", 0 <= config.labeled_fraction <= 1, "be in [0, 1]"),
-        ("per_class", config.per_class >= 0, "be at least 0"),
-        ("labeled_per_class", config.labeled_per_class >= 0, "be at least 0"),
-        ("seed", config.seed >= 0, "be at least 0"),
-    ]
-    for field, holds, rule in rules:
-        if not holds:
-            value = getattr(config, field)
-            raise ConfigError(f"`data.selection.{field}` must {rule}, got {value}")
-    both = set(config.held_out_domains) & set(config.validation_domains)
-    if both:
-        raise ConfigError(
-            "`data.selection.validation_domains` must not be held out too, "
-            f"got {', '.join(sorted(both))}"
-        )
 
 
 def _of_domains(
@@ -228,18 +232,24 @@ def _per_class(
     if not count or label is None:
         return ordered
     _warn(label[ordered] < 0, f"have no class: data.selection.{field} leaves them out")
-    taken, short = [], []
-    for one in np.unique(label[label >= 0]).tolist():
-        members = np.flatnonzero(label[ordered] == one)
-        taken.append(members[:count])
-        if len(members) < count:
-            short.append(f"{one} ({len(members)})")
+    order = np.argsort(label[ordered], kind="stable")
+    classes = label[ordered][order]
+    starts = np.searchsorted(classes, classes)
+    taken = order[(np.arange(len(order)) - starts < count) & (classes >= 0)]
+    every = np.unique(label[label >= 0])
+    sizes = np.searchsorted(classes, every, "right") - np.searchsorted(classes, every)
+    short = [
+        f"{one} ({size})"
+        for one, size in zip(every.tolist(), sizes.tolist(), strict=True)
+        if size < count
+    ]
     if short:
         _LOG.warning(
-            "classes with fewer than the %d samples of data.selection.%s: %s",
-            *(count, field, ", ".join(short)),
+            "classes with fewer than the %d samples of data.selection.%s: %s%s",
+            *(count, field, ", ".join(short[:10])),
+            f" and {len(short) - 10} more" if len(short) > 10 else "",
         )
-    return ordered[np.sort(np.concatenate(taken))] if taken else ordered[:0]
+    return ordered[np.sort(taken)]
 
 
 def _warn(samples: np.ndarray, what: str) -> None:

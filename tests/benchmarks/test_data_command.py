@@ -74,7 +74,7 @@ def test_quick_measures_jax_and_writes(tmp_path, capsys):
         assert one["status"] == "measured", one["reason"]
         assert one["images_per_second"] > 0
         assert one["cpu_us"] > 0
-        assert len(one["wall_samples_us"]) == len(one["cpu_samples_us"]) == 3
+        assert len(one["wall_samples_us"]) == len(one["cpu_samples_us"]) == 2
         assert one["threads"] == 1
     assert found["views", "jaxcl: JAX"]["wall_ratio"] == 1.0
     assert found["pipeline", "grain, images only"]["source"] == "colored_digits"

@@ -1,14 +1,20 @@
+import importlib.util
+
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxcl.augment import augment_batch, sample_keys
+from jaxcl.benchmarks._children import run_child
 from jaxcl.benchmarks._data_options import AUGMENTATION
+from jaxcl.benchmarks._data_peers import tf_image_views
 from jaxcl.benchmarks._data_views import (
     Pictures,
     completed,
     draw_base,
     jax_views,
     make_pictures,
+    tf_views,
 )
 
 
@@ -57,3 +63,35 @@ def test_completed_batches_come_in_order_and_the_source_is_closed():
     assert [int(next(batches)) for _ in range(3)] == [0, 1, 2]
     batches.close()
     assert closed == [True]
+
+
+def test_tf_data_makes_the_views_that_jax_makes():
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    pictures = Pictures(make_pictures(4, 16, seed=0), seed=5)
+    ours, theirs = tf_views(pictures).start(), jax_views(pictures).start()
+    for _ in range(2):
+        np.testing.assert_allclose(next(ours), next(theirs), atol=1e-3)
+
+
+def test_the_customary_views_of_tf_image_are_two_and_differ():
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    pictures = Pictures(make_pictures(4, 16, seed=0), seed=5)
+    batches = tf_image_views(pictures).start()
+    first, second = next(batches), next(batches)
+    assert first.shape == (4, 2, 16, 16, 3)
+    assert first.dtype == np.float32
+    assert first.min() >= 0
+    assert first.max() <= 1
+    assert np.abs(first[:, 0] - first[:, 1]).mean() > 0.01
+    # The same images, other numbers.
+    assert np.abs(first - second).mean() > 0.01
+
+
+def test_torchvision_takes_part_where_it_is_installed():
+    if importlib.util.find_spec("torchvision") is None:
+        pytest.skip("torchvision is not installed")
+    arguments = {"size": 16, "paths": ["torchvision"], "threads": 1, "seed": 0}
+    arguments |= {"rounds": 1, "seconds": 0.01}
+    (event,) = run_child("time_views", arguments, threads=1)
+    assert event["record"]["status"] == "measured", event
+    assert event["record"]["wall_ratio"] > 0

@@ -646,7 +646,8 @@ def test_the_first_real_image_is_stored_in_every_way(tmp_path):
     assert (row[24:] == color).all()
     record = records[ColoredMnist]
     assert (record["digit"], record["clean_label"]) == (5, 0)
-    # Row 6 of the 28, from column 8: 30 36 94 154 170 253 253 253 253 253 225 172 253 242 195 64.
+    # Row 6 of the 28, from column 8:
+    # 30 36 94 154 170 253 253 253 253 253 225 172 253 242 195 64.
     every_second = [0] * 4 + [30, 94, 170, 253, 253, 225, 253, 195] + [0] * 2
     assert record["image"][3, :, int(record["bias"])].tolist() == every_second
     record = records[RotatedMnist]

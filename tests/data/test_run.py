@@ -277,3 +277,15 @@ def test_batches_of_a_run_are_the_same_wherever_it_starts():
         late = run(4, 6, sampler=SamplerConfig(sampler))
         for batch, other in zip(whole[4:], late, strict=True):
             jax.tree.map(np.testing.assert_array_equal, batch, other)
+
+
+def test_what_was_selected_is_stored_and_other_data_is_refused(tmp_path):
+    file = tmp_path / "selection.json"
+    chosen = config(selection=SelectionConfig(labeled_per_class=2, fraction=0.5))
+    open_data(chosen).keep_selection(file)
+    open_data(chosen).keep_selection(file)
+    changed = dataclasses.replace(chosen, train_split="train[:90%]")
+    with pytest.raises(ConfigError, match="train"):
+        open_data(changed).keep_selection(file)
+    open_data(config()).keep_selection(tmp_path / "none.json")
+    assert not (tmp_path / "none.json").exists()

@@ -1,236 +1,292 @@
-"""A folder of images of one's own, with what a table or its folders say of them.
+"""Folders of images of the user's own, with or without a table of what is known.
 
-Files are stored as they are. The name of what was built has a fingerprint of the folder
-and the table: what has changed is built anew, what has not is found again.
+Without a table the folders are `<domain>/<class>/<file>`, or `<class>/<file>`. With
+one, its rows are the samples and its columns their metadata; see `_folder_table`.
 """
 
 import contextlib
 import hashlib
 import io
 import logging
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
+from filelock import FileLock
 
-from jaxcl.data._builders._domain_folders import is_image, is_junk
+from jaxcl.data._build import check_writable
+from jaxcl.data._builders._domain_folders import IMAGE_SUFFIXES, is_junk
 from jaxcl.data._errors import DataError
 from jaxcl.data._folder_columns import Column, category
-from jaxcl.data._folder_table import read_table
+from jaxcl.data._folder_table import Table, read_table
 
 _LOG = logging.getLogger(__name__)
-_CITATION = "@misc{images, title = {Images of one's own}}"
+# Part of every fingerprint: what an older version built is not taken for the same.
+_FORMAT = "1"
 
 
-class FolderSample(NamedTuple):
-    """An image, the split it is in, and its place among the rows of the columns."""
+class Samples(NamedTuple):
+    """The images of a folder in the order of their paths, and what is known of them."""
 
-    path: Path
-    split: str
-    row: int
+    folder: Path
+    paths: list[str]
+    splits: list[str]
+    instances: list[int]
+    columns: dict[str, Column]
 
 
 @dataclass(eq=False)
 class ImageFolderConfig(tfds.core.BuilderConfig):
-    """What was found in a folder.
+    """One state of one folder.
 
     Attributes:
-        samples: Every image.
-        columns: What is known of them, one value a row.
-        instances: Numbers of the samples; None = their places.
+        samples: What is in it; tfds reads it from what was built afterwards.
     """
 
-    samples: Sequence[FolderSample] = ()
-    columns: Mapping[str, Column] = field(default_factory=dict)
-    instances: Sequence[int] | None = None
+    samples: Samples | None = None
 
 
 class ImageFolder(tfds.core.GeneratorBasedBuilder):
-    """Images of one's own; made by `build_image_folder`."""
+    """Images of a folder of the user's own; made by `build_image_folder`."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
-    BUILDER_CONFIGS: ClassVar = [
-        ImageFolderConfig(name="none", description="Stands for all that are made.")
-    ]
 
     def _info(self) -> tfds.core.DatasetInfo:
-        config: Any = self.builder_config
-        columns = {name: column.feature for name, column in config.columns.items()}
+        samples = self._samples
+        columns = {name: column.feature for name, column in samples.columns.items()}
         return tfds.core.DatasetInfo(
             builder=self,
-            description=config.description,
+            description=f"Images of {samples.folder}",
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(shape=(None, None, 3)),
+                    "path": tfds.features.Text(),
                     "instance": tfds.features.Scalar(np.int32),
                     **columns,
                 }
             ),
-            citation=_CITATION,
-            # Positions are those of the table, or of the sorted names.
-            disable_shuffling=True,
+            supervised_keys=("image", "label") if "label" in columns else None,
         )
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Any]]:
-        del dl_manager  # nothing is downloaded
+    @property
+    def _samples(self) -> Samples:
         config: Any = self.builder_config
-        if not config.samples:
+        if config is None or config.samples is None:
             raise DataError(
                 "image_folder is built from a folder: set `data.path` in a config"
             )
-        splits = dict.fromkeys(sample.split for sample in config.samples)
+        return config.samples
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Any]]:
+        del dl_manager  # nothing is downloaded
+        splits = sorted(set(self._samples.splits))
         return {split: self._generate_examples(split) for split in splits}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        config: Any = self.builder_config
-        for place, sample in enumerate(config.samples):
-            if sample.split != split:
+        samples = self._samples
+        for position, path in enumerate(samples.paths):
+            if samples.splits[position] != split:
                 continue
-            known = {
-                name: column.values[sample.row]
-                for name, column in config.columns.items()
+            known: dict[str, Any] = {
+                name: column.values[position]
+                for name, column in samples.columns.items()
             }
-            instance = (
-                place if config.instances is None else config.instances[sample.row]
-            )
-            yield place, {"image": sample.path, "instance": instance, **known}
+            # The bytes of the file as they are: whatever Pillow decodes is read again.
+            known["image"] = samples.folder / path
+            known["path"], known["instance"] = path, samples.instances[position]
+            yield position, known
 
 
 def build_image_folder(path: str, table: str, data_dir: Path) -> str:
-    """Stores a folder of images as array_record files, when they are not there yet.
+    """Builds the data set of a folder of images, unless it is there already.
 
     Args:
         path: The folder.
-        table: CSV, Parquet or JSONL file with a column `path`; empty = the folders are
-            `<domain>/<class>/<file>`, or `<class>/<file>`.
-        data_dir: Where to.
+        table: CSV, Parquet or JSONL file of what is known of its images; empty = the
+            folders in it say their class, or their domain and class.
+        data_dir: Where data sets are kept.
 
     Returns:
-        The name under which it is opened.
+        The name under which it is opened, ``image_folder/<folder>-<fingerprint>``. The
+        fingerprint changes with names, sizes and times of the images and with the
+        table: a folder that was changed is built again.
     """
     folder = Path(path).expanduser()
-    if not folder.is_dir():
-        raise DataError(f"`data.path` must be a folder of images, got {path!r}")
-    files = _find_images(folder)
-    if table:
-        config = _from_table(folder, files, Path(table).expanduser())
-    else:
-        config = _from_folders(folder, files)
-    # The name is its own until the columns are known, and theirs from then on.
-    config.name = f"{_slug(folder)}-{_fingerprint(folder, files, table)}"
-    config.description = f"Images of the folder {folder.resolve().name}."
-    builder: Any = ImageFolder(
-        config=config, data_dir=data_dir, file_format="array_record"
-    )
-    if not builder.is_prepared():
-        _LOG.info("storing %d images of %s in %s", len(config.samples), path, data_dir)
-        tfds.disable_progress_bar()
+    file = Path(table).expanduser() if table else None
+    files = _find_files(folder)
+    name = f"{_slug(folder)}-{_fingerprint(files, file)}"
+    full_name = f"{ImageFolder.name}/{name}"
+    check_writable(data_dir)
+    with FileLock(data_dir / ".image_folder_build.lock"):
+        if not (data_dir / full_name / str(ImageFolder.VERSION)).is_dir():
+            if file:
+                samples = _from_table(folder, files, read_table(file), file)
+            else:
+                samples = _from_folders(folder, files)
+            _build(ImageFolderConfig(name=name, samples=samples), data_dir)
+    return full_name
+
+
+def _build(config: ImageFolderConfig, data_dir: Path) -> None:
+    _LOG.info("building data set %s in %s", config.name, data_dir)
+    tfds.disable_progress_bar()
+    try:
         with contextlib.redirect_stdout(io.StringIO()):
-            builder.download_and_prepare(download_dir=data_dir / "downloads")
-    return f"image_folder/{config.name}"
-
-
-def _find_images(folder: Path) -> list[Path]:
-    root = folder.resolve()
-    files = []
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if any(is_junk(part) for part in parts) or not is_image(path):
-            continue
-        if not path.resolve().is_relative_to(root):
-            raise DataError(f"{str(path)!r} is a link out of {str(folder)!r}")
-        files.append(path)
-    if not files:
-        raise DataError(f"no image was found in {str(folder)!r}")
-    return files
-
-
-def _fingerprint(folder: Path, files: Sequence[Path], table: str) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        status = path.stat()
-        name = path.relative_to(folder).as_posix()
-        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    if table:
-        digest.update(Path(table).expanduser().read_bytes())
-    return digest.hexdigest()[:12]
+            ImageFolder(
+                config=config, data_dir=data_dir, file_format="array_record"
+            ).download_and_prepare()
+    except Exception as error:  # whatever a disk or a writer of files raises
+        raise DataError(
+            f"data set {config.name!r} could not be built in {str(data_dir)!r}: {error}"
+        ) from error
 
 
 def _slug(folder: Path) -> str:
-    return re.sub(r"\W+", "_", folder.resolve().name).strip("_").lower() or "images"
+    """The name of a folder in letters that every disk and every split string takes."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", folder.resolve().name).strip("_").lower()
+    return name[:40] or "images"
 
 
-def _from_folders(folder: Path, files: Sequence[Path]) -> ImageFolderConfig:
-    parts = [path.relative_to(folder).parts[:-1] for path in files]
-    depths = {len(names) for names in parts}
-    if depths not in ({1}, {2}):
-        odd = (
-            next(
-                path
-                for path, names in zip(files, parts, strict=True)
-                if len(names) not in (1, 2)
-            )
-            if depths - {1, 2}
-            else files[0]
-        )
+class _File(NamedTuple):
+    size: int
+    time: int
+    is_image: bool
+
+
+def _find_files(folder: Path) -> dict[str, _File]:
+    """All files of a folder by their relative path, without what is hidden.
+
+    What cannot be read as a file, as a link to a folder, is among them as no image.
+    """
+    if not folder.is_dir():
+        raise DataError(f"`data.path` must be a folder of images, got {str(folder)!r}")
+    found: dict[str, _File] = {}
+    for place, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not is_junk(name)]
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        for name in links + [name for name in names if not is_junk(name)]:
+            path = Path(place, name)
+            relative = path.relative_to(folder).as_posix()
+            found[relative] = _File(0, 0, False)
+            if path.is_file():
+                known, is_image = path.stat(), path.suffix.lower() in IMAGE_SUFFIXES
+                found[relative] = _File(known.st_size, known.st_mtime_ns, is_image)
+    if not any(file.is_image for file in found.values()):
         raise DataError(
-            f"without `data.table`, all images of {str(folder)!r} must be "
-            f"<domain>/<class>/<file>, or all <class>/<file>; {str(odd)!r} is not"
+            f"`data.path` must be a folder of images ({', '.join(IMAGE_SUFFIXES)}); "
+            f"{str(folder)!r} holds none"
         )
-    columns = {"label": category([names[-1] for names in parts])}
-    if depths == {2}:
-        columns["domain"] = category([names[0] for names in parts])
-    samples = [FolderSample(path, "train", row) for row, path in enumerate(files)]
-    return ImageFolderConfig(name="unnamed", samples=samples, columns=columns)
+    return found
 
 
-def _from_table(folder: Path, files: Sequence[Path], file: Path) -> ImageFolderConfig:
-    table = read_table(file)
-    if "image" in table.columns:
-        raise DataError(f"table {str(file)!r} must not have a column 'image'")
-    found = {path.relative_to(folder).as_posix(): path for path in files}
-    names = [Path(path).as_posix() for path in table.paths]
-    _check_paths(file, table.rows, names, found)
-    left = len(found) - len(names)
-    if left:
-        _LOG.warning("%d images of %s are not in %s: left out", left, folder, file)
-    splits = table.splits or ["train"] * len(names)
-    samples = [
-        FolderSample(found[name], split, row)
-        for row, (name, split) in enumerate(zip(names, splits, strict=True))
-    ]
-    return ImageFolderConfig(
-        name="unnamed",
-        samples=samples,
-        columns=table.columns,
-        instances=table.instances,
+def _refuse(error: OSError) -> None:
+    raise DataError(f"folder {error.filename!r} cannot be read: {error.strerror}")
+
+
+def _fingerprint(files: Mapping[str, _File], table: Path | None) -> str:
+    digest = hashlib.sha256(_FORMAT.encode())
+    for path in sorted(files):
+        if files[path].is_image:
+            known = f"{path}\0{files[path].size}\0{files[path].time}\0"
+            digest.update(known.encode("utf-8", "surrogateescape"))
+    if table:
+        try:
+            digest.update(table.suffix.lower().encode() + b"\0" + table.read_bytes())
+        except OSError as error:
+            raise DataError(
+                f"table {str(table)!r} cannot be read: {error.strerror}"
+            ) from error
+    return digest.hexdigest()[:16]
+
+
+def _from_folders(folder: Path, files: Mapping[str, _File]) -> Samples:
+    advice = "or name the images and what is known of them in a `data.table`"
+    odd = sorted(path for path, file in files.items() if not file.is_image)
+    if odd:
+        raise DataError(
+            f"{str(folder / odd[0])!r} is no file of an image "
+            f"({', '.join(IMAGE_SUFFIXES)}){_others(odd)}: move it away, {advice}"
+        )
+    paths = sorted(files)
+    depths = {path.count("/"): path for path in paths}
+    if set(depths) not in ({1}, {2}):
+        raise DataError(
+            f"the images of {str(folder)!r} must all be <class>/<file>, or all "
+            f"<domain>/<class>/<file>, got {', '.join(map(repr, depths.values()))}: "
+            f"move them, {advice}"
+        )
+    for path in paths:
+        _check_inside(folder, path, f"{str(folder / path)!r}")
+    parts = [path.split("/") for path in paths]
+    columns = {"label": category(part[-2] for part in parts)}
+    if 2 in depths:
+        columns["domain"] = category(part[0] for part in parts)
+    return Samples(
+        folder, paths, ["train"] * len(paths), list(range(len(paths))), columns
     )
 
 
-def _check_paths(
-    file: Path, rows: Sequence[str], names: Sequence[str], found: Mapping[str, Path]
-) -> None:
-    seen: dict[str, str] = {}
-    missing = []
-    for row, name in zip(rows, names, strict=True):
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+def _from_table(
+    folder: Path, files: Mapping[str, _File], table: Table, file: Path
+) -> Samples:
+    rows: dict[str, int] = {}
+    missing: list[str] = []
+    for row, name in enumerate(table.paths):
+        place = f"table {str(file)!r}, column 'path', {table.rows[row]}: {name!r}"
+        path = _relative(name, place)
+        if path in rows:
             raise DataError(
-                f"table {str(file)!r}, {row}: path {name!r} must lie in the folder"
+                f"{place} is there already, in {table.rows[rows[path]]}: an image has "
+                "one row"
             )
-        if name in seen:
-            raise DataError(
-                f"table {str(file)!r}: {name!r} stands in {seen[name]} and in {row}"
-            )
-        seen[name] = row
-        if name not in found:
-            missing.append(name)
+        rows[path] = row
+        if path not in files or not files[path].is_image:
+            missing.append(f"{name!r} ({table.rows[row]})")
+            continue
+        _check_inside(folder, path, place)
     if missing:
         raise DataError(
-            f"table {str(file)!r} names {len(missing)} images that are not in the "
-            f"folder: {', '.join(missing[:3])}"
+            f"table {str(file)!r} names {len(missing)} images that {str(folder)!r} "
+            f"does not hold: {', '.join(missing[:3])}{', ...' if missing[3:] else ''}; "
+            "paths are relative to the folder, and links to folders are not followed"
         )
+    left_out = sum(known.is_image for path, known in files.items() if path not in rows)
+    if left_out:
+        _LOG.warning(
+            "%d images of %s are left out: they are not in %s", left_out, folder, file
+        )
+    paths = sorted(rows)
+    order = [rows[path] for path in paths]
+    columns = {
+        name: Column(column.feature, [column.values[row] for row in order])
+        for name, column in table.columns.items()
+    }
+    instances = list(range(len(paths)))
+    if table.instances is not None:
+        instances = [table.instances[row] for row in order]
+    return Samples(folder, paths, [table.splits[r] for r in order], instances, columns)
+
+
+def _relative(name: str, place: str) -> str:
+    """The path of a row as the files of the folder are named."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise DataError(f"{place} must be relative to the folder, without `..`")
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise DataError(f"{place} is no image ({', '.join(IMAGE_SUFFIXES)})")
+    return str(path)
+
+
+def _check_inside(folder: Path, path: str, place: str) -> None:
+    if not (folder / path).resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{place} is a link that leads out of the folder")
+
+
+def _others(names: list[str]) -> str:
+    return f" (nor are {len(names) - 1} others)" if names[1:] else ""

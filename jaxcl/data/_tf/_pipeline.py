@@ -76,7 +76,8 @@ def tf_batches(
         except tf.errors.OpError as error:
             said = str(error).splitlines()[0]
             raise DataError(
-                f"a sample of step {step} of split {split.name!r} cannot be read: {said}"
+                f"a sample of split {split.name!r} at step {step} cannot be read: "
+                f"{said}"
             ) from error
         side = source.side.pop(step)
         yield Batch(**{**vars(side), **arrays})
