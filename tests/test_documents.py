@@ -1,10 +1,12 @@
 """What README and configs say is done here as it is said."""
 
+import dataclasses
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from small_runs import SMALL
 
 from jaxcl.cli import main
@@ -30,14 +32,29 @@ def test_the_commands_of_the_readme_work_in_their_order(tmp_path, monkeypatch):
     # The same commands, on a run of seconds.
     write_toml(SMALL, tmp_path / "configs" / "quickstart.toml")
     main(["train", "configs/quickstart.toml", "--quiet"])
+    write_photos(tmp_path)
     lines = [line for block in blocks("bash") for line in block.splitlines()]
     lines = [line for line in lines if line.startswith("jaxcl ")]
     commands = [shlex.split(line, comments=True)[1:] for line in lines]
-    assert len(commands) == 6
+    assert len(commands) == 7
     for arguments in commands:
         main(arguments)
     for name in ("views.png", "comparison.html", "runs/within/report.html"):
         assert (tmp_path / name).is_file()
+
+
+def write_photos(folder):
+    """Images of one's own, their table, and the config of such on a run of seconds."""
+    (folder / "photos").mkdir()
+    rows = ["path,label,hospital,age"]
+    for i in range(40):
+        Image.new("RGB", (20, 16), (6 * i, 90, 120)).save(folder / f"photos/{i}.png")
+        rows.append(f"{i}.png,{'ab'[i % 2]},{('north', 'south', '')[i % 3]},{20 + i}")
+    (folder / "photos.csv").write_text("\n".join(rows))
+    shipped = read_toml(ROOT / "configs" / "folder.toml").data
+    data = dataclasses.replace(shipped, batch_size=16, image_size=16)
+    small = dataclasses.replace(SMALL, data=data)
+    write_toml(small, folder / "configs" / "folder.toml")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

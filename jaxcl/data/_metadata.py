@@ -141,7 +141,7 @@ def corrupt_metadata(
     values = _check(values, mode, rate, seed)
     if mode == "infer":
         return _infer(values, num_values, features, seed)
-    columns = values.reshape(len(values), -1)
+    columns = values[:, None] if values.ndim == 1 else values
     known = ~(np.isnan(columns) if columns.dtype.kind == "f" else columns == -1)
     if mode == "shuffle":
         return _shuffle(columns, known, rate, seed).reshape(values.shape)
@@ -221,10 +221,10 @@ def _count_values(column: np.ndarray, num_values: int | None) -> int:
     """How many ids a column has: two or more, or there is no other one to draw."""
     largest = int(column.max())
     count = largest + 1 if num_values is None else num_values
-    if count < max(2, largest + 1):
+    if not max(2, largest + 1) <= count <= 2**31:
         raise ConfigError(
-            f"`num_values` must be at least 2 for 'noise', and more than the largest "
-            f"id, {largest}, got {count}"
+            f"`num_values` must be at least 2 for 'noise', more than the largest id, "
+            f"{largest}, and at most 2**31, got {count}"
         )
     return count
 

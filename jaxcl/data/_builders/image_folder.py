@@ -192,7 +192,8 @@ def _refuse(error: OSError) -> None:
 def _fingerprint(files: Mapping[str, _File], table: Path | None) -> str:
     digest = hashlib.sha256(_FORMAT.encode())
     for path in sorted(files):
-        if files[path].is_image:
+        # Without a table, what is no image is an error, also when it was added later.
+        if files[path].is_image or not table:
             known = f"{path}\0{files[path].size}\0{files[path].time}\0"
             digest.update(known.encode("utf-8", "surrogateescape"))
     if table:
