@@ -54,7 +54,7 @@ def cross(
     for i, (column, known) in enumerate(zip(columns, names, strict=True)):
         column = np.asarray(column)
         _check_column(i, column, len(known), ids.shape)
-        ids = ids * len(known) + column
+        ids = ids * len(known) + column.astype(np.int64)
         missing |= column == -1
         products = tuple(
             f"{before} * {name}" if i else name for before in products for name in known

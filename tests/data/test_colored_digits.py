@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxcl.config import DataConfig
-from jaxcl.data import open_split
+from jaxcl.data import build, open_split
 from jaxcl.data._builders.colored_digits import split_colors
 from jaxcl.data._decode import decode_image
 
@@ -78,6 +78,7 @@ def test_images_are_the_scans_of_scikit_learn(columns):
 def test_it_looks_like_any_tfds_data_set(data_dir):
     import tensorflow_datasets as tfds
 
+    build("colored_digits/rho_0.9", str(data_dir))
     builder = tfds.builder("colored_digits/rho_0.9", data_dir=data_dir)
     assert set(builder.info.features) == {"domain", "image", "instance", "label"}
     assert builder.info.features["domain"].num_classes == 10

@@ -1,114 +1,279 @@
 import numpy as np
 import pytest
+from scipy.stats import chisquare, kstest
+from threadpoolctl import threadpool_limits
 
 from jaxcl.config import ConfigError
-from jaxcl.data import corrupt_metadata, cross
+from jaxcl.data._metadata import corrupt_metadata
 
-GENERATOR = np.random.default_rng(2)
-IDS = np.where(np.arange(500) % 10 == 3, -1, GENERATOR.integers(0, 6, 500))
-AGES = np.where(np.arange(500) % 7 == 0, np.nan, GENERATOR.normal(40, 12, 500))
+DRAWS = np.random.RandomState(0)
+IDS = DRAWS.choice(5, 2000, p=[0.4, 0.3, 0.15, 0.1, 0.05]).astype(np.int32)
+IDS[DRAWS.uniform(size=2000) < 0.1] = -1
+NUMBERS = DRAWS.gamma(2.0, 3.0, 2000)
+NUMBERS[DRAWS.uniform(size=2000) < 0.1] = np.nan
+TABLE = np.stack([NUMBERS, np.roll(NUMBERS, 1) * 10 + 5, np.arange(2000.0)], axis=1)
+
+MODES = ("shuffle", "noise", "drop")
 
 
-def known(values):
-    return ~np.isnan(values) if values.dtype.kind == "f" else values != -1
+def differs(first, second):
+    return ~((first == second) | ((first != first) & (second != second)))
 
 
-@pytest.mark.parametrize("values", [IDS, AGES], ids=["ids", "numbers"])
-@pytest.mark.parametrize("mode", ["shuffle", "noise", "drop"])
-def test_what_is_missing_stays_missing_and_the_input_is_left_alone(values, mode):
+# --- What every mode promises
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "values", [IDS, NUMBERS, TABLE], ids=["ids", "floats", "table"]
+)
+def test_a_corruption_is_the_same_each_time_and_leaves_its_input_alone(mode, values):
     before = values.copy()
-    found = corrupt_metadata(values, mode, rate=0.7, seed=1)
+    once = corrupt_metadata(values, mode, rate=0.5, seed=3)
+    again = corrupt_metadata(values, mode, rate=0.5, seed=3)
+    other = corrupt_metadata(values, mode, rate=0.5, seed=4)
     np.testing.assert_array_equal(values, before)
-    assert not known(found)[~known(values)].any()
-    assert found.shape == values.shape
-    again = corrupt_metadata(values, mode, rate=0.7, seed=1)
-    np.testing.assert_array_equal(found, again)
-    assert not np.array_equal(
-        found, corrupt_metadata(values, mode, rate=0.7, seed=2), equal_nan=True
-    )
+    np.testing.assert_array_equal(once, again)
+    assert differs(once, other).any()
+    assert (once.shape, once.dtype) == (values.shape, values.dtype)
+    assert not np.shares_memory(once, values)
 
 
-def test_shuffling_keeps_how_many_have_each_value_and_so_the_pairs():
-    found = corrupt_metadata(IDS, "shuffle", seed=0)
-    np.testing.assert_array_equal(np.bincount(found + 1), np.bincount(IDS + 1))
-
-    def pairs(ids):
-        ids = ids[ids >= 0]
-        return (ids[:, None] == ids[None, :]).sum()
-
-    assert pairs(found) == pairs(IDS)
-    # What says something becomes chance: one in six stays by luck.
-    there = IDS >= 0
-    stays = [
-        (corrupt_metadata(IDS, "shuffle", seed=seed) == IDS)[there].mean()
-        for seed in range(50)
-    ]
-    assert abs(np.mean(stays) - 1 / 6) < 0.01
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("values", [IDS, NUMBERS], ids=["ids", "floats"])
+def test_a_rate_of_zero_or_no_mode_changes_nothing(mode, values):
+    np.testing.assert_array_equal(corrupt_metadata(values, mode, rate=0.0), values)
+    unchanged = corrupt_metadata(values, "none")
+    np.testing.assert_array_equal(unchanged, values)
+    assert not np.shares_memory(unchanged, values)
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.3, 0.5])
-def test_noise_changes_exactly_its_share_to_other_values(rate):
-    found = corrupt_metadata(IDS, "noise", rate=rate, num_values=6)
-    assert (found != IDS).sum() == round(rate * 450)
-    assert set(found[found >= 0].tolist()) <= set(range(6))
-    # Each other value is as likely: of a thousand changes of one id, 200 each.
-    ones = np.zeros(5000, int)
-    changed = corrupt_metadata(ones, "noise", num_values=6)
-    counts = np.bincount(changed, minlength=6)[1:]
-    assert counts.min() > 850
-    assert counts.max() < 1150
+@pytest.mark.parametrize("mode", ["shuffle", "noise"])
+@pytest.mark.parametrize(
+    "values", [IDS, NUMBERS, TABLE], ids=["ids", "floats", "table"]
+)
+def test_what_is_missing_stays_missing(mode, values):
+    new = corrupt_metadata(values, mode)
+    missing = (values == -1) if values.dtype == np.int32 else np.isnan(values)
+    found = (new == -1) if values.dtype == np.int32 else np.isnan(new)
+    np.testing.assert_array_equal(found, missing)
 
 
 @pytest.mark.parametrize("mode", ["noise", "drop"])
-def test_a_smaller_dose_is_part_of_a_larger(mode):
-    touched = [
-        set(np.flatnonzero(corrupt_metadata(IDS, mode, rate=r, seed=4) != IDS).tolist())
-        for r in (0.1, 0.3, 0.9)
+@pytest.mark.parametrize("values", [IDS, NUMBERS], ids=["ids", "floats"])
+def test_exactly_the_rate_of_the_known_is_touched_and_a_lower_one_lies_within(
+    mode, values
+):
+    known = (values != -1) & (values == values)
+    smaller = np.zeros(2000, bool)
+    new = values
+    for rate in (0.1, 0.3, 0.5, 1.0):
+        older, new = new, corrupt_metadata(values, mode, rate=rate, seed=1)
+        touched = differs(new, values)
+        assert touched.sum() == int(rate * known.sum() + 0.5)
+        assert not touched[~known].any()
+        assert (touched | ~smaller).all()
+        np.testing.assert_array_equal(new[smaller], older[smaller])
+        smaller = touched
+
+
+def test_samples_are_touched_by_lot():
+    counts = np.zeros(50)
+    for seed in range(400):
+        counts += corrupt_metadata(np.zeros(50, int), "drop", rate=0.5, seed=seed) < 0
+    assert abs(counts - 200).max() < 4 * np.sqrt(400 / 4)
+
+
+def test_a_column_of_nothing_but_missing_values_is_left_alone():
+    for mode in MODES:
+        missing = np.full(5, -1)
+        np.testing.assert_array_equal(corrupt_metadata(missing, mode), missing)
+        empty = corrupt_metadata(np.empty((0, 2)), mode)
+        assert empty.shape == (0, 2)
+
+
+@pytest.mark.parametrize("kind", [np.bool_, np.uint8, np.int8, np.int16])
+def test_small_ids_have_room_for_what_is_drawn(kind):
+    values = np.array([0, 1, 1, 0], kind)
+    assert corrupt_metadata(values, "drop").tolist() == [-1] * 4
+    drawn = corrupt_metadata(values, "noise", num_values=300)
+    assert drawn.dtype == np.int32
+    assert (drawn != values).all()
+    assert corrupt_metadata(np.ones(2, np.uint32), "drop").dtype == np.int64
+
+
+# --- Shuffle
+
+
+def pairs_within(ids):
+    """How many pairs a within-domain mask keeps."""
+    same = (ids[:, None] == ids[None]) & (ids >= 0)
+    return int(same.sum())
+
+
+def test_a_shuffle_keeps_how_often_each_value_is_there():
+    for rate in (0.3, 1.0):
+        for values in (IDS, NUMBERS):
+            new = corrupt_metadata(values, "shuffle", rate=rate)
+            np.testing.assert_array_equal(np.sort(new), np.sort(values))
+            assert differs(new, values).any()
+        new = corrupt_metadata(IDS, "shuffle", rate=rate)
+        assert pairs_within(new) == pairs_within(IDS)
+
+
+def test_a_shuffle_forgets_what_the_value_went_with():
+    known = IDS >= 0
+    label = (IDS + 3) % 7
+    placebo = corrupt_metadata(IDS, "shuffle", seed=2)
+    table = np.zeros((5, 7))
+    np.add.at(table, (placebo[known], label[known]), 1)
+    expected = np.outer(table.sum(1), table.sum(0)) / known.sum()
+    there = expected > 0
+    statistic = ((table - expected)[there] ** 2 / expected[there]).sum()
+    # Chi-square with 4 · 4 degrees of freedom: 39 is its quantile of 0.999.
+    assert statistic < 39
+
+
+def test_as_many_keep_their_value_as_the_page_says():
+    values = np.repeat(np.arange(3), [50, 30, 20])
+    share = 0.5**2 + 0.3**2 + 0.2**2
+    stays = [
+        (corrupt_metadata(values, "shuffle", seed=seed) == values).mean()
+        for seed in range(400)
     ]
-    assert touched[0] < touched[1] < touched[2]
+    assert abs(np.mean(stays) - share) < 4 * np.std(stays) / 20
 
 
-def test_noise_on_numbers_has_the_deviation_of_the_column():
-    ages = GENERATOR.normal(40, 12, 20_000)
-    added = corrupt_metadata(ages, "noise") - ages
-    assert abs(added.std() / ages.std() - 1) < 0.03
-    assert abs(added.mean()) < 0.4
+def test_a_share_of_a_shuffle_leaves_the_others_where_they_are():
+    values = np.arange(1000)
+    new = corrupt_metadata(values, "shuffle", rate=0.25)
+    # Of 250 in a random order about one has its own place.
+    assert 240 <= (new != values).sum() <= 250
 
 
-def test_dropping_makes_values_missing():
-    assert (corrupt_metadata(IDS, "drop", rate=1.0) == -1).all()
-    assert np.isnan(corrupt_metadata(AGES, "drop", rate=1.0)).all()
+def test_a_shuffle_moves_what_a_sample_has_as_a_whole():
+    new = corrupt_metadata(TABLE, "shuffle")
+    for missing in np.unique(np.isnan(TABLE), axis=0):
+        rows = (np.isnan(TABLE) == missing).all(axis=1)
+        before, after = TABLE[rows], new[rows]
+        np.testing.assert_array_equal(np.sort(after[:, 2]), np.sort(before[:, 2]))
+        # The last field says which row it was.
+        np.testing.assert_array_equal(after, TABLE[after[:, 2].astype(int)])
+        assert (after[:, 2] != before[:, 2]).any()
 
 
-def test_clusters_that_are_there_are_inferred():
-    groups = np.repeat([0, 1, 2], 50)
-    features = np.eye(3)[groups] * 9 + GENERATOR.normal(0, 0.3, (150, 3))
-    found = corrupt_metadata(
-        np.zeros(150, int), "infer", num_values=3, features=features
-    )
-    np.testing.assert_array_equal(found, groups)
-    with pytest.raises(ConfigError, match="features"):
-        corrupt_metadata(groups, "infer")
+# --- Noise
 
 
-def test_nothing_is_done_at_rate_zero_and_wrong_input_is_named():
-    np.testing.assert_array_equal(corrupt_metadata(IDS, "noise", rate=0.0), IDS)
-    for arguments, named in (
-        ({"mode": "shufle"}, "mode"),
-        ({"mode": "drop", "rate": 1.5}, "rate"),
-        ({"mode": "drop", "seed": -1}, "seed"),
-    ):
-        with pytest.raises(ConfigError, match=f"`{named}` must"):
-            corrupt_metadata(IDS, **arguments)
+def test_noise_gives_each_of_the_other_ids_equally_often():
+    values = np.repeat(np.arange(3), 4000)
+    new = corrupt_metadata(values, "noise", num_values=5)
+    assert (new != values).all()
+    for one in range(3):
+        counts = np.bincount(new[values == one], minlength=5)
+        assert len(counts) == 5
+        assert chisquare(np.delete(counts, one)).pvalue > 1e-3
 
 
-def test_products_of_fields_name_every_pair_and_keep_what_is_missing():
-    label, color = np.array([0, 1, 1, -1]), np.array([2, 0, -1, 1])
-    ids, names = cross([label, color], [("cat", "dog"), ("red", "green", "blue")])
-    assert len(names) == 6
-    assert ids.tolist() == [2, 3, -1, -1]
-    assert "cat" in names[2]
-    assert "blue" in names[2]
-    # The same ids whatever occurs: splits can be compared.
-    alone, _ = cross([label[:1], color[:1]], [("cat", "dog"), ("red", "green", "blue")])
-    assert alone.tolist() == [2]
+def test_without_a_number_of_ids_the_largest_says_it():
+    new = corrupt_metadata(IDS, "noise")
+    assert set(new.tolist()) == {-1, 0, 1, 2, 3, 4}
+
+
+def test_noise_of_numbers_is_normal_with_the_deviation_of_the_column():
+    deviation = np.nanstd(NUMBERS)
+    added = (corrupt_metadata(NUMBERS, "noise") - NUMBERS)[~np.isnan(NUMBERS)]
+    assert kstest(added / deviation, "norm").pvalue > 1e-3
+    # The deviation is that of all known, however few are touched.
+    few = corrupt_metadata(NUMBERS, "noise", rate=0.2)
+    touched = differs(few, NUMBERS)
+    full = corrupt_metadata(NUMBERS, "noise")
+    np.testing.assert_array_equal(few[touched], full[touched])
+
+
+def test_every_field_has_noise_of_its_own():
+    added = corrupt_metadata(TABLE, "noise") - TABLE
+    there = ~np.isnan(added).any(axis=1)
+    correlation = np.corrcoef(added[there].T)
+    assert abs(correlation - np.eye(3)).max() < 0.1
+    expected = np.nanstd(TABLE, axis=0)
+    np.testing.assert_allclose(np.nanstd(added, axis=0), expected, rtol=0.08)
+
+
+def test_single_precision_stays_single():
+    values = np.array([1.0, 2.0, np.nan], np.float32)
+    assert corrupt_metadata(values, "noise").dtype == np.float32
+
+
+# --- Infer
+
+
+def clusters(count=300):
+    draws = np.random.RandomState(1)
+    true = draws.randint(0, 4, count)
+    centers = np.array([[0, 0], [9, 0], [0, 9], [9, 9]])
+    return true, centers[true] + draws.normal(size=(count, 2))
+
+
+def test_clusters_that_can_be_told_apart_are_found():
+    true, features = clusters()
+    values = np.where(np.arange(300) % 3 == 0, -1, true)
+    found = corrupt_metadata(values, "infer", features=features)
+    # One to one, and nothing is missing.
+    assert len(set(zip(true.tolist(), found.tolist(), strict=True))) == 4
+    assert found.dtype == np.int32
+    # Numbered as they occur.
+    first = [int(np.flatnonzero(found == one)[0]) for one in range(4)]
+    assert first == sorted(first)
+    assert first[0] == 0
+
+
+def test_clusters_do_not_depend_on_values_or_on_the_names_of_others():
+    true, features = clusters()
+    found = corrupt_metadata(true, "infer", features=features)
+    numbers = corrupt_metadata(true * 0.5, "infer", num_values=4, features=features)
+    np.testing.assert_array_equal(found, numbers)
+    assert set(corrupt_metadata(true, "infer", num_values=1, features=features)) == {0}
+
+
+def test_clusters_are_the_same_for_any_number_of_threads():
+    features = np.random.RandomState(0).normal(size=(3000, 8))
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            values = np.zeros(3000, int)
+            options = {"num_values": 7, "features": features}
+            found.append(corrupt_metadata(values, "infer", **options))
+    np.testing.assert_array_equal(*found)
+
+
+# --- Refusals
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "options", "message"),
+    [
+        ([0, 1], "shuffel", {}, "`mode` must be one of 'none', 'shuffle'"),
+        ([0, 1], "drop", {"rate": 1.5}, "`rate` must be between 0 and 1, got 1.5"),
+        ([0, 1], "drop", {"rate": float("nan")}, "`rate` must be between 0 and 1"),
+        ([0, 1], "drop", {"seed": -1}, "`seed` must be at least 0, got -1"),
+        ([0, -2], "drop", {}, "or -1 for a missing one, got -2"),
+        ([0.0, np.inf], "drop", {}, "must be finite, or NaN for missing"),
+        (["a"], "drop", {}, "`values` must be ids or numbers"),
+        (3, "drop", {}, "`values` must be ids or numbers"),
+        ([[[1]]], "drop", {}, r"got int64 of shape \(1, 1, 1\)"),
+        ([0, 0], "noise", {}, "`num_values` must be at least 2 for 'noise'"),
+        ([0, 4], "noise", {"num_values": 4}, "more than the largest id, 4"),
+        ([0, 1], "infer", {}, "`features` must be finite numbers"),
+        ([0, 1], "infer", {"features": np.ones(2)}, r"got shape \(2,\) for 2 samples"),
+        ([0, 1], "infer", {"features": np.ones((3, 1))}, r"shape \(3, 1\)"),
+        ([0, 1], "infer", {"features": np.full((2, 1), np.nan)}, "must be finite"),
+        ([0, 1], "infer", {"features": np.ones((2, 1))}, "1 distinct rows"),
+        ([0.0, 1.0], "infer", {"features": np.eye(2)}, "got 0"),
+        ([[0], [1]], "infer", {"features": np.eye(2)}, "one a sample for 'infer'"),
+        ([0, 1], "infer", {"features": np.eye(2), "rate": 0.5}, "`rate` must be 1"),
+    ],
+)
+def test_what_cannot_be_corrupted_is_refused(values, mode, options, message):
+    with pytest.raises(ConfigError, match=message):
+        corrupt_metadata(np.array(values), mode, **options)

@@ -68,7 +68,7 @@ class Pacs(DomainFolders):
 Fetch PACS from https://dali-dl.github.io/project_iccv2017.html, or as DomainBed does:
 https://github.com/facebookresearch/DomainBed, domainbed/scripts/download.py, function
 `download_pacs` (a zip on Google Drive that holds the folder `kfold`).
-Terms: none are stated; made for research, not to be given on.
+Terms: none are stated; made for research.
 Layout, in the manual directory: PACS/<domain>/<class>/<file>, or PACS.zip as it was
 downloaded, with domains art_painting, cartoon, photo, sketch and classes dog, elephant,
 giraffe, guitar, horse, house, person.
@@ -101,7 +101,7 @@ need PACS/train_test_list, from data/pacs there. Both folders may lie beside PAC
     }
     OTHER_FILES = tuple(folder for folder, _ in _LISTS.values())
     HOMEPAGE = "https://dali-dl.github.io/project_iccv2017.html"
-    TERMS = "None stated; made for research, not to be given on."
+    TERMS = "None stated; made for research."
     CITATION = """
 @inproceedings{li2017deeper,
   author = {Li, Da and Yang, Yongxin and Song, Yi-Zhe and Hospedales, Timothy M.},
