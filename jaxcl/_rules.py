@@ -166,6 +166,8 @@ def _inputs(values: Mapping[str, Any]) -> list[tuple[str, Any, bool, str]]:
     tf_data = values["data.pipeline"] == "tf_data"
     on, kept = values["augmentation.on"], values["data.keep_on_device"]
     table, path = values["data.table"], values["data.path"]
+    crop_from = values["augmentation.crop_from"]
+    whole = values["augmentation.rotate"] or values["augmentation.small_views"]
     rule = "be 'device' unless data.pipeline = 'tf_data'"
     return [
         ("augmentation.on", on, on == "device" or tf_data, rule),
@@ -174,6 +176,12 @@ def _inputs(values: Mapping[str, Any]) -> list[tuple[str, Any, bool, str]]:
             kept,
             not kept or not tf_data,
             "be false with data.pipeline = 'tf_data'",
+        ),
+        (
+            "augmentation.crop_from",
+            crop_from,
+            crop_from == "fitted" or (on == "host" and not whole),
+            "be 'fitted' unless on = 'host', without rotate and small_views",
         ),
         ("data.table", table, not table or bool(path), "come with data.path"),
     ]

@@ -137,6 +137,9 @@ class AugmentationConfig:
     """How many of the views, the first ones, are the image itself."""
     crop_scale: tuple[float, float] = (0.4, 1.0)
     """Share of the image's area in a random resized crop; 1, 1 = no crop."""
+    crop_from: Literal["fitted", "stored"] = "fitted"
+    """What is cropped: the image at data.image_size, or all pixels that are stored,
+    which keeps small parts of large images sharp (on = "host" only)."""
     crop_ratio: tuple[float, float] = (0.75, 1.3333333)
     """Range of the crop's width / height."""
     flip: float = 0.0

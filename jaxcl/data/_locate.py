@@ -49,6 +49,9 @@ def find_builder(name: str, data_dir: str) -> Any:
     try:
         # Own folders of images have configs that their builder cannot list.
         if base in official and base != "image_folder":
+            built = tfds.builder(name, data_dir=directory)
+            if built.is_prepared():
+                return built  # in whatever format it was stored
             return tfds.builder(name, data_dir=directory, file_format="array_record")
         return read_only_builder.builder_from_files(name, data_dir=directory)
     except (AssertionError, ValueError, tfds.core.DatasetNotFoundError) as error:

@@ -107,9 +107,9 @@ def test_the_cap_is_a_multiple_of_the_smallest_weight():
 
 
 def test_a_sample_of_unknown_bias_weighs_as_little_as_any():
-    labels, biases = np.array([0, 0, 0, 1, -1, 0]), np.array([0, 0, 1, 1, 1, -1])
+    labels, biases = np.array([0, 0, 0, -1, 0]), np.array([0, 0, 1, 1, -1])
     weights = importance_weights(labels, biases)
-    np.testing.assert_allclose(weights, [1.5, 1.5, 3, 1, 1, 1])
+    np.testing.assert_allclose(weights, [1.5, 1.5, 3, 1.5, 1.5])
 
 
 # --- Refusals

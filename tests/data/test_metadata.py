@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 from scipy.stats import chisquare, kstest
-from threadpoolctl import threadpool_limits
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from jaxcl.config import ConfigError
 from jaxcl.data._metadata import corrupt_metadata
@@ -135,7 +136,7 @@ def test_a_shuffle_forgets_what_the_value_went_with():
 
 
 def test_as_many_keep_their_value_as_the_page_says():
-    values = np.repeat(np.arange(3), [50, 30, 20])
+    values = np.repeat(np.arange(3), [5, 3, 2])
     share = 0.5**2 + 0.3**2 + 0.2**2
     stays = [
         (corrupt_metadata(values, "shuffle", seed=seed) == values).mean()
@@ -234,6 +235,20 @@ def test_clusters_do_not_depend_on_values_or_on_the_names_of_others():
     numbers = corrupt_metadata(true * 0.5, "infer", num_values=4, features=features)
     np.testing.assert_array_equal(found, numbers)
     assert set(corrupt_metadata(true, "infer", num_values=1, features=features)) == {0}
+
+
+def test_clusters_are_computed_by_one_thread(monkeypatch):
+    # Sums of several come in another order each time.
+    fit, seen = KMeans.fit, []
+
+    def watched(self, *arguments):
+        seen.extend(pool["num_threads"] for pool in threadpool_info())
+        return fit(self, *arguments)
+
+    monkeypatch.setattr(KMeans, "fit", watched)
+    with threadpool_limits(2):
+        corrupt_metadata(np.array([0, 1, 1]), "infer", features=np.eye(3))
+    assert set(seen) == {1}
 
 
 def test_clusters_are_the_same_for_any_number_of_threads():

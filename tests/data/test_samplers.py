@@ -214,10 +214,10 @@ def test_importance_sampling_evens_out_the_biases_of_a_label():
 
 
 def test_samples_left_out_for_a_missing_column_are_counted_in_the_log(caplog):
-    label = config_columns()["label"].copy()
-    label[:37] = -1
+    label, domain = (config_columns()[name].copy() for name in ("label", "domain"))
+    label[:20], domain[10:37] = -1, -1
     with caplog.at_level(logging.WARNING):
-        sampler = from_config("label_domain", label=label)
+        sampler = from_config("label_domain", label=label, domain=domain)
     assert "37 of 400 samples are never drawn" in caplog.text
     assert draw_all(sampler, range(50))[0].min() >= 37
 

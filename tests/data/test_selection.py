@@ -148,6 +148,31 @@ def test_the_validation_set_depends_on_no_budget():
     assert cut(validation_fraction=0.1, seed=1).validation.tolist() != fixed
 
 
+def test_labels_of_every_class_are_shown_after_a_cut_by_class():
+    label = np.arange(1000) % 5
+    chosen = cut(label=label, per_class=100, labeled_fraction=0.2)
+    counts = np.bincount(label[chosen.labeled], minlength=5)
+    assert counts.sum() == 100
+    assert counts.min() > 5
+
+
+def test_what_validates_has_nothing_to_do_with_what_is_trained_on():
+    one = as_set(cut(validation_fraction=0.3).validation)
+    two = as_set(cut(fraction=0.3).train)
+    # Of 300 in a thousand 90 are among 300 others, give or take 8.
+    assert 58 < len(one & two) < 122
+
+
+def test_the_choices_are_those_that_were_always_made():
+    # A change here would let old test samples into training.
+    chosen = cut(
+        validation_fraction=0.005, fraction=0.005, labeled_fraction=0.5, seed=7
+    )
+    assert chosen.validation.tolist() == [29, 355, 375, 798, 846]
+    assert chosen.train.tolist() == [54, 164, 301, 555, 565]
+    assert chosen.labeled.tolist() == [54, 555, 565]
+
+
 def test_labels_shown_are_of_training_samples():
     chosen = cut(fraction=0.3, labeled_fraction=0.4, held_out_domains=("art",))
     assert as_set(chosen.labeled) < as_set(chosen.train)
@@ -198,6 +223,9 @@ def test_classes_that_have_too_few_give_all_and_are_named(caplog):
     assert len(chosen.train) == 1000
     assert "0 (2), 1 (2)" in caplog.text
     assert "and 490 more" in caplog.text
+    caplog.clear()
+    cut(label=np.arange(1000) // 2, per_class=2)
+    assert not caplog.text
 
 
 # --- Refusals

@@ -7,8 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
-from jaxcl.augment import augment_batch, augment_small, sample_keys
+from jaxcl.augment import augment_batch, augment_small, draw_numbers, sample_keys
+from jaxcl.augment._draws import Draws
+from jaxcl.augment._geometry import draw_box
 from jaxcl.config import AugmentationConfig, DataConfig, SamplerConfig, from_dict
 from jaxcl.data import open_data
 
@@ -84,3 +87,28 @@ def test_views_do_not_depend_on_the_size_of_the_batch():
         np.concatenate([batch.views for batch in part], axis=1) for part in sizes
     )
     np.testing.assert_allclose(small, whole, atol=1e-5)
+
+
+def test_crops_of_all_stored_pixels_are_those_of_pillow():
+    config = AugmentationConfig(
+        on="host", crop_from="stored", crop_scale=(0.2, 0.6), flip=0.5
+    )
+    batch = batches(1, augmentation=config, pipeline="tf_data", image_size=8)[0]
+    stored = batches(1)[0]
+    keys = sample_keys(5, jnp.asarray(stored.epoch), jnp.asarray(stored.instance))
+    base, _ = draw_numbers(keys, 2, config)
+    for i in range(24):
+        for view in range(2):
+            draws = Draws(*base[i, view])
+            box = [float(value) * 16 for value in draw_box(draws, config)]
+            top, left, height, width = box
+            picture = Image.fromarray(stored.image[i]).resize(
+                (8, 8),
+                Image.Resampling.BILINEAR,
+                box=(left, top, min(left + width, 16), min(top + height, 16)),
+            )
+            expected = np.asarray(picture)
+            if draws.flip < 0.5:
+                expected = expected[:, ::-1]
+            found = batch.views[view, i] * 255
+            np.testing.assert_allclose(found, expected, atol=1.01)

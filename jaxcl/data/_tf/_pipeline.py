@@ -20,9 +20,9 @@ from jaxcl.data._errors import DataError
 from jaxcl.data._pipeline import BadRecords, ImageReader, local_draw, side_data
 from jaxcl.data._sampler import Sampler
 from jaxcl.data._split import Split
-from jaxcl.data._tf._decode import decode_and_fit
+from jaxcl.data._tf._decode import decode_and_fit, decode_crops
 from jaxcl.data._tf._library import tensorflow
-from jaxcl.data._tf._views import make_small_views, make_views
+from jaxcl.data._tf._views import finish_views, make_small_views, make_views
 
 # Steps whose bytes are read ahead of the decoding.
 _READ_AHEAD = 4
@@ -92,6 +92,11 @@ def _make_pixels(
     """A batch's images, or its views, as TensorFlow makes them."""
     data, *numbers = columns
     data.set_shape([None])
+    if augmentation is not None and augmentation.crop_from == "stored":
+        base, extra, *_ = numbers
+        shape, fit = split.image_shape, split.fit
+        crops = decode_crops(data, base, augmentation, views, shape, fit)
+        return {"views": finish_views(crops, base, extra, augmentation)}
     images = decode_and_fit(data, split.image_shape, split.fit)
     if augmentation is None:
         return {"image": images}
