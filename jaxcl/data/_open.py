@@ -195,12 +195,17 @@ def _with_categories(split: Split, features: Features) -> Split:
     for key in (*split.roles, *split.metadata):
         column = split.roles.get(key, key)
         if column in features and _is_text(features[column]):
-            names, ids = np.unique(split.columns[column], return_inverse=True)
-            # An empty text is a missing one.
-            ids = np.where(names[ids] == "", -1, ids - int(names[0] == ""))
-            known = [text for text in names.tolist() if text]
-            split = split.replace(key, ids.astype(np.int32), known)
+            known, ids = _number(split.columns[column])
+            split = split.replace(key, ids, known)
     return split
+
+
+def _number(values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    """Values in their order as names, and ids; empty texts and -1 are missing."""
+    missing = values == ("" if values.dtype.kind == "U" else -1)
+    names = np.unique(values[~missing])
+    ids = np.where(missing, -1, np.searchsorted(names, values))
+    return tuple(map(str, names.tolist())), ids.astype(np.int32)
 
 
 def _with_products(split: Split, features: Features) -> Split:
@@ -214,8 +219,7 @@ def _with_products(split: Split, features: Features) -> Split:
             values = split.columns[factor]
             known = split.names.get(factor)
             if _is_text(features[factor]) or known is None:
-                texts, values = np.unique(values, return_inverse=True)
-                known = tuple(map(str, texts.tolist()))
+                known, values = _number(values)
             columns.append(as_ids(values, factor))
             names.append(known)
         ids, products = cross(columns, names)

@@ -143,6 +143,8 @@ def open_data(config: DataConfig, seed: int = 0, *, tests: bool = True) -> RunDa
         name: _open_test(config, whole, selection, name)
         for name in (config.test_splits if tests else ())
     }
+    whole, *others = share_names([whole, *opened.values()])
+    opened = dict(zip(opened, others, strict=True))
     train = _hide_labels(whole.take(selection.train), whole, selection)
     for name, test in opened.items():
         check_no_leak(train, test, name)
@@ -158,9 +160,31 @@ def open_data(config: DataConfig, seed: int = 0, *, tests: bool = True) -> RunDa
     )
 
 
+def share_names(splits: list[Split]) -> list[Split]:
+    """Splits in which an id of texts, or of a product of columns, means the same.
+
+    The ids of such a column are numbered by what occurs in a split.
+    """
+    for key in splits[0].names:
+        if any(key not in split.replaced for split in splits):
+            continue
+        named = [split.names[key] for split in splits]
+        together = tuple(dict.fromkeys(name for names in named for name in names))
+        if all(names == together for names in named):
+            continue
+        places = {name: place for place, name in enumerate(together)}
+        for i, names in enumerate(named):
+            # The last one is for ids of -1: what is missing stays it.
+            new = np.array([*(places[name] for name in names), -1], np.int32)
+            splits[i] = splits[i].replace(key, new[splits[i].values(key)], together)
+    return splits
+
+
 def _select(config: DataConfig, whole: Split) -> Selection:
     chosen = config.selection
-    by_class = chosen.per_class or chosen.labeled_per_class
+    by_class = (
+        chosen.per_class or chosen.labeled_per_class or chosen.labeled_fraction < 1
+    )
     by_domain = chosen.held_out_domains or chosen.validation_domains
     return select(
         chosen,

@@ -289,3 +289,27 @@ def test_what_was_selected_is_stored_and_other_data_is_refused(tmp_path):
         open_data(changed).keep_selection(file)
     open_data(config()).keep_selection(tmp_path / "none.json")
     assert not (tmp_path / "none.json").exists()
+
+
+def test_texts_mean_the_same_in_every_split(damaged):
+    # "fox", "", "owl" in turn: the last three samples hold no fox before an owl.
+    texts = dataclasses.replace(
+        damaged,
+        domain="kind",
+        train_split="train[:2]",
+        batch_size=2,
+        bad_records="skip",
+    )
+    data = open_data(
+        dataclasses.replace(texts, test_splits=("train[2:3]", "train[3:4]"))
+    )
+    names = data.train.names["domain"]
+    assert set(names) == {"fox", "owl"}
+    for name, kind in (("train[2:3]", "owl"), ("train[3:4]", "fox")):
+        split = data.tests[name]
+        assert split.names["domain"] == names
+        assert [names[i] for i in split.values("domain")] == [kind]
+    assert [names[i] if i >= 0 else "" for i in data.train.values("domain")] == [
+        "fox",
+        "",
+    ]
