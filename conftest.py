@@ -1,8 +1,10 @@
 """Eight CPU devices, strict shapes, and data sets that are built once a session."""
 
+import gc
 import importlib.metadata
 import os
 import tempfile
+from pathlib import Path
 
 _FLAGS = ["--xla_force_host_platform_device_count=8"]
 _JAX = tuple(map(int, importlib.metadata.version("jax").split(".")[:2]))
@@ -39,3 +41,16 @@ def data_dir(tmp_path_factory):
     directory.mkdir(exist_ok=True)
     os.environ["TFDS_DATA_DIR"] = str(directory)
     return directory
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs():
+    """Drops compiled programs before a process runs out of memory maps.
+
+    Each holds some; Linux allows 65,530 a process, and XLA crashes at the next one.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and len(maps.read_bytes().splitlines()) > 20_000:
+        jax.clear_caches()
+        gc.collect()
