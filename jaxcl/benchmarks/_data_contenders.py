@@ -32,7 +32,7 @@ def _torchvision_pipeline(files: Files) -> Stream:
     from jaxcl.benchmarks._data_operations import read_encoded
 
     return _data_peers.torchvision_pipeline(
-        read_encoded(files), files.size, files.batch_size
+        read_encoded(files, 0), files.size, files.batch_size
     )
 
 

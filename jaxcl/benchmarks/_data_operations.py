@@ -18,6 +18,9 @@ from jaxcl.benchmarks._data_views import (
 from jaxcl.data._decode import decode_image
 from jaxcl.data._pipeline import ImageReader, local_draw, side_data
 
+# Different ones, since a processor learns what it sees again and again.
+_BATCHES = 4
+
 Operations = dict[str, Callable[[Files], Stream]]
 
 
@@ -41,14 +44,10 @@ def draw(files: Files) -> Stream:
 
 def decode_by_pillow(files: Files) -> Stream:
     """Bytes to a batch of pixels."""
-    split, encoded = files.data.train, read_encoded(files)
+    batches = [read_encoded(files, step) for step in range(_BATCHES)]
 
-    def of_step(step: int) -> Any:
-        del step
-        images = np.zeros((len(encoded), *split.image_shape), np.uint8)
-        for i, data in enumerate(encoded):
-            images[i] = decode_image(data, split.image_shape, split.fit)
-        return images
+    def of_step(step: int) -> np.ndarray:
+        return _decode(files, batches[step % _BATCHES])
 
     return _of_steps(of_step, files)
 
@@ -59,7 +58,7 @@ def decode_by_tf(files: Files) -> Stream:
     from jaxcl.data._tf._decode import decode_and_fit
 
     tf, split = tensorflow(), files.data.train
-    encoded = np.array(read_encoded(files), object)
+    encoded = np.array([read_encoded(files, i) for i in range(_BATCHES)], object)
 
     def of_batch(data: Any) -> Any:
         return decode_and_fit(data, split.image_shape, split.fit)
@@ -70,12 +69,13 @@ def decode_by_tf(files: Files) -> Stream:
 def views_by_jax(files: Files) -> Stream:
     """Pixels to views."""
     views, images = compile_views(files.seed), decoded(files)
-    instances = jnp.arange(len(images))
+    instances = jnp.arange(files.batch_size)
 
     def batches() -> Iterator[Any]:
         # As in training, the pixels come from the host every time.
         return completed(
-            views(jnp.int32(step), instances, images) for step in itertools.count()
+            views(jnp.int32(step), instances, images[step % _BATCHES])
+            for step in itertools.count()
         )
 
     return Stream(batches, files.batch_size)
@@ -87,7 +87,8 @@ def views_by_tf(files: Files) -> Stream:
     from jaxcl.data._tf._views import make_views
 
     tf, images = tensorflow(), decoded(files)
-    base = draw_base(files.seed, len(images))(0)
+    draw_step = draw_base(files.seed, files.batch_size)
+    base = np.stack([draw_step(step) for step in range(_BATCHES)])
 
     def of_batch(images: Any, base: Any) -> Any:
         return make_views(images, base, None, AUGMENTATION, VIEWS)
@@ -111,22 +112,25 @@ OPERATIONS: dict[str, Operations] = {
 }
 
 
-def read_encoded(files: Files) -> list[bytes]:
-    """The encoded images of the first step."""
-    rows = local_draw(files.data.sampler, 0).rows
+def read_encoded(files: Files, step: int) -> list[bytes]:
+    """The encoded images of a step."""
+    rows = local_draw(files.data.sampler, step).rows
     records = ImageReader(files.data.train, files.data.bad).records(rows)
     return [record["image"] for record in records if record is not None]
 
 
 def decoded(files: Files) -> np.ndarray:
-    """Their pixels."""
+    """The pixels of the first steps, `[steps, batch, height, width, channels]`."""
+    encoded = (read_encoded(files, step) for step in range(_BATCHES))
+    return np.stack([_decode(files, batch) for batch in encoded])
+
+
+def _decode(files: Files, encoded: list[bytes]) -> np.ndarray:
     split = files.data.train
-    return np.stack(
-        [
-            decode_image(data, split.image_shape, split.fit)
-            for data in read_encoded(files)
-        ]
-    )
+    images = np.zeros((len(encoded), *split.image_shape), np.uint8)
+    for i, data in enumerate(encoded):
+        images[i] = decode_image(data, split.image_shape, split.fit)
+    return images
 
 
 def _of_steps(function: Callable[[int], Any], files: Files) -> Stream:
@@ -136,11 +140,8 @@ def _of_steps(function: Callable[[int], Any], files: Files) -> Stream:
 def _of_tensors(
     tf: Any, tensors: tuple[Any, ...], function: Callable[..., Any], files: Files
 ) -> Stream:
-    """A function of the same batch, again and again, as the pipeline maps it."""
-
-    def batches() -> Iterator[Any]:
-        same = tf.data.Dataset.from_tensors(tensors).repeat()
-        mapped = same.map(function, num_parallel_calls=tf.data.AUTOTUNE)
-        return mapped.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
-
-    return Stream(batches, files.batch_size)
+    """A function of batches, one after the other, as the pipeline maps it."""
+    same = tf.data.Dataset.from_tensor_slices(tensors).repeat()
+    mapped = same.map(function, num_parallel_calls=tf.data.AUTOTUNE)
+    batches = mapped.prefetch(tf.data.AUTOTUNE)
+    return Stream(batches.as_numpy_iterator, files.batch_size)

@@ -78,7 +78,7 @@ class DataBenchmark:
             data=data,
             paths=paths,
             rounds=min(self.rounds, 2),
-            seconds=min(self.seconds, 0.1),
+            seconds=min(self.seconds, 0.05),
         )
 
 

@@ -4,7 +4,6 @@ import importlib
 import io
 import itertools
 import os
-from collections.abc import Iterator
 from typing import Any
 
 from PIL import Image
@@ -22,25 +21,21 @@ def tf_image_views(pictures: Pictures) -> Stream:
 
     tf = tensorflow()
     images = pictures.images
+    samples = tf.data.Dataset.from_tensor_slices(images).cache().repeat()
+    seeds = tf.data.Dataset.counter(pictures.seed)
 
-    def batches() -> Iterator[Any]:
-        samples = tf.data.Dataset.from_tensor_slices(images).cache().repeat()
-        seeds = tf.data.Dataset.counter(pictures.seed)
+    def views(image, number):
+        image = tf.image.convert_image_dtype(image, tf.float32)
+        made = [
+            _tf_image_view(tf, image, tf.stack([number, tf.cast(i, tf.int64)]))
+            for i in range(VIEWS)
+        ]
+        return tf.stack(made)
 
-        def views(image, number):
-            image = tf.image.convert_image_dtype(image, tf.float32)
-            made = [
-                _tf_image_view(tf, image, tf.stack([number, tf.cast(i, tf.int64)]))
-                for i in range(VIEWS)
-            ]
-            return tf.stack(made)
-
-        both = tf.data.Dataset.zip((samples, seeds))
-        mapped = both.map(views, num_parallel_calls=tf.data.AUTOTUNE)
-        stacked = mapped.batch(len(images), drop_remainder=True)
-        return stacked.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
-
-    return Stream(batches, len(images))
+    both = tf.data.Dataset.zip((samples, seeds))
+    mapped = both.map(views, num_parallel_calls=tf.data.AUTOTUNE)
+    batches = mapped.batch(len(images), drop_remainder=True)
+    return Stream(batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator, len(images))
 
 
 def _tf_image_view(tf: Any, image: Any, seed: Any) -> Any:

@@ -88,19 +88,15 @@ def tf_views(pictures: Pictures) -> Stream:
     tf = tensorflow()
     count = len(pictures.images)
     draw = draw_base(pictures.seed, count)
+    images = tf.constant(pictures.images)
 
-    def batches() -> Iterator[Any]:
-        images = tf.constant(pictures.images)
+    def of_step(step):
+        base = tf.numpy_function(draw, [step], tf.float32)
+        return make_views(images, base, None, AUGMENTATION, VIEWS)
 
-        def of_step(step):
-            base = tf.numpy_function(draw, [step], tf.float32)
-            return make_views(images, base, None, AUGMENTATION, VIEWS)
-
-        steps = tf.data.Dataset.range(2**31 - 1)
-        made = steps.map(of_step, num_parallel_calls=tf.data.AUTOTUNE)
-        return made.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
-
-    return Stream(batches, count)
+    steps = tf.data.Dataset.range(2**31 - 1)
+    made = steps.map(of_step, num_parallel_calls=tf.data.AUTOTUNE)
+    return Stream(made.prefetch(tf.data.AUTOTUNE).as_numpy_iterator, count)
 
 
 def draw_base(seed: int, count: int) -> Callable[[Any], np.ndarray]:

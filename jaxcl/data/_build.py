@@ -62,7 +62,7 @@ def _prepare(builder: Any, name: str, directory: Path, manual_dir: str) -> None:
 
 
 def _advice(name: str, error: Exception) -> str:
-    if "tensorflow" in str(error).lower() and not isinstance(error, DataError):
+    if isinstance(error, ImportError) and "tensorflow" in str(error):
         return "\nBuilding this set needs TensorFlow: pip install 'jaxcl[tf]'"
     entry = find_entry(name)
     if entry is not None and entry.download == "automatic":

@@ -27,6 +27,7 @@ class Stream(IntEnum):
     TOUCHED = 6
     SHUFFLE = 7
     NOISE = 8
+    BUILDERS = 9
 
 
 def raw_draws(
@@ -60,6 +61,18 @@ def permutation(
     # Orders are remembered: one that a caller sorts would be wrong ever after.
     order.flags.writeable = False
     return order
+
+
+def uniform(size: int, seed: int, *, stream: Stream, part: int = 0) -> np.ndarray:
+    """Numbers from [0, 1), float64 `[size]`.
+
+    They keep 24 bits, so that none becomes 1 as a float32.
+
+    Example:
+        >>> uniform(3, 0, stream=Stream.BUILDERS).round(3).tolist()
+        [0.13, 0.028, 0.388]
+    """
+    return (raw_draws(size, seed, stream=stream, part=part) >> np.uint64(40)) * 2.0**-24
 
 
 def bounded(draws: np.ndarray, bound: int) -> np.ndarray:

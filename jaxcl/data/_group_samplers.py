@@ -175,7 +175,8 @@ class HomogeneousSampler:
         return permutation(steps, seed, stream=Stream.BATCHES, epoch=epoch)
 
 
-_NEEDED = {
+# Which columns each sampler asks for.
+NEEDED_ROLES = {
     "uniform": (),
     "domain_balanced": ("domain",),
     "domain_homogeneous": ("domain",),
@@ -219,7 +220,7 @@ def make_sampler(
     """
     given = {"label": label, "domain": domain, "bias": bias}
     columns = [
-        _column(config, role, given[role], size) for role in _NEEDED[config.name]
+        _column(config, role, given[role], size) for role in NEEDED_ROLES[config.name]
     ]
     if config.name == "uniform":
         return EpochSampler(size, batch_size, seed)
@@ -232,7 +233,7 @@ def make_sampler(
         _LOG.warning(
             "%d of %d samples are never drawn: data.sampler.name = %r needs their %s, "
             "which is missing",
-            *(unknown, size, config.name, " and ".join(_NEEDED[config.name])),
+            *(unknown, size, config.name, " and ".join(NEEDED_ROLES[config.name])),
         )
     if config.name == "domain_homogeneous":
         return HomogeneousSampler(groups, batch_size, seed)

@@ -46,6 +46,11 @@ def find_builder(name: str, data_dir: str) -> Any:
             f"unknown data set {name!r}{hint} Known are {', '.join(REGISTRY)}, every "
             f"name of tensorflow-datasets, and what lies in {str(directory)!r}"
         )
+    if name == "image_folder":
+        raise DataError(
+            "image_folder is built from a folder of your own: set `data.path` in a "
+            "config, or `--data.path` of `jaxcl train`"
+        )
     try:
         # Own folders of images have configs that their builder cannot list.
         if base in official and base != "image_folder":

@@ -33,23 +33,30 @@ class BadRecords:
     def __init__(self, policy: Policy = "error", limit: int = 0):
         self.policy, self._limit = policy, limit
         self._lock = threading.Lock()
-        self.found: dict[int, str] = {}
+        self.found: dict[tuple[str, int], str] = {}
+        """What is wrong with each, by the split it is stored in and where in it."""
 
-    def add(self, split: Split, position: int, error: Exception) -> None:
+    def add(self, split: Split, row: int, error: Exception) -> None:
         """Takes note of a sample, or raises a `DataError`."""
+        position = int(split.stored[split.positions[row]])
         what = f"record {position} of split {split.name!r} cannot be read: {error}"
         if self.policy == "error":
             raise DataError(
                 f"{what} (`data.bad_records` = 'skip' or 'count' leaves such out)"
             ) from error
         with self._lock:
-            self.found[position] = str(error)
+            self.found[split.origin, position] = str(error)
             many = len(self.found)
         if self.policy == "count" and many > self._limit:
             raise DataError(
                 f"{what}; that makes {many}, more than `data.max_bad_records` = "
                 f"{self._limit}"
             ) from error
+
+    def among(self, split: Split, rows: np.ndarray) -> np.ndarray:
+        """Which of the samples were found to be unreadable, booleans."""
+        stored = split.stored[split.positions[rows]].tolist()
+        return np.array([(split.origin, place) in self.found for place in stored])
 
 
 def training_batches(
@@ -141,7 +148,7 @@ class ImageReader:
                     images[i] = decode_image(data, split.image_shape, split.fit)
                     continue
                 except Exception as error:  # whatever a decoder of bytes raises
-                    self._bad.add(split, int(split.positions[rows[i]]), error)
+                    self._bad.add(split, rows[i], error)
             where[i] = False
         batch = side_data(split, rows, records, epochs)
         return Batch(**{**vars(batch), "image": images, "where": where})
@@ -149,15 +156,15 @@ class ImageReader:
     def side_data(self, rows: np.ndarray, epochs: np.ndarray | None) -> Batch:
         """All of a batch but its images, which were read before."""
         batch = side_data(self._split, rows, self.records(rows), epochs)
-        unread = np.isin(self._split.positions[rows], list(self._bad.found))
-        return Batch(**{**vars(batch), "where": batch.where & ~unread})
+        read = ~self._bad.among(self._split, rows)
+        return Batch(**{**vars(batch), "where": batch.where & read})
 
     def records(self, rows: np.ndarray) -> list[Record | None]:
         """The records of samples, None for those that cannot be read."""
         records: list[Record | None] = []
         for row, record in zip(rows, self._split.read(rows), strict=True):
             if isinstance(record, Exception):
-                self._bad.add(self._split, int(self._split.positions[row]), record)
+                self._bad.add(self._split, row, record)
                 record = None
             records.append(record)
         return records

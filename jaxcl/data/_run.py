@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from jaxcl.batch import Batch
 from jaxcl.config import (
@@ -16,9 +15,8 @@ from jaxcl.config import (
     DataConfig,
     SelectionConfig,
 )
-from jaxcl.data._decode import decode_image
 from jaxcl.data._errors import DataError
-from jaxcl.data._group_samplers import make_sampler
+from jaxcl.data._group_samplers import NEEDED_ROLES, make_sampler
 from jaxcl.data._metadata import corrupt_metadata
 from jaxcl.data._open import open_split
 from jaxcl.data._pipeline import (
@@ -26,17 +24,23 @@ from jaxcl.data._pipeline import (
     evaluation_batches,
     training_batches,
 )
-from jaxcl.data._sampler import EpochSampler, Sampler
-from jaxcl.data._selection import Selection, select
+from jaxcl.data._sampler import Sampler
+from jaxcl.data._selection import Selection, find_overlap, select
 from jaxcl.data._selection_file import (
     check_selection,
     name_samples,
     read_selection,
     write_selection,
 )
-from jaxcl.data._split import ROLES, Split
+from jaxcl.data._split import Split
+from jaxcl.data._statistics import color_features
 
-_SELECTED = ("held_out", "validation_domains", "validation")
+# Test splits that a selection makes, and the field that does so.
+_SELECTED = {
+    "held_out": "held_out_domains",
+    "validation_domains": "validation_domains",
+    "validation": "validation_fraction",
+}
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,8 @@ def open_data(config: DataConfig, seed: int = 0, *, tests: bool = True) -> RunDa
     train = _hide_labels(whole.take(selection.train), whole, selection)
     for name, test in opened.items():
         check_no_leak(train, test, name)
-    train = corrupted(train, config.corruption)
+    bad = BadRecords(config.bad_records, config.max_bad_records)
+    train = corrupted(train, config.corruption, bad)
     return RunData(
         config=config,
         train=train,
@@ -156,7 +161,7 @@ def open_data(config: DataConfig, seed: int = 0, *, tests: bool = True) -> RunDa
         sampler=_make_sampler(config, train, seed),
         selection=selection,
         instances=None if config.selection == SelectionConfig() else whole.instances(),
-        bad=BadRecords(config.bad_records, config.max_bad_records),
+        bad=bad,
     )
 
 
@@ -196,15 +201,14 @@ def _select(config: DataConfig, whole: Split) -> Selection:
 
 
 def _make_sampler(config: DataConfig, train: Split, seed: int) -> Sampler:
-    if config.sampler.name == "uniform":
-        # Asks nothing of the samples, so that nothing has to be read beforehand.
-        return EpochSampler(len(train), config.batch_size, seed)
+    # What it does not need is not asked for: it may have to be read of all samples.
+    needed = NEEDED_ROLES[config.sampler.name]
     return make_sampler(
         config.sampler,
         size=len(train),
         batch_size=config.batch_size,
         seed=seed,
-        **{role: train.value(role) for role in ROLES},
+        **{role: train.value(role) for role in needed},
     )
 
 
@@ -215,11 +219,9 @@ def _open_test(
         return open_split(config, name)
     rows = getattr(selection, name)
     if len(rows) == 0:
-        field = "validation_fraction" if name == "validation" else f"{name}_domains"
-        field = "validation_domains" if name == "validation_domains" else field
         raise ConfigError(
             f"`data.test_splits` must not name {name!r}, which is empty: set "
-            f"`data.selection.{field}`"
+            f"`data.selection.{_SELECTED[name]}`"
         )
     return whole.take(rows, name)
 
@@ -237,12 +239,12 @@ def check_no_leak(train: Split, test: Split, name: str) -> None:
         return
     shared = np.empty(0, np.int64)
     if train.origin == test.origin:
-        shared = np.intersect1d(
+        shared = find_overlap(
             train.stored[train.positions], test.stored[test.positions]
         )
     if len(shared) == 0 and train.instance:
         # The same picture can stand in two splits, or twice in one.
-        shared = np.intersect1d(train.instances(), test.instances())
+        shared = find_overlap(train.instances(), test.instances())
     if len(shared):
         raise DataError(
             f"{len(shared)} samples of the test split {name!r} are trained on too, "
@@ -250,7 +252,7 @@ def check_no_leak(train: Split, test: Split, name: str) -> None:
         )
 
 
-def corrupted(split: Split, config: CorruptionConfig) -> Split:
+def corrupted(split: Split, config: CorruptionConfig, bad: BadRecords) -> Split:
     """The split with a column made worse, as the config says."""
     if config.mode == "none":
         return split
@@ -260,45 +262,18 @@ def corrupted(split: Split, config: CorruptionConfig) -> Split:
             f"`data.corruption.column` must be a role the config names or a column of "
             f"metadata, one of {[*split.roles, *split.metadata]}, got {key!r}"
         )
-    values = split.values(key)
     names = split.names.get(key)
-    features = color_features(split) if config.mode == "infer" else None
-    return split.replace(
-        key,
-        corrupt_metadata(
-            values,
-            config.mode,
-            rate=config.rate,
-            seed=config.seed,
-            num_values=len(names) if names else None,
-            features=features,
-        ),
-        [f"cluster_{i}" for i in range(len(names))]
-        if names and features is not None
-        else None,
+    count = len(names) if names else None
+    features, clusters = None, None
+    if config.mode == "infer":
+        features = color_features(split, bad)
+        clusters = [f"cluster_{i}" for i in range(count)] if count else None
+    values = corrupt_metadata(
+        split.values(key),
+        config.mode,
+        rate=config.rate,
+        seed=config.seed,
+        num_values=count,
+        features=features,
     )
-
-
-def color_features(split: Split, size: int = 4) -> np.ndarray:
-    """Each image as a few blocks of color, to find groups where none are known.
-
-    Args:
-        split: Its images are all decoded.
-        size: Blocks along each side.
-
-    Returns:
-        `[samples, size · size · channels]`, with values 0 to 1.
-    """
-    rows = []
-    for start in range(0, len(split), 512):
-        ids = range(start, min(start + 512, len(split)))
-        for record in split.read(ids):
-            if isinstance(record, Exception):
-                rows.append(np.full(size * size * split.image_shape[2], 0.5))
-                continue
-            pixels = decode_image(record["image"], split.image_shape, split.fit)
-            small = Image.fromarray(pixels.squeeze()).resize(
-                (size, size), Image.Resampling.BOX
-            )
-            rows.append(np.asarray(small, np.float64).ravel() / 255.0)
-    return np.stack(rows)
+    return split.replace(key, values, clusters)

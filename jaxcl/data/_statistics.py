@@ -1,7 +1,11 @@
-"""Mean and deviation of the pixels of a split."""
+"""What all images of a split are, taken together."""
+
+from collections.abc import Iterator
 
 import numpy as np
+from PIL import Image
 
+from jaxcl.batch import Batch
 from jaxcl.data._errors import DataError
 from jaxcl.data._pipeline import BadRecords, ImageReader
 from jaxcl.data._split import Split
@@ -25,18 +29,10 @@ def channel_statistics(split: Split) -> tuple[np.ndarray, np.ndarray]:
         ((3,), True)
     """
     rows = np.unique(np.linspace(0, len(split) - 1, min(len(split), _MOST)).astype(int))
-    read = ImageReader(split, BadRecords("skip"))
     channels = split.image_shape[2]
-    count, total, squares = (
-        0,
-        np.zeros(channels, np.int64),
-        np.zeros(channels, np.int64),
-    )
-    for start in range(0, len(rows), _READ_AT_ONCE):
-        batch = read.batch(rows[start : start + _READ_AT_ONCE])
-        pixels = (
-            np.asarray(batch.image)[batch.where].reshape(-1, channels).astype(np.int64)
-        )
+    count, total, squares = 0, np.zeros(channels, int), np.zeros(channels, int)
+    for _, batch in _batches(split, rows, BadRecords("skip")):
+        pixels = np.asarray(batch.image)[batch.where].reshape(-1, channels).astype(int)
         count += len(pixels)
         total += pixels.sum(0)
         squares += (pixels * pixels).sum(0)
@@ -49,9 +45,38 @@ def channel_statistics(split: Split) -> tuple[np.ndarray, np.ndarray]:
 
 def read_images(split: Split, bad: BadRecords) -> np.ndarray:
     """All images of a split, `[samples, height, width, channels]` of uint8."""
-    read = ImageReader(split, bad)
     images = np.empty((len(split), *split.image_shape), np.uint8)
-    for start in range(0, len(split), _READ_AT_ONCE):
-        rows = np.arange(start, min(start + _READ_AT_ONCE, len(split)))
-        images[rows] = np.asarray(read.batch(rows).image)
+    for rows, batch in _batches(split, np.arange(len(split)), bad):
+        images[rows] = np.asarray(batch.image)
     return images
+
+
+def color_features(split: Split, bad: BadRecords, size: int = 4) -> np.ndarray:
+    """Each image as a few blocks of color, to find groups where none are known.
+
+    Args:
+        split: Its images are all decoded.
+        bad: What happens to those that cannot be; they are black.
+        size: Blocks along each side.
+
+    Returns:
+        `[samples, size · size · channels]`, with values 0 to 1.
+    """
+    features = [
+        np.asarray(
+            Image.fromarray(image.squeeze()).resize((size, size), Image.Resampling.BOX)
+        ).ravel()
+        for _, batch in _batches(split, np.arange(len(split)), bad)
+        for image in np.asarray(batch.image)
+    ]
+    return np.stack(features) / 255.0
+
+
+def _batches(
+    split: Split, rows: np.ndarray, bad: BadRecords
+) -> Iterator[tuple[np.ndarray, Batch]]:
+    """Samples with their images, some at a time, and which ones they are."""
+    read = ImageReader(split, bad)
+    for start in range(0, len(rows), _READ_AT_ONCE):
+        part = rows[start : start + _READ_AT_ONCE]
+        yield part, read.batch(part)

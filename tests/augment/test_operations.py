@@ -1,6 +1,5 @@
 import colorsys
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +8,18 @@ import pytest
 from PIL import Image, ImageEnhance
 from scipy import ndimage
 
-from jaxcl._recipes import RECIPES
-from jaxcl.augment import Box, augment_batch, crop_and_resize, sample_keys
+from jaxcl.augment import (
+    Box,
+    augment_batch,
+    augment_small,
+    crop_and_resize,
+    sample_keys,
+)
 from jaxcl.augment._blur import blur
 from jaxcl.augment._color import jitter
 from jaxcl.augment._draws import Draws
 from jaxcl.augment._geometry import erase, rotate
-from jaxcl.config import AugmentationConfig, from_dict
+from jaxcl.config import AugmentationConfig
 
 ALWAYS = AugmentationConfig(
     jitter=1.0,
@@ -49,6 +53,23 @@ def test_quarter_turns_are_exact(turns):
     np.testing.assert_allclose(found, np.rot90(image, turns), atol=2e-3)
 
 
+def test_a_view_is_turned_by_up_to_the_angle_that_was_asked_for():
+    # A single bright pixel, eight to the right of the center.
+    image = np.zeros((600, 21, 21, 1), np.uint8)
+    image[:, 10, 18] = 255
+    config = AugmentationConfig(crop_scale=(1.0, 1.0), rotate=40.0)
+    keys = sample_keys(0, 0, jnp.arange(600))
+    views = np.asarray(augment_batch(keys, image, 1, config))
+    light = views[0, ..., 0] / views[0].sum(axis=(1, 2, 3))[:, None, None]
+    row = light.sum(axis=2) @ np.arange(21) - 10
+    column = light.sum(axis=1) @ np.arange(21) - 10
+    degrees = np.rad2deg(np.arctan2(-row, column))
+    assert np.abs(degrees).max() < 41
+    # Uniform: mean 0, deviation 80 / √12; four standard errors.
+    assert abs(degrees.mean()) < 4 * 23.1 / np.sqrt(600)
+    assert abs(degrees.std() - 23.1) < 1.5
+
+
 def test_a_rotation_is_that_of_scipy():
     image = np.zeros((15, 15, 1), np.float32)
     image[3:12, 3:12, 0] = picture(9, 9)
@@ -71,6 +92,31 @@ def test_a_blur_is_that_of_scipy(sigma):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(("size", "across"), [(32, 3), (96, 9), (224, 23)])
+def test_a_kernel_is_a_tenth_of_the_view(size, across):
+    light = jnp.zeros((1, size, size)).at[0, size // 2, size // 2].set(1.0)
+    config = dataclasses.replace(ALWAYS, blur_sigma=(50.0, 50.0))
+    blurred = np.asarray(blur(light, MIDDLE, config)[0])
+    assert (blurred.max(axis=0) > 0).sum() == across
+    assert (blurred.max(axis=1) > 0).sum() == across
+    assert abs(blurred.sum() - 1) < 1e-5
+
+
+def test_a_blurred_point_spreads_by_sigma_each_way():
+    light = jnp.zeros((1, 41, 41)).at[0, 20, 20].set(1.0)
+    config = dataclasses.replace(ALWAYS, blur_size=31, blur_sigma=(1.0, 3.0))
+    blurred = np.asarray(blur(light, MIDDLE._replace(blur_sigma=0.5), config)[0])
+    offset = np.arange(41) - 20
+    for axis in (0, 1):
+        assert abs(blurred.sum(axis=axis) @ offset**2 - 2.0**2) < 1e-3
+
+
+def test_a_kernel_that_an_image_cannot_reflect_is_refused():
+    config = dataclasses.replace(ALWAYS, blur_size=11)
+    with pytest.raises(ValueError, match="`blur_size` must be less than twice"):
+        blur(jnp.zeros((1, 20, 5)), MIDDLE, config)
+
+
 def test_erased_rectangles_have_the_share_that_was_asked_for():
     config = dataclasses.replace(ALWAYS, erase_scale=(0.1, 0.3))
     draws = jax.random.uniform(jax.random.key(1), (400, len(Draws._fields)))
@@ -84,6 +130,11 @@ def test_erased_rectangles_have_the_share_that_was_asked_for():
     touched = np.asarray(left)[:, 0] == 0
     rows, columns = touched.any(2), touched.any(1)
     np.testing.assert_array_equal(touched, rows[:, :, None] & columns[:, None, :])
+    # Height / width lies between 0.3 and 3.3, lower as often as upright.
+    height, width = rows.sum(axis=1), columns.sum(axis=1)
+    assert (height + 1 >= 0.3 * (width - 1)).all()
+    assert (height - 1 <= 3.3 * (width + 1)).all()
+    assert abs((height > width).mean() - 0.5) < 0.12
 
 
 @pytest.mark.parametrize("factor", [0.6, 1.4])
@@ -91,7 +142,8 @@ def test_erased_rectangles_have_the_share_that_was_asked_for():
 def test_strengths_mean_what_they_mean_to_pillow(kind, factor):
     name = {"Color": "saturation"}.get(kind, kind.lower())
     config = dataclasses.replace(ALWAYS, **{name: 0.4}, hue_space="hsv")
-    image = picture(8, 8, 3) // 2 + 50
+    # Reddish, so that the mean luma is not the mean of all values.
+    image = picture(8, 8, 3) // np.array([1, 2, 4], np.uint8)
     found = jittered(image, config, **{name: 0.0 if factor < 1 else 1.0})
     expected = getattr(ImageEnhance, kind)(Image.fromarray(image)).enhance(factor)
     # Pillow rounds to whole values, and the mean of the contrast as well.
@@ -107,6 +159,14 @@ def test_a_hue_of_hsv_is_that_of_the_standard_library(turn):
         hue, saturation, value = colorsys.rgb_to_hsv(*(pixel / 255.0))
         expected = colorsys.hsv_to_rgb((hue + turn) % 1.0, saturation, value)
         np.testing.assert_allclose(color, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("space", ["yiq", "hsv"])
+def test_gray_has_no_hue_to_turn(space):
+    config = dataclasses.replace(ALWAYS, hue=0.3, saturation=0.5, hue_space=space)
+    image = np.repeat(picture(6, 6, 1), 3, axis=2)
+    found = jittered(image, config, hue=0.9, saturation=0.9)
+    np.testing.assert_allclose(found, image / 255.0, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(6, 6), (9, 5), (24, 24)])
@@ -137,45 +197,22 @@ def test_the_later_operations_fire_at_their_rates(operation, rate):
     assert abs(fired.mean() - rate) < 4 * np.sqrt(rate * (1 - rate) / 1000)
 
 
-@pytest.mark.parametrize("recipe", sorted(RECIPES))
-def test_every_recipe_is_a_config_that_holds_its_rules(recipe):
-    views = 2
-    given = {"recipe": recipe}
-    objective = {"name": "within_domain"} if recipe == "multi_crop" else {}
-    config = from_dict(
-        {
-            "augmentation": given,
-            "data": {"views": views, "domain": "domain"},
-            "objective": objective,
-        }
-    )
-    config.check()
-    for name, value in RECIPES[recipe].items():
-        found = getattr(config.augmentation, name)
-        assert found == (tuple(value) if isinstance(value, (list, tuple)) else value)
-
-
-def test_what_is_given_comes_after_the_recipe():
-    config = from_dict({"augmentation": {"recipe": "simclr", "grayscale": 0.0}})
-    assert config.augmentation.grayscale == 0.0
-    assert config.augmentation.jitter == 0.8
-    assert config.augmentation.crop_scale == (0.08, 1.0)
-
-
-def test_all_recipes_are_there():
-    names = AugmentationConfig.__dataclass_fields__["recipe"].type.__args__
-    assert {*RECIPES, "custom"} == set(names)
-
-
-def test_one_program_serves_every_epoch():
-    traces = []
-
-    @functools.partial(jax.jit, static_argnames="views")
-    def views_of(epoch, instances, batch, views):
-        traces.append(epoch)
-        keys = sample_keys(0, epoch, instances)
-        return augment_batch(keys, batch, views, AugmentationConfig())
-
-    for epoch in range(3):
-        views_of(jnp.int32(epoch), jnp.arange(2), picture(2, 6, 6, 3), views=2)
-    assert len(traces) == 1
+def test_small_crops_cover_the_share_that_was_asked_for():
+    # Channels that say where a pixel comes from: its row, its column.
+    places = np.arange(0, 256, 4, dtype=np.uint8)
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[..., 0], image[..., 1] = places[:, None], places[None, :]
+    images = np.repeat(image[None], 200, axis=0)
+    config = AugmentationConfig(small_views=2, small_size=9, small_scale=(0.2, 0.4))
+    keys = sample_keys(0, 0, jnp.arange(200))
+    small = np.asarray(augment_small(keys, images, config)) * 255 / 4
+    # Eight steps between the nine centers of rows, and of columns.
+    height = (small[:, :, -1, 4, 0] - small[:, :, 0, 4, 0]) * 9 / 8 / 64
+    width = (small[:, :, 4, -1, 1] - small[:, :, 4, 0, 1]) * 9 / 8 / 64
+    # The triangles at the border of the image see nothing beyond it.
+    area, ratio = height * width, width / height
+    assert area.min() > 0.2 - 0.02
+    assert area.max() < 0.4 + 0.01
+    assert abs(area.mean() - 0.3) < 0.02
+    assert ratio.min() > 0.75 - 0.05
+    assert ratio.max() < 1.34 + 0.05

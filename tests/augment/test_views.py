@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,6 @@ from jaxcl.augment import (
     augment_batch,
     augment_small,
     crop_and_resize,
-    draw_numbers,
     sample_keys,
 )
 from jaxcl.augment._draws import Draws
@@ -20,6 +20,21 @@ from jaxcl.augment._geometry import draw_box
 from jaxcl.config import AugmentationConfig
 
 NOTHING = AugmentationConfig(crop_scale=(1.0, 1.0), flip=0.0, jitter=0.0)
+EVERYTHING = AugmentationConfig(
+    plain_views=1,
+    crop_scale=(0.08, 1.0),
+    flip=0.5,
+    rotate=30.0,
+    jitter=0.8,
+    brightness=0.8,
+    hue=0.5,
+    hue_space="hsv",
+    grayscale=0.2,
+    blur=0.5,
+    erase=0.5,
+    small_views=2,
+    small_size=7,
+)
 
 
 def images(count=64, size=12, channels=3, seed=0):
@@ -28,9 +43,14 @@ def images(count=64, size=12, channels=3, seed=0):
     return jnp.asarray(generator.integers(0, 256, shape, dtype=np.uint8))
 
 
+# As one program: run piece by piece, every operation would be compiled alone.
+make_views = jax.jit(augment_batch, static_argnums=(2, 3))
+make_small = jax.jit(augment_small, static_argnums=2)
+
+
 def draw(config, batch, seed=0, epoch=0, views=2):
     keys = sample_keys(seed, jnp.int32(epoch), jnp.arange(len(batch)))
-    return np.asarray(augment_batch(keys, batch, views, config))
+    return np.asarray(make_views(keys, batch, views, config))
 
 
 def test_without_operations_a_view_is_its_image():
@@ -41,13 +61,18 @@ def test_without_operations_a_view_is_its_image():
 
 
 def test_views_do_not_depend_on_the_batch_they_are_drawn_in():
-    config = AugmentationConfig(flip=0.5, jitter=0.8, grayscale=0.2)
-    batch = images(8)
-    together = draw(config, batch)
-    keys = sample_keys(0, jnp.int32(0), jnp.arange(8))
-    for i in range(8):
-        alone = augment_batch(keys[i : i + 1], batch[i : i + 1], 2, config)
-        np.testing.assert_allclose(alone[:, 0], together[:, i], atol=1e-6)
+    batch = images(6)
+    keys = sample_keys(0, jnp.arange(6), jnp.arange(6))
+
+    def make(keys, batch):
+        views = make_views(keys, batch, 3, EVERYTHING)
+        return views, make_small(keys, batch, EVERYTHING)
+
+    together = make(keys, batch)
+    for part in (slice(0, 3), slice(3, 6)):
+        alone = make(keys[part], batch[part])
+        for found, expected in zip(alone, together, strict=True):
+            np.testing.assert_allclose(found, expected[:, part], atol=1e-6)
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"epoch": 1}])
@@ -62,13 +87,12 @@ def test_the_two_views_differ():
     assert np.abs(views[0] - views[1]).max() > 0.1
 
 
-def test_values_stay_between_zero_and_one():
-    config = AugmentationConfig(
-        crop_scale=(0.08, 1.0), flip=0.5, jitter=1.0, hue=0.5, grayscale=0.2
-    )
+@pytest.mark.parametrize("space", ["yiq", "hsv"])
+def test_values_stay_between_zero_and_one(space):
+    config = dataclasses.replace(EVERYTHING, hue_space=space)
     views = draw(config, images())
     assert views.min() >= 0.0
-    assert views.max() <= 1.0
+    assert views.max() <= 1.0 + 1e-6
 
 
 def test_the_whole_box_is_the_image_and_its_flip_the_mirror_image():
@@ -148,33 +172,20 @@ def test_gray_images_have_views_too():
     assert draw(config, images(4, channels=1)).shape == (2, 4, 12, 12, 1)
 
 
-def test_samples_of_one_batch_can_be_at_different_epochs():
-    instances = jnp.arange(4)
-    epochs = jnp.array([0, 1, 0, 5])
-    keys = sample_keys(3, epochs, instances)
-    for i in range(4):
-        alone = sample_keys(3, int(epochs[i]), instances[i : i + 1])
-        assert keys[i] == alone[0]
+def test_all_views_can_be_plain():
+    config = dataclasses.replace(NOTHING, plain_views=5)
+    batch = images(2)
+    views = draw(config, batch)
+    assert views.shape == (2, 2, 12, 12, 3)
+    np.testing.assert_allclose(views[1], np.float32(batch) / 255.0, atol=1e-7)
 
 
 def test_plain_views_are_the_image_and_change_no_other_view():
-    config = AugmentationConfig(flip=0.5, jitter=0.8)
     batch = images(8)
-    plain = draw(dataclasses.replace(config, plain_views=1), batch, views=3)
-    drawn = draw(config, batch, views=3)
+    plain = draw(EVERYTHING, batch, views=3)
+    drawn = draw(dataclasses.replace(EVERYTHING, plain_views=0), batch, views=3)
     np.testing.assert_allclose(plain[0], np.float32(batch) / 255.0, atol=1e-7)
     np.testing.assert_allclose(plain[1:], drawn[1:], atol=1e-6)
-
-
-def test_operations_that_are_off_leave_the_numbers_of_the_others_alone():
-    keys = sample_keys(0, 0, jnp.arange(3))
-    base, extra = draw_numbers(keys, 2, AugmentationConfig())
-    assert extra is None
-    more, extra = draw_numbers(keys, 2, AugmentationConfig(blur=0.5))
-    np.testing.assert_array_equal(base, more)
-    assert extra.shape == (3, 2, 8)
-    small, _ = draw_numbers(keys, 2, AugmentationConfig(), small=True)
-    assert np.abs(small - base).max() > 0.1
 
 
 def test_small_crops_have_their_size_and_their_share_of_the_image():
@@ -187,3 +198,17 @@ def test_small_crops_have_their_size_and_their_share_of_the_image():
     assert np.asarray(small).std() < 0.8 * np.float32(batch / 255.0).std()
     assert np.asarray(small).min() >= 0
     assert np.asarray(small).max() <= 1
+
+
+def test_one_program_serves_every_epoch():
+    traces = []
+
+    @functools.partial(jax.jit, static_argnames="views")
+    def views_of(epoch, instances, batch, views):
+        traces.append(epoch)
+        keys = sample_keys(0, epoch, instances)
+        return augment_batch(keys, batch, views, AugmentationConfig())
+
+    for epoch in range(3):
+        views_of(jnp.int32(epoch), jnp.arange(2), images(2), views=2)
+    assert len(traces) == 1

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from jaxcl.data import _draws
 from jaxcl.data._builders import (
     BiasedMnist,
     ColoredMnist,
@@ -219,10 +220,9 @@ def test_the_turn_is_counterclockwise_about_the_center():
 
 
 def test_draws_are_below_one_as_float32_too(monkeypatch):
-    monkeypatch.setattr(
-        _idx, "_raw", lambda *_: np.array([0, 2**64 - 1], dtype=np.uint64)
-    )
-    draws = _idx.uniform(2, seed=0, stream=0)
+    ends = np.array([0, 2**64 - 1], dtype=np.uint64)
+    monkeypatch.setattr(_draws, "raw_draws", lambda *_, **__: ends)
+    draws = _draws.uniform(2, 0, stream=_draws.Stream.BUILDERS)
     assert draws[0] == 0
     assert draws.astype(np.float32)[1] < 1
     assert rotated_mnist.draw_angles(2, continuous=True)[1] < 90

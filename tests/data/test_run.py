@@ -228,7 +228,7 @@ def test_a_damaged_image_can_be_left_out_without_changing_a_shape(damaged):
     assert [batch.image.shape for batch in batches] == [(10, 8, 8, 3)] * 2
     out = np.concatenate([batch.instance[~batch.where] for batch in batches])
     assert sorted(out.tolist()) == [4, 11]
-    assert set(data.bad.found) == {4, 11}
+    assert set(data.bad.found) == {("damaged:train", 4), ("damaged:train", 11)}
     kept = dataclasses.replace(skip, keep_on_device=True)
     data = open_data(kept)
     images = read_images(data.train, data.bad)
@@ -313,3 +313,16 @@ def test_texts_mean_the_same_in_every_split(damaged):
         "fox",
         "",
     ]
+
+
+def test_a_bad_record_of_one_split_is_none_of_another(damaged):
+    halves = dataclasses.replace(
+        damaged, train_split="train[10:]", keep_on_device=True, bad_records="skip"
+    )
+    data = open_data(dataclasses.replace(halves, test_splits=("train[:10]",)))
+    list(data.evaluation_batches(data.tests["train[:10]"], 10, 10))
+    # The fifth of the test split is bad, and the fifth of the training split is not.
+    assert set(data.bad.found) == {("damaged:train", 4)}
+    read_images(data.train, data.bad)
+    batch = next(data.batches(0, 1))
+    assert batch.instance[~batch.where].tolist() == [11]

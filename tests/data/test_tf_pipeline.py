@@ -2,6 +2,10 @@
 
 import dataclasses
 import importlib.util
+import io
+import itertools
+import tarfile
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +18,7 @@ from jaxcl.augment._draws import Draws
 from jaxcl.augment._geometry import draw_box
 from jaxcl.config import AugmentationConfig, DataConfig, SamplerConfig, from_dict
 from jaxcl.data import open_data
+from jaxcl.data._decode import decode_image
 
 if importlib.util.find_spec("tensorflow") is None:
     pytest.skip("TensorFlow is not installed", allow_module_level=True)
@@ -112,3 +117,47 @@ def test_crops_of_all_stored_pixels_are_those_of_pillow():
                 expected = expected[:, ::-1]
             found = batch.views[view, i] * 255
             np.testing.assert_allclose(found, expected, atol=1.01)
+
+
+def encode_jpegs(pictures):
+    files = []
+    for picture in pictures:
+        for options in ({"quality": 75}, {"quality": 95, "subsampling": 0}):
+            file = io.BytesIO()
+            picture.save(file, "jpeg", **options)
+            files.append(file.getvalue())
+    return files
+
+
+def read_real_jpegs(count):
+    archive = Path(__file__).parents[2] / "../shared/data/cifar10_jpeg.tar.xz"
+    if not archive.exists():
+        pytest.skip("needs ../shared/data/cifar10_jpeg.tar.xz")
+    with tarfile.open(archive) as members:
+        names = (member for member in members if member.name.endswith(".jpg"))
+        return [
+            members.extractfile(member).read()
+            for member in itertools.islice(names, count)
+        ]
+
+
+@pytest.mark.parametrize("kind", ["made", "real"])
+@pytest.mark.parametrize("size", [32, 20])
+def test_jpegs_are_decoded_as_pillow_does(kind, size):
+    import tensorflow as tf
+
+    from jaxcl.data._tf._decode import decode_and_fit
+
+    if kind == "real":
+        files = read_real_jpegs(200)
+    else:
+        generator = np.random.default_rng(0)
+        shape = (32, 32, 3)
+        noise = [generator.integers(0, 256, shape, dtype=np.uint8) for _ in range(8)]
+        smooth = [
+            np.broadcast_to(np.arange(32, dtype=np.uint8)[:, None, None] * 8, shape)
+        ]
+        files = encode_jpegs(map(Image.fromarray, noise + smooth))
+    expected = [decode_image(file, (size, size, 3), "crop") for file in files]
+    found = decode_and_fit(tf.constant(files), (size, size, 3), "crop")
+    np.testing.assert_array_equal(found, np.stack(expected))

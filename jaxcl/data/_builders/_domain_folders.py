@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxcl.data._archives import extract
+from jaxcl.data._builders import _manual
 from jaxcl.data._errors import DataError
 
 _LOG = logging.getLogger(__name__)
@@ -173,18 +173,10 @@ def find_file(folder: Path, name: str) -> Path:
 
 def unpack(manual_dir: Path, names: Sequence[str]) -> Path | None:
     """The folder of one of the names; made from an archive of that name if needed."""
-    for name in names:
-        if (manual_dir / name).is_dir():
-            return manual_dir / name
-    for name in names:
-        for suffix in ARCHIVE_SUFFIXES:
-            archive = manual_dir / (name + suffix)
-            if archive.is_file():
-                _LOG.info("unpacking %s to %s", archive, manual_dir / names[0])
-                target = manual_dir / names[0]
-                extract(archive, target, max_bytes=_MAX_BYTES, max_files=_MAX_FILES)
-                return target
-    return None
+    archives = {name + suffix: "" for name in names for suffix in ARCHIVE_SUFFIXES}
+    return _manual.unpack(
+        manual_dir, names, archives, max_bytes=_MAX_BYTES, max_files=_MAX_FILES
+    )
 
 
 def _with_folders(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The four official archives of MNIST, verified and read, and what is drawn for them.
+"""The four official archives of MNIST, verified and read.
 
 An archive is a gzip file of one idx array: two zero bytes, the type of its numbers
 (8 = unsigned bytes), how many axes it has, the length of each (32 bits, most
@@ -152,25 +152,6 @@ def encode_png(pixels: Any) -> io.BytesIO:
     image.save(file, "png")
     file.seek(0)
     return file
-
-
-def uniform(size: int, seed: int, stream: int) -> np.ndarray:
-    """Numbers from [0, 1), the same ones on every machine.
-
-    They keep 24 bits, so that none becomes 1 as a float32.
-    """
-    return (_raw(size, seed, stream) >> np.uint64(40)) * 2.0**-24
-
-
-def permutation(size: int, seed: int, stream: int) -> np.ndarray:
-    """The numbers below `size` in an order that is the same on every machine."""
-    return np.argsort(_raw(size, seed, stream), kind="stable")
-
-
-def _raw(size: int, seed: int, stream: int) -> np.ndarray:
-    # NumPy promises the stream of a bit generator forever, that of `permutation` not.
-    key = np.array([seed, stream], np.uint64)
-    return np.random.Philox(key=key).random_raw(size)
 
 
 def _locate(dl_manager: Any, archives: Sequence[Archive]) -> list[Any]:

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -37,7 +37,13 @@ def find_root(manual_dir: Path, layout: Layout) -> Path:
     Returns:
         The folder that holds the marker: one of the names, or the one inside it.
     """
-    folder = _find_folder(manual_dir, layout)
+    folders, archives, _, max_bytes, max_files = layout
+    folder = unpack(
+        manual_dir, folders, archives, max_bytes=max_bytes, max_files=max_files
+    )
+    if folder is None:
+        places = [str(manual_dir / place) for place in (*folders, *archives)]
+        raise DataError(f"none of {', '.join(map(repr, places))} is there")
     # An archive often has a folder around everything.
     inside = sorted(path for path in folder.iterdir() if path.is_dir())
     for candidates in ([folder], inside):
@@ -53,22 +59,37 @@ def find_root(manual_dir: Path, layout: Layout) -> Path:
     )
 
 
-def _find_folder(manual_dir: Path, layout: Layout) -> Path:
-    for name in layout.folders:
+def unpack(
+    manual_dir: Path,
+    folders: Sequence[str],
+    archives: Mapping[str, str],
+    *,
+    max_bytes: int,
+    max_files: int,
+) -> Path | None:
+    """The folder of one of the names, unpacked when there is only its archive.
+
+    Args:
+        manual_dir: Where the user puts files that were fetched by hand.
+        folders: Names of the folder; an archive is unpacked into the first.
+        archives: Names of its archive, each with its MD5; empty = none is known.
+        max_bytes: What an archive may hold at most.
+        max_files: How many files it may hold.
+
+    Returns:
+        The folder, None when neither it nor an archive is there.
+    """
+    for name in folders:
         if (manual_dir / name).is_dir():
             return manual_dir / name
-    for name, md5 in layout.archives.items():
-        archive, target = manual_dir / name, manual_dir / layout.folders[0]
+    for name, md5 in archives.items():
+        archive, target = manual_dir / name, manual_dir / folders[0]
         if archive.is_file():
             _LOG.info("unpacking %s into %s", archive, target)
             _check_md5(archive, md5)
-            extract(
-                archive, target, max_bytes=layout.max_bytes, max_files=layout.max_files
-            )
+            extract(archive, target, max_bytes=max_bytes, max_files=max_files)
             return target
-    places = [*layout.folders, *layout.archives]
-    looked_for = ", ".join(repr(str(manual_dir / place)) for place in places)
-    raise DataError(f"none of {looked_for} is there")
+    return None
 
 
 def _check_md5(archive: Path, md5: str) -> None:

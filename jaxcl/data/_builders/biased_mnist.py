@@ -12,6 +12,7 @@ color.
 and `biased_test`, the same images, has ρ = 1.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxcl.data._builders import _idx
+from jaxcl.data._draws import Stream, permutation, uniform
 
 PALETTE = {
     "red": (255, 0, 0),
@@ -35,6 +37,8 @@ PALETTE = {
 }
 RHOS = (0.999, 0.997, 0.995, 0.99, 0.95, 0.9)
 _SEED = 20200
+_permutation = functools.partial(permutation, seed=_SEED, stream=Stream.BUILDERS)
+_uniform = functools.partial(uniform, seed=_SEED, stream=Stream.BUILDERS)
 _STREAMS = {"train": 0, "test": 1}
 _COLOR_STREAMS = {"train": 2, "test": 3}
 
@@ -135,8 +139,8 @@ def assign_colors(labels: np.ndarray, rho: float, split: str) -> np.ndarray:
         >>> np.bincount(colors)[0], sorted(np.bincount(colors)[1:].tolist())
         (np.int64(80), [0, 0, 2, 3, 3, 3, 3, 3, 3])
     """
-    order = _idx.permutation(len(labels), _SEED, _STREAMS[split])
-    turns = _idx.uniform(10 * 9, _SEED, _COLOR_STREAMS[split]).reshape(10, 9)
+    order = _permutation(len(labels), part=_STREAMS[split])
+    turns = _uniform(10 * 9, part=_COLOR_STREAMS[split]).reshape(10, 9)
     colors = np.empty(len(labels), int)
     for label in range(10):
         rows = order[labels[order] == label]

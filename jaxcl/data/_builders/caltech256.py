@@ -17,7 +17,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxcl.data._builders import _idx, _manual
+from jaxcl.data._builders import _manual
+from jaxcl.data._draws import Stream, permutation
 from jaxcl.data._errors import DataError
 
 # In the order of their numbers, from 001 to 257.
@@ -203,9 +204,9 @@ def divide(labels: np.ndarray, per_class: int) -> dict[str, np.ndarray]:
 
     Example:
         >>> divide(np.array([0, 0, 0, 1, 1, 1]), per_class=2)["test"]
-        array([0, 5])
+        array([2, 3])
     """
-    order = _idx.permutation(len(labels), _SEED, _STREAM)
+    order = permutation(len(labels), _SEED, stream=Stream.BUILDERS, part=_STREAM)
     train = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         rows = order[labels[order] == label]

@@ -12,6 +12,7 @@ e = 0.1, the split `train`; the last 10,000 are the environment e = 0.9, the spl
 seed.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxcl.data._builders import _idx
+from jaxcl.data._draws import Stream, permutation, uniform
 
 LABELS = ("digits_5_to_9", "digits_0_to_4")
 COLORS = ("red", "green")
@@ -26,6 +28,8 @@ FLIP_RATES = (0.2, 0.1, 0.9)
 LABEL_NOISE = 0.25
 _TEST = 2
 _SEED = 20190
+_permutation = functools.partial(permutation, seed=_SEED, stream=Stream.BUILDERS)
+_uniform = functools.partial(uniform, seed=_SEED, stream=Stream.BUILDERS)
 _ORDER_STREAM, _LABEL_STREAM, _COLOR_STREAM = range(3)
 
 _CITATION = """
@@ -111,14 +115,14 @@ def draw_environments(digits: np.ndarray) -> Draws:
         (array([3, 2, 1]), array([1, 1, 1, 0, 0, 0]))
     """
     size = len(digits)
-    order = _idx.permutation(size * 5 // 6, _SEED, _ORDER_STREAM)
+    order = _permutation(size * 5 // 6, part=_ORDER_STREAM)
     domain = np.full(size, _TEST)
     domain[order[::2]] = 0
     domain[order[1::2]] = 1
     clean = (digits < 5).astype(int)
-    label = clean ^ (_idx.uniform(size, _SEED, _LABEL_STREAM) < LABEL_NOISE)
+    label = clean ^ (_uniform(size, part=_LABEL_STREAM) < LABEL_NOISE)
     rates = np.array(FLIP_RATES)[domain]
-    bias = label ^ (_idx.uniform(size, _SEED, _COLOR_STREAM) < rates)
+    bias = label ^ (_uniform(size, part=_COLOR_STREAM) < rates)
     return Draws(domain, clean, label, bias)
 
 

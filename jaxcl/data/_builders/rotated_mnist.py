@@ -9,6 +9,7 @@ The config `continuous` draws the angle of every image evenly from [0, 90) inste
 domain is then the largest of the six angles that is not above it.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,13 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxcl.data._builders import _idx
+from jaxcl.data._draws import Stream, permutation, uniform
 
 STEP = 15
 DOMAINS = tuple(f"angle_{angle}" for angle in range(0, 90, STEP))
 _SEED = 20210
+_permutation = functools.partial(permutation, seed=_SEED, stream=Stream.BUILDERS)
+_uniform = functools.partial(uniform, seed=_SEED, stream=Stream.BUILDERS)
 _ORDER_STREAM, _ANGLE_STREAM = range(2)
 
 _CITATION = """
@@ -126,10 +130,10 @@ def draw_angles(size: int, continuous: bool) -> np.ndarray:
         [0.0, 15.0, 30.0, 45.0, 60.0, 75.0]
     """
     if continuous:
-        degrees = _idx.uniform(size, _SEED, _ANGLE_STREAM) * len(DOMAINS) * STEP
+        degrees = _uniform(size, part=_ANGLE_STREAM) * len(DOMAINS) * STEP
     else:
         degrees = np.empty(size)
-        order = _idx.permutation(size, _SEED, _ORDER_STREAM)
+        order = _permutation(size, part=_ORDER_STREAM)
         degrees[order] = np.arange(size) % len(DOMAINS) * STEP
     return degrees.astype(np.float32)
 

@@ -32,7 +32,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxcl.data._builders import _idx, _manual
+from jaxcl.data._builders import _manual
+from jaxcl.data._draws import Stream, permutation
 from jaxcl.data._errors import DataError
 
 _LOG = logging.getLogger(__name__)
@@ -230,7 +231,7 @@ def divide(gender: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
     Returns:
         The rows of train, validation and test.
     """
-    order = _idx.permutation(len(gender), _SEED, _STREAM)
+    order = permutation(len(gender), _SEED, stream=Stream.BUILDERS, part=_STREAM)
     cut = len(order) * 4 // 5
     train, held_out = order[:cut], order[cut:]
     chosen = []

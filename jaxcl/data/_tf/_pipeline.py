@@ -127,6 +127,8 @@ class _Source:
         self.side: dict[int, Batch] = {}
         """Batches that wait for their pixels."""
         self._black = _encode_black(split.image_shape)
+        # One program: drawn one by one, the numbers cost as much as the views.
+        self._draw = jax.jit(self._draw_all)
 
     def read(self, step: Any) -> list[np.ndarray]:
         step = int(step)
@@ -153,23 +155,25 @@ class _Source:
             try:
                 decode_image(data, self._split.image_shape, self._split.fit)
             except Exception as error:  # whatever a decoder of bytes raises
-                self._bad.add(self._split, int(self._split.positions[row]), error)
+                self._bad.add(self._split, row, error)
                 return None
         return data
 
     def _numbers(self, batch: Batch) -> list[np.ndarray]:
         """Four arrays with the sample first: of the views, and of the small ones."""
-        config: Any = self._augmentation
-        epoch: Any = batch.epoch
-        count = len(batch.where)
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            keys = sample_keys(self._seed, epoch, batch.instance)
-            drawn = [
-                *draw_numbers(keys, self._views, config),
-                *draw_numbers(keys, config.small_views, config, small=True),
-            ]
-        blank = np.zeros((count, 0, 0), np.float32)
+            drawn = self._draw(batch.epoch, batch.instance)
+        blank = np.zeros((len(batch.where), 0, 0), np.float32)
         return [blank if part is None else np.asarray(part) for part in drawn]
+
+    def _draw_all(self, epochs: Any, instances: Any) -> tuple[Any, ...]:
+        """The numbers of the accelerator, None for those that no operation uses."""
+        config: Any = self._augmentation
+        keys = sample_keys(self._seed, epochs, instances)
+        drawn = draw_numbers(keys, self._views, config)
+        if not config.small_views:
+            return (*drawn, None, None)
+        return (*drawn, *draw_numbers(keys, config.small_views, config, small=True))
 
 
 def _encode_black(shape: tuple[int, int, int]) -> bytes:
