@@ -65,15 +65,36 @@ def test_resized_images_are_those_of_the_default_path(fit):
     np.testing.assert_array_equal(ours.image, theirs.image)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_views_made_on_the_host_are_those_of_the_accelerator(recipe):
+# One operation at a time, at full strength for every view.
+OPERATIONS = {
+    "crop": {"crop_scale": [0.2, 0.6]},
+    "flip": {"flip": 0.5},
+    "rotate": {"rotate": 40.0},
+    "brightness": {"jitter": 1.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0},
+    "contrast": {"jitter": 1.0, "brightness": 0.0, "saturation": 0.0, "hue": 0.0},
+    "saturation": {"jitter": 1.0, "brightness": 0.0, "contrast": 0.0, "hue": 0.0},
+    "hue_yiq": {"jitter": 1.0, "brightness": 0.0, "contrast": 0.0, "saturation": 0.0},
+    "hue_hsv": {"jitter": 1.0, "hue": 0.5, "hue_space": "hsv"},
+    "grayscale": {"grayscale": 0.5},
+    "blur": {"blur": 1.0, "blur_size": 5},
+    "erase": {"erase": 1.0},
+}
+
+
+@pytest.mark.parametrize("name", [*RECIPES, *OPERATIONS])
+def test_views_made_on_the_host_are_those_of_the_accelerator(name):
+    recipe = name if name in RECIPES else "none"
     given = {"recipe": recipe, "on": "host", "small_size": 8}
-    config = from_dict({"augmentation": given}).augmentation
+    changes = OPERATIONS.get(name, {})
+    config = from_dict({"augmentation": {**given, **changes}}).augmentation
     batch = batches(1, augmentation=config, pipeline="tf_data")[0]
     plain = batches(1)[0]
     keys = sample_keys(5, jnp.asarray(plain.epoch), jnp.asarray(plain.instance))
     expected = augment_batch(keys, jnp.asarray(plain.image), 2, config)
     assert batch.image is None
+    if changes:  # what does nothing would agree with everything
+        unchanged = np.float32(plain.image)[None] / 255.0
+        assert np.abs(batch.views - unchanged).max() > 0.05
     np.testing.assert_allclose(batch.views, expected, atol=2e-4)
     if config.small_views:
         small = augment_small(keys, jnp.asarray(plain.image), config)
