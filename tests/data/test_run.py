@@ -1,11 +1,8 @@
 import dataclasses
-import io
 
 import jax
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
-from PIL import Image
 
 from jaxcl.config import (
     ConfigError,
@@ -167,51 +164,6 @@ def test_statistics_are_those_of_the_training_images_alone():
     pixels = read_images(data.train, data.bad).reshape(-1, 3) / 255.0
     np.testing.assert_allclose(mean, pixels.mean(0), rtol=1e-12)
     np.testing.assert_allclose(deviation, pixels.std(0), rtol=1e-12)
-
-
-def png(pixels):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "png")
-    return file.getvalue()
-
-
-class Damaged(tfds.core.GeneratorBasedBuilder):
-    """Twenty images of which two are none."""
-
-    VERSION = tfds.core.Version("1.0.0")
-
-    def _info(self):
-        return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(8, 8, 3)),
-                    "label": tfds.features.ClassLabel(num_classes=2),
-                    "kind": tfds.features.Text(),
-                }
-            ),
-            disable_shuffling=True,
-        )
-
-    def _split_generators(self, dl_manager):
-        return {"train": self._generate_examples()}
-
-    def _generate_examples(self):
-        generator = np.random.default_rng(0)
-        for i in range(20):
-            data = png(generator.integers(0, 256, (8, 8, 3), dtype=np.uint8))
-            if i in (4, 11):
-                data = data[: len(data) // 2]
-            text = ("fox", "", "owl")[i % 3]
-            yield i, {"image": io.BytesIO(data), "label": i % 2, "kind": text}
-
-
-@pytest.fixture(scope="module")
-def damaged(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("damaged")
-    Damaged(data_dir=folder, file_format="array_record").download_and_prepare()
-    return DataConfig(
-        name="damaged", data_dir=str(folder), batch_size=10, test_splits=()
-    )
 
 
 def test_a_damaged_image_ends_the_run_and_is_named(damaged):

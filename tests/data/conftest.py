@@ -1,0 +1,52 @@
+"""A small set of which two images are none."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from jaxcl.config import DataConfig
+
+
+class Damaged(tfds.core.GeneratorBasedBuilder):
+    """Twenty images in their order, of which the fifth and twelfth are cut off."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(8, 8, 3)),
+                    "label": tfds.features.ClassLabel(num_classes=2),
+                    "kind": tfds.features.Text(),
+                }
+            ),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        generator = np.random.default_rng(0)
+        for i in range(20):
+            file = io.BytesIO()
+            pixels = generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(file, "png")
+            data = file.getvalue()
+            if i in (4, 11):
+                data = data[: len(data) // 2]
+            text = ("fox", "", "owl")[i % 3]
+            yield i, {"image": io.BytesIO(data), "label": i % 2, "kind": text}
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("damaged")
+    Damaged(data_dir=folder, file_format="array_record").download_and_prepare()
+    return DataConfig(
+        name="damaged", data_dir=str(folder), batch_size=10, test_splits=()
+    )
