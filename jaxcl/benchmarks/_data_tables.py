@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from jaxcl.benchmarks._data_records import BASELINES, DataResults, Speed, Stall
-from jaxcl.benchmarks._tables import Grid
+from jaxcl.benchmarks._tables import Grid, render_page
 
 _TITLES = {"views": "Views of images in memory", "pipeline": "From files to views"}
 _CAPTION = (
@@ -27,7 +27,8 @@ def write_data(results: DataResults, directory: Path) -> list[Path]:
     directory.mkdir(parents=True, exist_ok=True)
     numbers, page = directory / "data.json", directory / "data.md"
     numbers.write_text(json.dumps(results.to_json(), indent=1) + "\n")
-    page.write_text(render_page(results))
+    grids = make_grids(results)
+    page.write_text(render_page("Benchmark of the input paths", results.record, grids))
     return [numbers, page]
 
 
@@ -44,33 +45,6 @@ def render_data(results: DataResults) -> Group:
             table.add_row(*map(escape, row), style="bold" if ours else None)
         tables.append(table)
     return Group(*tables)
-
-
-def render_page(results: DataResults) -> str:
-    """A page with the tables, and with where they come from."""
-    record = results.record
-    device, machine = record["device"], record["machine"]
-    versions = (f"{k} {v}" for k, v in record["versions"].items() if v != "–")
-    lines = [
-        "# Benchmark of the input paths",
-        "",
-        f"{machine['processor']}, {machine['cores']} cores, load {machine['load']} at "
-        f"the end; {device['count']} × {device['kind']} ({device['platform']}); commit "
-        f"`{record['commit']}`, {record['date']}, seed {record['options']['seed']}.",
-        f"Versions: {', '.join(versions)}.",
-        "",
-        "```bash",
-        record["command"],
-        "```",
-    ]
-    for grid in make_grids(results):
-        lines += ["", f"## {grid.title}", ""]
-        lines.append("| " + " | ".join(grid.headings) + " |")
-        lines.append("|" + "---|" * len(grid.headings))
-        for row in grid.rows:
-            lines.append("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |")
-        lines += ["", grid.caption]
-    return "\n".join(lines) + "\n"
 
 
 def make_grids(results: DataResults) -> list[Grid]:

@@ -1,6 +1,6 @@
 """The results as tables: the same cells for a terminal and for Markdown."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from rich.console import Group
@@ -55,13 +55,18 @@ def render_results(results: Results) -> Group:
 
 def render_markdown(results: Results) -> str:
     """A page with the tables, and with where they come from."""
-    record = results.record
+    return render_page("Benchmark of the losses", results.record, make_grids(results))
+
+
+def render_page(title: str, record: Mapping[str, Any], grids: Iterable[Grid]) -> str:
+    """A page of tables, with the machine, the versions and the command behind them."""
     device, machine = record["device"], record["machine"]
     versions = {k: v for k, v in record["versions"].items() if v != "–"}
+    load = f", load {machine['load']} at the end" if "load" in machine else ""
     lines = [
-        "# Benchmark of the losses",
+        f"# {title}",
         "",
-        f"{machine['processor']}, {machine['cores']} cores; {device['count']} × "
+        f"{machine['processor']}, {machine['cores']} cores{load}; {device['count']} × "
         f"{device['kind']} ({device['platform']}); commit `{record['commit']}`, "
         f"{record['date']}, seed {record['options']['seed']}.",
         "Versions: " + ", ".join(f"{k} {v}" for k, v in versions.items()) + ".",
@@ -70,7 +75,7 @@ def render_markdown(results: Results) -> str:
         record["command"],
         "```",
     ]
-    for grid in make_grids(results):
+    for grid in grids:
         lines += ["", f"## {grid.title}", ""]
         lines.append("| " + " | ".join(grid.headings) + " |")
         lines.append("|" + "---|" * len(grid.headings))
