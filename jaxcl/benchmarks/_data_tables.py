@@ -27,8 +27,7 @@ def write_data(results: DataResults, directory: Path) -> list[Path]:
     directory.mkdir(parents=True, exist_ok=True)
     numbers, page = directory / "data.json", directory / "data.md"
     numbers.write_text(json.dumps(results.to_json(), indent=1) + "\n")
-    grids = make_grids(results)
-    page.write_text(render_page("Benchmark of the input paths", results.record, grids))
+    page.write_text(render_markdown(results))
     return [numbers, page]
 
 
@@ -45,6 +44,12 @@ def render_data(results: DataResults) -> Group:
             table.add_row(*map(escape, row), style="bold" if ours else None)
         tables.append(table)
     return Group(*tables)
+
+
+def render_markdown(results: DataResults) -> str:
+    """A page with the tables, and with where they come from."""
+    grids = make_grids(results)
+    return render_page("Benchmark of the input paths", results.record, grids)
 
 
 def make_grids(results: DataResults) -> list[Grid]:

@@ -7,7 +7,7 @@ import jaxcl.benchmarks
 from jaxcl.benchmarks import DataBenchmark, DataResults
 from jaxcl.benchmarks._data_records import Speed, Stall
 from jaxcl.benchmarks._data_run import _plan, find_data_faults
-from jaxcl.benchmarks._data_tables import make_grids, render_page
+from jaxcl.benchmarks._data_tables import make_grids, render_markdown
 from jaxcl.cli import main
 from jaxcl.config import ConfigError
 
@@ -154,7 +154,7 @@ def test_the_page_says_what_was_measured_and_what_was_not():
     assert row["together"] == "50"
     assert row["path takes"] == "52"
     assert row["busy"] == "58 %"
-    page = render_page(results)
+    page = render_markdown(results)
     assert "abc1234" in page
     assert "| 32 | torchvision | – |" in page
     assert "torch –" not in page
