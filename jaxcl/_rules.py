@@ -3,18 +3,26 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jaxcl._method_rules import method_rules
+from jaxcl._methods import PENALTIES
 
-def find_broken_rules(values: Mapping[str, Any]) -> list[str]:
+
+def find_broken_rules(
+    values: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> list[str]:
     """A sentence for every rule that a config breaks.
 
     Args:
         values: The fields of a config by their dotted names.
+        defaults: Those of a config of which nothing is set.
     """
-    return [
+    rules = [*_rules(values), *method_rules(values, defaults)]
+    broken = [
         f"`{name}` must {rule}, got {value!r}"
-        for name, value, holds, rule in _rules(values)
+        for name, value, holds, rule in rules
         if not holds
     ]
+    return list(dict.fromkeys(broken))
 
 
 def _rules(values: Mapping[str, Any]) -> list[tuple[str, Any, bool, str]]:
@@ -26,6 +34,7 @@ def _rules(values: Mapping[str, Any]) -> list[tuple[str, Any, bool, str]]:
         *_columns(values),
         *_views(values),
         *_inputs(values),
+        *_intervals(values),
     ]
 
 
@@ -37,7 +46,7 @@ def _sizes(values: Mapping[str, Any]) -> list[tuple[str, Any, bool, str]]:
         "eval_every": 0,
         "log_every": 1,
         "data.batch_size": 2,
-        "data.views": 2,
+        "data.views": 1,
         "data.image_size": 0,
         "data.workers": 1,
         "data.max_bad_records": 0,
@@ -50,7 +59,21 @@ def _sizes(values: Mapping[str, Any]) -> list[tuple[str, Any, bool, str]]:
         "model.stages": 1,
         "model.head_hidden": 1,
         "model.head_dim": 1,
-        "objective.penalties.negative_variance": 0,
+        "model.head_layers": 0,
+        "model.patch_size": 1,
+        "model.predictor_hidden": 1,
+        "steps_per_dispatch": 1,
+        "max_non_finite": 0,
+        **{f"objective.penalties.{name}": 0 for name in PENALTIES},
+        "objective.cross_entropy": 0,
+        "objective.group_dro": 0,
+        "objective.queue_size": 1,
+        "objective.invariance_weight": 0,
+        "objective.variance_weight": 0,
+        "objective.covariance_weight": 0,
+        "objective.redundancy_weight": 0,
+        "optimizer.accumulate": 1,
+        "optimizer.clip": 0,
         "optimizer.warmup_steps": 0,
         "optimizer.weight_decay": 0,
         "optimizer.momentum": 0,
@@ -73,7 +96,15 @@ def _sizes(values: Mapping[str, Any]) -> list[tuple[str, Any, bool, str]]:
         (name, values[name], values[name] >= least, f"be at least {least}")
         for name, least in at_least.items()
     ]
-    for name in ("objective.temperature", "optimizer.learning_rate"):
+    positive = (
+        "objective.temperature",
+        "objective.bandwidth",
+        "objective.ridge",
+        "optimizer.learning_rate",
+        "optimizer.trust",
+        "distributed.timeout",
+    )
+    for name in positive:
         rules.append((name, values[name], values[name] > 0, "be positive"))
     return rules
 
@@ -90,8 +121,21 @@ def _shares(values: Mapping[str, Any]) -> list[tuple[str, Any, bool, str]]:
     value = values["data.selection.validation_fraction"]
     rule = "be within [0, 1)"
     rules.append(("data.selection.validation_fraction", value, 0 <= value < 1, rule))
-    value = values["data.corruption.rate"]
-    rules.append(("data.corruption.rate", value, 0 <= value <= 1, "be within [0, 1]"))
+    for name in (
+        "data.corruption.rate",
+        "objective.label_weight",
+        "objective.same_domain_weight",
+        "objective.momentum",
+        "optimizer.final_rate",
+        "optimizer.drop_to",
+    ):
+        value = values[name]
+        rules.append((name, value, 0 <= value <= 1, "be within [0, 1]"))
+    value = values["model.average"]
+    rules.append(("model.average", value, 0 <= value < 1, "be within [0, 1)"))
+    drops = values["optimizer.drop_at"]
+    good = all(0 < drop < 1 for drop in drops)
+    rules.append(("optimizer.drop_at", drops, good, "be shares within (0, 1)"))
     return rules
 
 
@@ -120,14 +164,13 @@ def _columns(values: Mapping[str, Any]) -> list[tuple[str, Any, bool, str]]:
         "label_domain": "domain",
         "importance": "bias",
     }
-    sampler, objective = values["data.sampler.name"], values["objective.name"]
+    sampler = values["data.sampler.name"]
     selection = "data.selection."
     held_out = [
         *values[selection + "held_out_domains"],
         *values[selection + "validation_domains"],
     ]
     wanted = [
-        ("domain", objective == "within_domain", f"objective.name = {objective!r}"),
         ("domain", bool(held_out), "domains to be held out"),
         (needs.get(sampler), sampler in needs, f"data.sampler.name = {sampler!r}"),
     ]
@@ -143,23 +186,23 @@ def _columns(values: Mapping[str, Any]) -> list[tuple[str, Any, bool, str]]:
 
 
 def _views(values: Mapping[str, Any]) -> list[tuple[str, Any, bool, str]]:
-    views, small = values["data.views"], values["augmentation.small_views"]
-    objective = values["objective.name"]
-    rules = []
-    if objective != "within_domain":
-        reason = f"objective.name = {objective!r}"
-    elif values["objective.penalties.negative_variance"] > 0:
-        reason = "objective.penalties.negative_variance"
-    else:
-        reason = ""
-    if reason:
-        rules.append(("data.views", views, views <= 2, f"be 2 for {reason}"))
-        rule = f"be 0 for {reason}, which compares two views"
-        rules.append(("augmentation.small_views", small, small == 0, rule))
     plain = values["augmentation.plain_views"]
-    rule = "be at most `data.views`"
-    rules.append(("augmentation.plain_views", plain, plain <= views, rule))
-    return rules
+    good = plain <= values["data.views"]
+    return [("augmentation.plain_views", plain, good, "be at most `data.views`")]
+
+
+def _intervals(values: Mapping[str, Any]) -> list[tuple[str, Any, bool, str]]:
+    steps = values["steps_per_dispatch"]
+    return [
+        (
+            name,
+            values[name],
+            values[name] % steps == 0,
+            f"be a multiple of steps_per_dispatch = {steps}",
+        )
+        for name in ("num_steps", "checkpoint_every", "eval_every")
+        if steps > 0
+    ]
 
 
 def _inputs(values: Mapping[str, Any]) -> list[tuple[str, Any, bool, str]]:

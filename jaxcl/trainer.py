@@ -1,66 +1,45 @@
-"""The loop: from a config and a directory to a trained encoder and a report."""
+"""A run: from a config and a directory to a trained encoder and a report."""
 
 import dataclasses
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax.experimental import multihost_utils
 
+from jaxcl._loop import Session, agree_on_stop, run_steps
 from jaxcl.assessment import (
     evaluate_states,
     make_report,
-    quick_evaluation,
     renew_report,
     write_report,
 )
-from jaxcl.build import Experiment, make_experiment
+from jaxcl.build import make_experiment
 from jaxcl.config import ConfigError, TrainConfig
+from jaxcl.models import Encoder
 from jaxcl.training import (
     CheckpointError,
     Checkpoints,
     Clock,
-    Devices,
-    MetricsLog,
-    NonFiniteError,
     Progress,
-    StopRequest,
-    TrainState,
-    Workdir,
     append_timings,
     claim_workdir,
     find_workdir,
-    host_copy,
     leave_by,
     make_devices,
     open_workdir,
-    parallelize,
     stop_requests,
     timestamp,
 )
 
 __all__ = ["evaluate", "train"]
 
-# XLA's collectives between CPU devices can lock up in loops that never wait (jax 0.10
-# and 0.11): there, the host waits for its metrics at least this often.
-_CPU_STEPS_IN_FLIGHT = 10
-
-
-class Session(NamedTuple):
-    """What one process of a run works with."""
-
-    experiment: Experiment
-    devices: Devices
-    run: Workdir
-    checkpoints: Checkpoints
-    progress: Progress
-    clock: Clock
-
 
 def train(
-    config: TrainConfig, workdir: str | Path, *, quiet: bool = False
+    config: TrainConfig,
+    workdir: str | Path,
+    *,
+    encoder: Encoder | None = None,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Trains an encoder, evaluates it and writes the report.
 
@@ -71,6 +50,8 @@ def train(
         config: The run.
         workdir: Receives `config.toml`, `metrics.jsonl`, `checkpoints/`, `report.json`
             and `report.html`.
+        encoder: A network of your own in the place of `model.encoder`, which then is
+            "custom": see `jaxcl.models.from_linen` and `from_nnx`.
         quiet: Show no progress.
 
     Returns:
@@ -83,16 +64,17 @@ def train(
         CheckpointError: No checkpoint of the directory can be read or written.
         NonFiniteError: The loss became NaN; the last good checkpoint is kept.
         KeyboardInterrupt: SIGINT; a checkpoint was written first.
-        SystemExit: SIGTERM; a checkpoint was written first.
+        SystemExit: SIGTERM or SIGUSR1; a checkpoint was written first.
     """
     started, clock = timestamp(), Clock()
     config.check()
-    if config.distributed and not jax.distributed.is_initialized():
+    _check_encoder(config, encoder)
+    if config.distributed.enabled and not jax.distributed.is_initialized():
         _join_hosts()
     run = open_workdir(workdir, config)
     devices = make_devices(config.parallel)
     with clock("data"):
-        experiment = make_experiment(config, devices)
+        experiment = make_experiment(config, devices, encoder=encoder)
     with (
         claim_workdir(run, config),
         Checkpoints(run.checkpoints) as checkpoints,
@@ -107,13 +89,13 @@ def train(
             step=int(state.step),
             quiet=quiet or jax.process_index() != 0,
         )
-        session = Session(experiment, devices, run, checkpoints, progress, clock)
+        session = Session(experiment, devices, run, checkpoints, progress, clock, stop)
         progress.say(_opening(session, int(state.step)))
         first = int(state.step)
         try:
             with progress:
-                state = _run_steps(session, state, stop)
-            if signal := _agree(stop):
+                state = run_steps(session, initial, state)
+            if signal := agree_on_stop(stop):
                 progress.say(
                     f"stopped after step {int(state.step)}; it is saved, and the same "
                     "command continues"
@@ -135,7 +117,7 @@ def train(
             write_report(run, report)
             progress.say(f"report: {run.report_html}")
         # A signal that came during the evaluation: all is saved now.
-        leave_by(_agree(stop))
+        leave_by(agree_on_stop(stop))
     return report
 
 
@@ -149,14 +131,29 @@ def _join_hosts() -> None:
         ) from error
 
 
+def _check_encoder(config: TrainConfig, encoder: Encoder | None) -> None:
+    """A run of a network of one's own must say so: its config names no other."""
+    if (encoder is not None) != (config.model.encoder == "custom"):
+        given = "none" if encoder is None else "one"
+        raise ConfigError(
+            "`model.encoder` must be 'custom' when an encoder is handed to jaxcl.train "
+            f"in Python, and only then; got {config.model.encoder!r} and {given}"
+        )
+
+
 def evaluate(
-    workdir: str | Path, *, data_dir: str = "", quiet: bool = False
+    workdir: str | Path,
+    *,
+    data_dir: str = "",
+    encoder: Encoder | None = None,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Evaluates the last checkpoint of a run and writes its report again.
 
     Args:
         workdir: The directory of a run.
         data_dir: Where its data are now, when they have moved.
+        encoder: The one it was trained with, if it was handed one.
         quiet: Show no progress.
 
     Returns:
@@ -164,11 +161,12 @@ def evaluate(
     """
     started = timestamp()
     run, config = find_workdir(workdir)
+    _check_encoder(config, encoder)
     if data_dir:
         data = dataclasses.replace(config.data, data_dir=data_dir)
         config = dataclasses.replace(config, data=data)
     devices = make_devices(config.parallel)
-    experiment = make_experiment(config, devices)
+    experiment = make_experiment(config, devices, encoder=encoder)
     initial = experiment.init()
     with Checkpoints(run.checkpoints) as checkpoints:
         state = checkpoints.restore(initial)
@@ -182,90 +180,6 @@ def evaluate(
         report = make_report(experiment, devices, run, started, evaluation)
     write_report(run, report)
     return report
-
-
-def _run_steps(session: Session, state: TrainState, stop: StopRequest) -> TrainState:
-    """Steps from the state's own to the last, or to a request to stop."""
-    experiment, clock, checkpoints = (
-        session.experiment,
-        session.clock,
-        session.checkpoints,
-    )
-    config, first = experiment.config, int(state.step)
-    log = MetricsLog(
-        session.run.metrics,
-        step=first,
-        every=config.log_every,
-        in_flight=_steps_in_flight(session),
-        active=jax.process_index() == 0,
-    )
-    parallel = parallelize(
-        experiment.step, session.devices, *experiment.resident_images()
-    )
-    state = parallel.place_state(state)
-    batches = experiment.batches(first)
-    step = first
-    try:
-        while step < config.num_steps and not _all_stop(stop, step, config):
-            step += 1
-            # The first step compiles; the others are what throughput is made of.
-            with clock("compile" if step == first + 1 else "train"):
-                batch = parallel.place_batch(next(batches))
-                state, metrics = parallel.step(state, batch)
-                metrics["learning_rate"] = jnp.asarray(experiment.schedule(step - 1))
-                log.add(step, metrics)
-                if step == first + 1 or _is_pause(step, config):
-                    log.wait()
-            session.progress.show(log.step, log.loss, _images_per_second(session))
-            if config.eval_every and step % config.eval_every == 0:
-                with clock("evaluate"):
-                    log.write(step, quick_evaluation(experiment, state))
-            if step % config.checkpoint_every == 0:
-                with clock("checkpoint"):
-                    checkpoints.save(state)
-        with clock("train"):
-            log.wait()
-        with clock("checkpoint"):
-            checkpoints.save(state)
-    except NonFiniteError as error:
-        kept = checkpoints.latest_step()
-        last = "there is no checkpoint" if kept is None else f"step {kept} is kept"
-        raise NonFiniteError(f"{error}; {last} in {checkpoints.directory}") from error
-    return host_copy(state)
-
-
-def _is_pause(step: int, config: TrainConfig) -> bool:
-    """Whether something after this step needs its result."""
-    due = [config.checkpoint_every, config.eval_every or config.checkpoint_every]
-    return step == config.num_steps or any(step % every == 0 for every in due)
-
-
-def _steps_in_flight(session: Session) -> int:
-    on_cpu = session.devices.mesh.devices.flat[0].platform == "cpu"
-    every = session.experiment.config.log_every
-    return min(every, _CPU_STEPS_IN_FLIGHT) if on_cpu else every
-
-
-def _all_stop(stop: StopRequest, step: int, config: TrainConfig) -> bool:
-    """Whether to stop here; several hosts ask each other now and then only."""
-    if jax.process_count() > 1 and step % config.log_every:
-        return False
-    return _agree(stop) > 0
-
-
-def _agree(stop: StopRequest) -> int:
-    """The signal that asked some host to stop, the same number on all; 0 = none."""
-    number = 0 if stop.signal is None else int(stop.signal)
-    if jax.process_count() == 1:
-        return number
-    return int(np.max(multihost_utils.process_allgather(np.array(number))))
-
-
-def _images_per_second(session: Session) -> float | None:
-    seconds, steps = session.clock.seconds["train"], session.clock.counts["train"]
-    if not seconds:
-        return None
-    return steps * session.experiment.config.data.batch_size / seconds
 
 
 def _opening(session: Session, step: int) -> str:

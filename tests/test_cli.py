@@ -64,7 +64,7 @@ def test_dashes_and_underscores_are_alike(trained, tmp_path, capsys):
         ),
         (["train", "{config}", "--objective.name", "nt-xnet"], 2, "nt_xent"),
         (["report"], 1, "at least one"),
-        (["train", "{config}", "--distributed"], 1, "no cluster to join"),
+        (["train", "{config}", "--distributed.enabled"], 1, "no cluster to join"),
         (["train", "{config}", "--data.name", "../data"], 1, "unknown data set"),
         (["train", "{config}", "--workdir", "gs://b/c"], 1, "local or shared path"),
         (["evaluate", "nowhere"], 1, "has no config.toml"),
@@ -139,9 +139,9 @@ def test_the_program_ends_with_130_when_interrupted(trained, tmp_path):
         "import os, signal, sys\n"
         "from jaxcl.training import MetricsLog\n"
         "add = MetricsLog.add\n"
-        "def interrupted(log, step, metrics):\n"
+        "def interrupted(log, step, metrics, steps=1):\n"
         "    if step == 3: os.kill(os.getpid(), signal.SIGINT)\n"
-        "    add(log, step, metrics)\n"
+        "    add(log, step, metrics, steps)\n"
         "MetricsLog.add = interrupted\n"
         "from jaxcl.cli import main\n"
         f"main(['train', {str(config)!r}, '--workdir', {str(tmp_path)!r}])\n"

@@ -48,10 +48,10 @@ def stop_at(monkeypatch, step, signal_number):
 
     add = MetricsLog.add
 
-    def add_and_raise(log, at, metrics):
+    def add_and_raise(log, at, metrics, steps=1):
         if at == step:
             signal.raise_signal(signal_number)
-        add(log, at, metrics)
+        add(log, at, metrics, steps)
 
     monkeypatch.setattr(MetricsLog, "add", add_and_raise)
 
@@ -138,8 +138,6 @@ def test_the_place_of_the_data_may_change(finished, tmp_path, data_dir):
     jaxcl.train(small(data__data_dir=str(data_dir)), workdir, quiet=True)
 
 
-# The reader leaves tasks of its own behind when a file is damaged.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     finished, tmp_path, caplog, damage
@@ -162,21 +160,6 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     jax.tree.map(
         np.testing.assert_array_equal, last_state(finished[0]), last_state(workdir)
     )
-
-
-def test_a_checkpoint_whose_values_are_not_those_that_were_saved_is_passed_over(
-    finished, tmp_path, caplog
-):
-    # The files are in order, so that the reader is content: only the digests know.
-    workdir = copy_of(finished, tmp_path)
-    (stored,) = (workdir / "checkpoints" / "6" / "digests").glob("metadata")
-    digests = json.loads(stored.read_text())
-    name = next(name for name in digests if "kernel" in name)
-    digests[name] = "0" * 64
-    stored.write_text(json.dumps(digests))
-    assert int(last_state(workdir).step) == 4
-    assert "arrays were changed" in caplog.text
-    assert "kernel" in caplog.text
 
 
 def test_a_run_without_a_readable_checkpoint_is_not_started_anew(finished, tmp_path):

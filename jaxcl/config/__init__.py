@@ -7,6 +7,7 @@ from jaxcl.config._data import (
     SamplerConfig as SamplerConfig,
     SelectionConfig as SelectionConfig,
 )
+from jaxcl.config._distributed import DistributedConfig as DistributedConfig
 from jaxcl.config._fields import (
     ConfigError as ConfigError,
     as_dict as as_dict,
@@ -18,12 +19,14 @@ from jaxcl.config._files import (
     read_toml as read_toml,
     write_toml as write_toml,
 )
+from jaxcl.config._model import ModelConfig as ModelConfig
+from jaxcl.config._objective import (
+    ObjectiveConfig as ObjectiveConfig,
+    PenaltiesConfig as PenaltiesConfig,
+)
+from jaxcl.config._optimizer import OptimizerConfig as OptimizerConfig
 from jaxcl.config._training import (
     EvaluationConfig as EvaluationConfig,
-    ModelConfig as ModelConfig,
-    ObjectiveConfig as ObjectiveConfig,
-    OptimizerConfig as OptimizerConfig,
-    PenaltiesConfig as PenaltiesConfig,
     TrainConfig as TrainConfig,
 )
 
@@ -32,6 +35,7 @@ __all__ = [
     "ConfigError",
     "CorruptionConfig",
     "DataConfig",
+    "DistributedConfig",
     "EvaluationConfig",
     "ModelConfig",
     "ObjectiveConfig",

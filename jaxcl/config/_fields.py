@@ -82,7 +82,9 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
     if origin is Literal:
         if value not in arguments:
             choices = ", ".join(map(repr, arguments))
-            raise ConfigError(f"`{name}` must be one of {choices}, got {value!r}")
+            near = f"; {nearest(value, arguments)}" if isinstance(value, str) else ""
+            near = near if "did you mean" in near else ""
+            raise ConfigError(f"`{name}` must be one of {choices}, got {value!r}{near}")
         return value
     if origin in (Union, types.UnionType):
         raise TypeError(f"`{name}`: unions are not used in configs")

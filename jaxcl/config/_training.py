@@ -5,59 +5,11 @@ from typing import Literal
 
 from jaxcl._rules import find_broken_rules
 from jaxcl.config._data import AugmentationConfig, DataConfig
+from jaxcl.config._distributed import DistributedConfig
 from jaxcl.config._fields import ConfigError, as_dict, build, flatten
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """Encoder and projection head."""
-
-    encoder: Literal["convnet"] = "convnet"
-    """Which encoder."""
-    width: int = 32
-    """Channels of the first convolution; every stage doubles them."""
-    stages: int = 3
-    """Convolution stages; every stage but the first halves the image."""
-    head_hidden: int = 128
-    """Hidden units of the projection head."""
-    head_dim: int = 64
-    """Dimension of the projections the loss compares."""
-
-
-@dataclass(frozen=True)
-class PenaltiesConfig:
-    """Weights of the penalties that are added to the loss; 0 = off."""
-
-    negative_variance: float = 0.0
-    """Variance penalty on negative similarities (30 in arXiv 2506.09781)."""
-
-
-@dataclass(frozen=True)
-class ObjectiveConfig:
-    """What is minimized."""
-
-    name: Literal["nt_xent", "info_nce", "within_domain"] = "nt_xent"
-    """The contrastive loss."""
-    temperature: float = 0.2
-    """Divides the similarities."""
-    penalties: PenaltiesConfig = field(default_factory=PenaltiesConfig)
-    """Penalties beside the loss."""
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """How parameters move."""
-
-    name: Literal["adamw", "sgd"] = "adamw"
-    """The update rule."""
-    learning_rate: float = 1e-3
-    """Its peak, reached after the warm-up; a cosine to 0 follows."""
-    warmup_steps: int = 20
-    """Steps of linear warm-up from 0."""
-    weight_decay: float = 1e-4
-    """Decay of parameters with two or more axes."""
-    momentum: float = 0.9
-    """Momentum of sgd."""
+from jaxcl.config._model import ModelConfig
+from jaxcl.config._objective import ObjectiveConfig
+from jaxcl.config._optimizer import OptimizerConfig
 
 
 @dataclass(frozen=True)
@@ -90,10 +42,21 @@ class TrainConfig:
     """Steps between kNN evaluations; 0 = none but the full one at the end."""
     log_every: int = 10
     """Steps between lines of metrics.jsonl."""
+    tensorboard: bool = False
+    """Write the same numbers for TensorBoard too (needs tensorboardX)."""
+    steps_per_dispatch: int = 1
+    """Steps the devices take between two words of the host. The intervals above and
+    num_steps must be multiples of it."""
+    on_non_finite: Literal["raise", "skip", "rollback"] = "raise"
+    """What a loss or gradient that is not finite does: end the run; leave the
+    parameters as they are and go on; or return to the last checkpoint and pass over
+    the batches up to this one."""
+    max_non_finite: int = 10
+    """How often skip or rollback may happen before the run ends all the same."""
     parallel: Literal["auto", "pmap", "shard_map"] = "auto"
     """How the step is mapped; auto = pmap, or shard_map with several hosts."""
-    distributed: bool = False
-    """Join the other hosts of a TPU pod or cluster before the first step."""
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
+    """Distributed."""
     data: DataConfig = field(default_factory=DataConfig)
     """Data."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
@@ -112,6 +75,7 @@ class TrainConfig:
         build(
             TrainConfig, as_dict(self)
         )  # a config made in Python has had no type check yet
-        broken = find_broken_rules(flatten(as_dict(self)))
+        defaults = flatten(as_dict(TrainConfig()))
+        broken = find_broken_rules(flatten(as_dict(self)), defaults)
         if broken:
             raise ConfigError("\n".join(broken))

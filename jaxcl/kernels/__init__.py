@@ -27,6 +27,7 @@ from jaxcl.kernels._rows import (
     row_ids as row_ids,
     sum_devices as sum_devices,
     unit_rows as unit_rows,
+    varying_like as varying_like,
 )
 from jaxcl.kernels._similarity import (
     cosine_similarity as cosine_similarity,
@@ -69,4 +70,5 @@ __all__ = [
     "row_ids",
     "sum_devices",
     "unit_rows",
+    "varying_like",
 ]

@@ -9,12 +9,15 @@ from jaxcl.training._clock import (
     append_timings as append_timings,
     total_timings as total_timings,
 )
+from jaxcl.training._collapse import CollapseWatch as CollapseWatch
 from jaxcl.training._devices import (
     AXIS as AXIS,
     Devices as Devices,
+    Parallel as Parallel,
     host_copy as host_copy,
     make_devices as make_devices,
     parallelize as parallelize,
+    stack_batches as stack_batches,
     wait_for_all as wait_for_all,
 )
 from jaxcl.training._gradients import value_and_grad as value_and_grad
@@ -33,14 +36,21 @@ from jaxcl.training._signals import (
     leave_by as leave_by,
     stop_requests as stop_requests,
 )
-from jaxcl.training._state import Model as Model, TrainState as TrainState
+from jaxcl.training._state import (
+    Model as Model,
+    TrainState as TrainState,
+    state_digest as state_digest,
+)
 from jaxcl.training._step import (
+    StepOptions as StepOptions,
     init_state as init_state,
     make_train_step as make_train_step,
 )
+from jaxcl.training._tensorboard import TensorBoard as TensorBoard
 from jaxcl.training._views import (
     Normalization as Normalization,
     normalize as normalize,
+    rows_first as rows_first,
 )
 from jaxcl.training._workdir import (
     Workdir as Workdir,
@@ -50,8 +60,11 @@ from jaxcl.training._workdir import (
     open_workdir as open_workdir,
 )
 from jaxcl.training._writers import (
+    JsonLines as JsonLines,
     MetricsLog as MetricsLog,
     NonFiniteError as NonFiniteError,
+    Sink as Sink,
+    append_line as append_line,
     read_lines as read_lines,
     write_whole as write_whole,
 )
@@ -61,16 +74,23 @@ __all__ = [
     "CheckpointError",
     "Checkpoints",
     "Clock",
+    "CollapseWatch",
     "Devices",
+    "JsonLines",
     "MetricsLog",
     "Model",
     "NonFiniteError",
     "Normalization",
+    "Parallel",
     "Progress",
+    "Sink",
+    "StepOptions",
     "StopRequest",
+    "TensorBoard",
     "TrainState",
     "Workdir",
     "WorkdirError",
+    "append_line",
     "append_timings",
     "claim_workdir",
     "describe_devices",
@@ -89,6 +109,9 @@ __all__ = [
     "parallelize",
     "peak_memory_mib",
     "read_lines",
+    "rows_first",
+    "stack_batches",
+    "state_digest",
     "stop_requests",
     "timestamp",
     "total_timings",

@@ -1,13 +1,12 @@
 """What the time of a run is spent on."""
 
-import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jaxcl.training._writers import read_lines
+from jaxcl.training._writers import append_line, read_lines
 
 
 class Clock:
@@ -24,6 +23,8 @@ class Clock:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
         self.counts: Counter[str] = Counter()
+        self.steps = 0
+        """Steps that were taken while the time of "train" went by."""
 
     @contextmanager
     def __call__(self, activity: str) -> Iterator[None]:
@@ -38,11 +39,8 @@ class Clock:
 
 def append_timings(path: Path, clock: Clock) -> None:
     """Adds what one session of a run took; the report sums over the sessions."""
-    # The last entry of "train" waits for the devices and is no step.
-    steps = max(0, clock.counts["train"] - 1)
-    line = {"seconds": dict(clock.seconds), "timed_steps": steps}
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    line = {"seconds": dict(clock.seconds), "timed_steps": clock.steps}
+    append_line(path, line)
 
 
 def total_timings(path: Path) -> tuple[dict[str, float], int]:

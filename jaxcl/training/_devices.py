@@ -61,7 +61,9 @@ def make_devices(
     return Devices(Mesh(chosen, (AXIS,)), parallel)
 
 
-def parallelize(step: AnyStep, devices: Devices, *constants: Any) -> Parallel:
+def parallelize(
+    step: AnyStep, devices: Devices, *constants: Any, steps: int = 1
+) -> Parallel:
     """Maps a per-device step of the axis `AXIS` over the devices.
 
     Args:
@@ -69,23 +71,45 @@ def parallelize(step: AnyStep, devices: Devices, *constants: Any) -> Parallel:
             batch is split by rows, all else is the same on every device.
         devices: Where to, and by what.
         constants: What every step reads; brought to every device once.
+        steps: Steps that one call takes. With more than one, batches and metrics have
+            the step as their first axis: see `stack_batches`.
 
     Returns:
         The mapped step, which takes what its two `place` functions return. The state is
         donated: use the returned one only. (Under pmap with several processes it is
         not, which costs its memory a second time.)
     """
+    mapped = step if steps == 1 else _in_a_loop(step)
+    rows_axis = 0 if steps == 1 else 1
     if devices.parallel == "pmap":
-        return _by_pmap(step, devices, constants)
-    return _by_shard_map(step, devices, constants)
+        return _by_pmap(mapped, devices, constants, rows_axis)
+    return _by_shard_map(mapped, devices, constants, rows_axis)
 
 
-def _by_pmap(step: AnyStep, devices: Devices, constants: tuple[Any, ...]) -> Parallel:
+def _in_a_loop(step: AnyStep) -> AnyStep:
+    """A step for each of several batches."""
+
+    def steps(state, batches, *constants):
+        return jax.lax.scan(
+            lambda state, batch: step(state, batch, *constants), state, batches
+        )
+
+    return steps
+
+
+def stack_batches(batches: Sequence[Any]) -> Any:
+    """The batches of several steps as one tree whose first axis is the step."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
+
+
+def _by_pmap(
+    step: AnyStep, devices: Devices, constants: tuple[Any, ...], rows_axis: int
+) -> Parallel:
     several = jax.process_count() > 1
     mapped = jax.pmap(
         step,
         axis_name=AXIS,
-        in_axes=(None, 0, *[None] * len(constants)),
+        in_axes=(None, rows_axis, *[None] * len(constants)),
         out_axes=None,
         devices=None if several else list(devices.mesh.devices.flat),
         # With several processes pmap rewraps its arrays and deletes the new ones too.
@@ -93,7 +117,7 @@ def _by_pmap(step: AnyStep, devices: Devices, constants: tuple[Any, ...]) -> Par
     )
 
     def place_batch(batch):
-        split = functools.partial(_split_leading_axis, parts=devices.local_size)
+        split = functools.partial(_split_rows, parts=devices.local_size, axis=rows_axis)
         return jax.tree.map(split, batch)
 
     def place_state(state):
@@ -104,9 +128,10 @@ def _by_pmap(step: AnyStep, devices: Devices, constants: tuple[Any, ...]) -> Par
 
 
 def _by_shard_map(
-    step: AnyStep, devices: Devices, constants: tuple[Any, ...]
+    step: AnyStep, devices: Devices, constants: tuple[Any, ...], rows_axis: int
 ) -> Parallel:
-    rows = NamedSharding(devices.mesh, PartitionSpec(AXIS))
+    by_rows = PartitionSpec(*[None] * rows_axis, AXIS)
+    rows = NamedSharding(devices.mesh, by_rows)
     everywhere = NamedSharding(devices.mesh, PartitionSpec())
     mapped = jax.jit(
         jax.shard_map(
@@ -114,7 +139,7 @@ def _by_shard_map(
             mesh=devices.mesh,
             in_specs=(
                 PartitionSpec(),
-                PartitionSpec(AXIS),
+                by_rows,
                 *[PartitionSpec()] * len(constants),
             ),
             out_specs=PartitionSpec(),
@@ -151,8 +176,10 @@ def _with(mapped: AnyStep, constants: tuple[Any, ...], devices: Devices) -> AnyS
     return lambda state, batch: mapped(state, batch, *placed)
 
 
-def _split_leading_axis(leaf: np.ndarray, parts: int) -> np.ndarray:
-    return leaf.reshape(parts, leaf.shape[0] // parts, *leaf.shape[1:])
+def _split_rows(leaf: np.ndarray, parts: int, axis: int) -> np.ndarray:
+    """The rows of `axis` as two axes, a device and its own rows."""
+    before, rows, after = leaf.shape[:axis], leaf.shape[axis], leaf.shape[axis + 1 :]
+    return leaf.reshape(*before, parts, rows // parts, *after)
 
 
 def host_copy(tree: Any) -> Any:

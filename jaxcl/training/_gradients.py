@@ -39,29 +39,41 @@ def value_and_grad(
         >>> round(float(value), 4), grad.shape
         (0.5514, (2, 2))
     """
-    axis = mapped_axis(axis_name)
+    differentiated = differentiate(fn, axis_name=axis_name, has_aux=has_aux)
 
-    def average(tree):
-        if axis is None:
-            return tree
-        return jax.tree.map(
-            lambda leaf: lax.pmean(leaf, axis) if _is_floating(leaf) else leaf,
-            tree,
-        )
+    def value_and_gradient(*args, **kwargs):
+        (loss, aux), grads = differentiated(*args, **kwargs)
+        return (loss, average(aux, axis_name)) if has_aux else loss, grads
 
-    def averaged(params, *args, **kwargs):
-        loss, aux = fn(params, *args, **kwargs), None
+    return value_and_gradient
+
+
+def differentiate(
+    fn: Callable[..., Any], *, axis_name: AxisName = None, has_aux: bool = True
+) -> Callable[..., Any]:
+    """As `value_and_grad`, with a pair (loss, aux) whose aux is each device's own."""
+
+    def averaged(*args, **kwargs):
+        loss, aux = fn(*args, **kwargs), None
         if has_aux:
             loss, aux = loss
-        return average(loss), aux
+        return average(loss, axis_name), aux
 
-    def differentiated(params, *args, **kwargs):
-        differentiate = jax.value_and_grad(averaged, has_aux=True)
-        (loss, aux), grads = differentiate(params, *args, **kwargs)
-        value = (loss, average(aux)) if has_aux else loss
-        return value, average(grads)
+    def differentiated(*args, **kwargs):
+        value, grads = jax.value_and_grad(averaged, has_aux=True)(*args, **kwargs)
+        return value, average(grads, axis_name)
 
     return differentiated
+
+
+def average(tree: Any, axis_name: AxisName) -> Any:
+    """The mean of every floating leaf over the devices of the axis."""
+    axis = mapped_axis(axis_name)
+    if axis is None:
+        return tree
+    return jax.tree.map(
+        lambda leaf: lax.pmean(leaf, axis) if _is_floating(leaf) else leaf, tree
+    )
 
 
 def _is_floating(leaf: Any) -> bool:

@@ -1,4 +1,6 @@
-"""Optimizers and their schedule."""
+"""Optimizers and their schedule; Optax does the work."""
+
+from typing import Any
 
 import jax
 import optax
@@ -7,31 +9,97 @@ from jaxcl.config import OptimizerConfig
 
 
 def make_optimizer(
-    config: OptimizerConfig, num_steps: int
+    config: OptimizerConfig, num_steps: int, *, batch_size: int = 256
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """The optimizer of a run and its learning rate by step.
 
-    The rate rises linearly from 0 to its peak over the warm-up and falls to 0 by half
-    a cosine. Weight decay leaves out biases and scales, which have fewer than two axes.
+    Weight decay leaves out biases and scales, which have fewer than two axes; LARS
+    moves them without its trust ratio.
+
+    Args:
+        config: Rule, rates, decay.
+        num_steps: Length of the run.
+        batch_size: Samples a step, for rates that depend on it.
     """
+    peak = peak_rate(config, batch_size)
+    schedule = make_schedule(config, num_steps, peak)
+    optimizer = _rule(config, schedule)
+    if config.constant_predictor_rate:
+        # Only the rate differs: each part has the rule to itself.
+        rules: Any = {"rest": optimizer, "predictor": _rule(config, peak)}
+        optimizer = optax.partition(rules, _part_of)
+    if config.clip > 0:
+        optimizer = optax.chain(optax.clip_by_global_norm(config.clip), optimizer)
+    return optimizer, schedule
+
+
+def peak_rate(config: OptimizerConfig, batch_size: int) -> float:
+    """The highest learning rate.
+
+    Example:
+        >>> peak_rate(OptimizerConfig(learning_rate=0.3, rate_rule="linear"), 512)
+        0.6
+    """
+    factor = {
+        "absolute": 1.0,
+        "linear": batch_size / 256,
+        "sqrt": batch_size**0.5,
+    }[config.rate_rule]
+    return config.learning_rate * factor
+
+
+def make_schedule(
+    config: OptimizerConfig, num_steps: int, peak: float
+) -> optax.Schedule:
+    """Linear warm-up from 0 to the peak, then what the config says."""
     warmup = min(config.warmup_steps, num_steps - 1)
-    schedule = optax.warmup_cosine_decay_schedule(
-        init_value=0.0 if warmup else config.learning_rate,
-        peak_value=config.learning_rate,
-        warmup_steps=warmup,
-        decay_steps=num_steps,
+    rest = num_steps - warmup
+    if config.schedule == "cosine":
+        after = optax.cosine_decay_schedule(peak, rest, alpha=config.final_rate)
+    elif config.schedule == "constant":
+        after = optax.constant_schedule(peak)
+    else:
+        # Shares of the whole run; the schedule starts behind the warm-up.
+        drops = {
+            max(0, round(share * num_steps) - warmup): config.drop_to
+            for share in config.drop_at
+        }
+        after = optax.piecewise_constant_schedule(peak, drops)
+    if warmup == 0:
+        return after
+    rise = optax.linear_schedule(0.0, peak, warmup)
+    return optax.join_schedules([rise, after], [warmup])
+
+
+def _rule(config: OptimizerConfig, rate: Any) -> optax.GradientTransformation:
+    if config.name == "adamw":
+        return optax.adamw(rate, weight_decay=config.weight_decay, mask=_is_matrix)
+    if config.name == "lars":
+        return optax.lars(
+            rate,
+            weight_decay=config.weight_decay,
+            weight_decay_mask=_is_matrix,
+            trust_coefficient=config.trust,
+            trust_ratio_mask=_is_matrix,
+            momentum=config.momentum,
+        )
+    return optax.chain(
+        optax.add_decayed_weights(config.weight_decay, mask=_is_matrix),
+        optax.sgd(rate, momentum=config.momentum),
     )
 
-    def decayed(params):
-        return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
-    if config.name == "adamw":
-        optimizer = optax.adamw(
-            schedule, weight_decay=config.weight_decay, mask=decayed
-        )
-    else:
-        optimizer = optax.chain(
-            optax.add_decayed_weights(config.weight_decay, mask=decayed),
-            optax.sgd(schedule, momentum=config.momentum),
-        )
-    return optimizer, schedule
+def _is_matrix(params: Any) -> Any:
+    """Whether a parameter is decayed and scaled: biases and scales are not."""
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+
+def _part_of(params: Any) -> Any:
+    return {
+        name: jax.tree.map(lambda _, name=name: _rate_of(name), part)
+        for name, part in params.items()
+    }
+
+
+def _rate_of(network: str) -> str:
+    return "predictor" if network == "predictor" else "rest"

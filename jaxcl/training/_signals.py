@@ -6,6 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+# SLURM can send SIGUSR1 some time before it kills; Windows has none.
+_STOPPING = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1")
+    if hasattr(signal, name)
+]
+
 
 class StopRequest:
     """Which signal asked the run to stop; None as long as none did."""
@@ -27,7 +34,7 @@ def leave_by(number: int) -> None:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Turns SIGINT and SIGTERM into a flag that the loop looks at.
+    """Turns SIGINT, SIGTERM and SIGUSR1 into a flag that the loop looks at.
 
     The handler only sets the flag. A second signal of the same kind acts at once, as
     if this were not here. Threads other than the main one cannot handle signals.
@@ -42,7 +49,7 @@ def stop_requests() -> Iterator[StopRequest]:
         request.signal = signal.Signals(number)
         signal.signal(number, previous[number])
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPPING:
         handler = signal.getsignal(number)
         # Who started us to ignore a signal means it; None is not Python's to change.
         if handler not in (signal.SIG_IGN, None):

@@ -16,6 +16,17 @@ class WorkdirError(ValueError):
     """A run directory that cannot be used; the message says what to do."""
 
 
+# What does not change the numbers of a run, but by the rounding of their sums: where
+# its data lie, and which machines it runs on.
+_MAY_CHANGE = (
+    "data.data_dir",
+    "data.workers",
+    "distributed.",
+    "parallel",
+    "tensorboard",
+)
+
+
 class Workdir:
     """Files of one run, under the names every tool expects.
 
@@ -28,6 +39,8 @@ class Workdir:
         self.config = self.path / "config.toml"
         self.metrics = self.path / "metrics.jsonl"
         self.timings = self.path / "timings.jsonl"
+        self.incidents = self.path / "incidents.jsonl"
+        self.tensorboard = self.path / "tensorboard"
         self.checkpoints = self.path / "checkpoints"
         self.report_json = self.path / "report.json"
         self.report_html = self.path / "report.html"
@@ -39,7 +52,7 @@ def open_workdir(path: str | Path, config: TrainConfig) -> Workdir:
     Args:
         path: Made when missing.
         config: Must be the one that is stored there, but for what does not change the
-            result (`data.data_dir`, `data.workers`).
+            result: where the data lie, and which devices and processes there are.
 
     Returns:
         The directory. A `WorkdirError` lists the fields that differ.
@@ -87,12 +100,11 @@ def find_workdir(path: str | Path) -> tuple[Workdir, TrainConfig]:
 
 
 def _check_same_config(workdir: Workdir, config: TrainConfig) -> None:
-    ignored = {"data.data_dir", "data.workers"}
     stored = read_toml(workdir.config)
     differing = {
         name: values
         for name, values in differing_fields(stored, config).items()
-        if name not in ignored
+        if not name.startswith(_MAY_CHANGE)
     }
     if differing:
         lines = [

@@ -1,20 +1,49 @@
 """Lines of metrics, written while a run goes."""
 
 import json
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
+import numpy as np
+
+_LOG = logging.getLogger(__name__)
+_WATCHED = ("loss", "gradient_norm")
 
 
 class NonFiniteError(ArithmeticError):
-    """The loss or its gradient became NaN or infinite; the run was stopped."""
+    """A number that must be finite became NaN or infinite.
+
+    Attributes:
+        step: The step it happened in; 0 when it was no step.
+        values: The metrics of that step.
+        bad_leaves: Positions of the leaves of the gradient that are not finite.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        step: int = 0,
+        values: Mapping[str, float] | None = None,
+        bad_leaves: tuple[int, ...] = (),
+    ):
+        super().__init__(message)
+        self.step, self.values, self.bad_leaves = step, dict(values or {}), bad_leaves
 
 
-class MetricsLog:
-    """Collects the metrics of steps and writes some of them, one JSON object a line.
+class Sink(Protocol):
+    """Where the numbers of a step go."""
+
+    def write(self, step: int, values: Mapping[str, float | None]) -> None:
+        """Takes the numbers of a step; a failure to keep them is not the run's."""
+        ...
+
+
+class JsonLines:
+    """One JSON object a line. Numbers that are not finite are null.
 
     The file depends on seed and config alone, not on the clock or on interruptions:
     lines behind the step a run continues from are removed when it is opened.
@@ -22,55 +51,126 @@ class MetricsLog:
     Args:
         path: A JSONL file.
         step: The step the run continues from.
+    """
+
+    def __init__(self, path: Path, step: int = 0):
+        self._path, self._failed = path, False
+        if path.exists():
+            kept = [line for line in read_lines(path) if line["step"] <= step]
+            write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def write(self, step: int, values: Mapping[str, float | None]) -> None:
+        """Appends a line; a disk that does not take it is named once."""
+        finite = {
+            name: value if value is not None and math.isfinite(value) else None
+            for name, value in values.items()
+        }
+        text = json.dumps({"step": step, **finite}) + "\n"
+        try:
+            # Somebody may have removed the directory of a run that goes on.
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a") as file:
+                file.write(text)
+        except OSError as error:
+            if not self._failed:
+                _LOG.warning("metrics are not written: %s", error)
+            self._failed = True
+
+
+class MetricsLog:
+    """Collects the metrics of steps, waits for the devices, and hands some of them on.
+
+    Args:
+        sinks: Where they go.
+        step: The step the run continues from.
         every: Steps between lines.
         in_flight: Steps the host may be ahead of the devices.
-        active: False = write nothing; another host does.
+        rate: The learning rate by step, a line's own number.
+        on_line: Called with the numbers of every line.
+        on_skipped: Called with what would have ended the run, for each step that left
+            the parameters as they were.
 
     Attributes:
         step: The last step whose result is known.
         loss: Its loss.
+        skipped: Steps so far that left the parameters as they were.
     """
 
     def __init__(
         self,
-        path: Path,
-        *,
+        *sinks: Sink,
         step: int = 0,
         every: int = 1,
         in_flight: int = 1,
-        active: bool = True,
+        rate: Callable[[int], float] | None = None,
+        on_line: Callable[[int, Mapping[str, float]], None] | None = None,
+        on_skipped: Callable[[NonFiniteError], None] | None = None,
     ):
-        self._path, self._every, self._active = path, every, active
-        self._in_flight = in_flight
-        self._pending: list[tuple[int, Mapping[str, jax.Array]]] = []
-        self.step, self.loss = step, math.nan
-        if active and path.exists():
-            kept = [line for line in read_lines(path) if line["step"] <= step]
-            write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._sinks, self._every, self._in_flight = sinks, every, in_flight
+        self._rate, self._on_line, self._on_skipped = rate, on_line, on_skipped
+        self._pending: list[tuple[int, int, Mapping[str, jax.Array]]] = []
+        self.step, self.loss, self.skipped = step, math.nan, 0
 
-    def add(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
-        """Takes the metrics of a step; waits for the devices when too far ahead."""
-        self._pending.append((step, metrics))
-        if len(self._pending) >= self._in_flight:
+    def add(self, step: int, metrics: Mapping[str, jax.Array], steps: int = 1) -> None:
+        """Takes the metrics of a call; waits for the devices when too far ahead.
+
+        Args:
+            step: The last step of the call.
+            metrics: Of it; with several steps, the step is their first axis.
+            steps: How many steps the call took.
+        """
+        self._pending.append((step, steps, metrics))
+        if sum(steps for _, steps, _ in self._pending) >= self._in_flight:
             self.wait()
 
     def wait(self) -> None:
-        """Waits for every step so far; a loss that is not finite ends the run."""
+        """Waits for every step so far; a `NonFiniteError` names the first bad one."""
         pending, self._pending = self._pending, []
-        for step, metrics in pending:
-            values = {name: float(value) for name, value in metrics.items()}
-            for name in ("loss", "gradient_norm"):
-                if not math.isfinite(values[name]):
-                    raise NonFiniteError(f"`{name}` is {values[name]} at step {step}")
-            self.step, self.loss = step, values["loss"]
-            if step % self._every == 0:
-                self.write(step, values)
+        for last, steps, metrics in pending:
+            values = {name: np.asarray(value) for name, value in metrics.items()}
+            for i in range(steps):
+                one = values if steps == 1 else {n: v[i] for n, v in values.items()}
+                self._take(last - steps + 1 + i, one)
+
+    def _take(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+        numbers = {n: float(v) for n, v in values.items() if np.ndim(v) == 0}
+        fault = _find_fault(step, numbers, values.get("finite_leaves"))
+        if fault is not None:
+            if not numbers.get("skipped"):
+                raise fault
+            self.skipped += 1
+            if self._on_skipped is not None:
+                self._on_skipped(fault)
+        self.step, self.loss = step, numbers["loss"]
+        if step % self._every == 0:
+            if self._rate is not None:
+                numbers["learning_rate"] = self._rate(step - 1)
+            self.write(step, numbers)
+            if self._on_line is not None:
+                self._on_line(step, numbers)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Appends a line."""
-        if self._active:
-            with self._path.open("a") as file:
-                file.write(json.dumps({"step": step, **values}) + "\n")
+        """Hands numbers to every sink."""
+        for sink in self._sinks:
+            sink.write(step, values)
+
+
+def _find_fault(
+    step: int, numbers: Mapping[str, float], finite_leaves: np.ndarray | None
+) -> NonFiniteError | None:
+    for name in _WATCHED:
+        if not math.isfinite(numbers[name]):
+            finite = np.ones(0) if finite_leaves is None else finite_leaves
+            bad = tuple(np.flatnonzero(~finite.astype(bool)).tolist())
+            text = f"`{name}` is {numbers[name]} at step {step}"
+            return NonFiniteError(text, step, numbers, bad)
+    return None
+
+
+def append_line(path: Path, values: Mapping[str, Any]) -> None:
+    """Adds a JSON object to a file of lines."""
+    with path.open("a") as file:
+        file.write(json.dumps(values) + "\n")
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

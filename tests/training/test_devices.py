@@ -4,97 +4,72 @@ import functools
 
 import jax
 import numpy as np
-import optax
 import pytest
+from small_steps import make_batches, make_rig, some_devices, take_steps
 
-from jaxcl.batch import Batch
-from jaxcl.build import make_model, make_objective
-from jaxcl.config import (
-    AugmentationConfig,
-    ModelConfig,
-    ObjectiveConfig,
-    PenaltiesConfig,
-)
-from jaxcl.training import (
-    AXIS,
-    host_copy,
-    init_state,
-    make_devices,
-    make_train_step,
-    parallelize,
-)
+from jaxcl.config import ObjectiveConfig, PenaltiesConfig
+from jaxcl.training import StepOptions, make_devices, parallelize
 
-STEPS, BATCH = 20, 16
+# BYOL's differences of rounding grow a hundredfold in ten steps.
+STEPS = {"target": 8}
 OBJECTIVES = {
     "nt_xent": ObjectiveConfig("nt_xent"),
     "penalized": ObjectiveConfig("info_nce", penalties=PenaltiesConfig(1.0)),
     "within_domain": ObjectiveConfig("within_domain"),
+    "queue": ObjectiveConfig("moco_v2", queue_size=37),
+    "target": ObjectiveConfig("byol", momentum=0.9),
+    "weighted": ObjectiveConfig("supcon", group_dro=0.1, cross_entropy=0.1),
 }
-
-
-def batches():
-    generator = np.random.default_rng(0)
-    for step in range(STEPS):
-        yield Batch(
-            image=generator.integers(0, 256, (BATCH, 8, 8, 3), dtype=np.uint8),
-            instance=np.arange(step * BATCH, (step + 1) * BATCH, dtype=np.int32),
-            # Devices keep different numbers of rows.
-            where=np.arange(BATCH) < 13,
-            domain=generator.integers(0, 3, BATCH).astype(np.int32),
-            epoch=np.full(BATCH, step // 10, np.int32),
-        )
 
 
 @functools.cache
 def run(objective, parallel, count):
-    """Parameters and losses of a run of twenty steps."""
-    devices = make_devices(parallel, jax.devices()[:count])
-    config = ModelConfig(width=4, stages=2, head_hidden=16, head_dim=8)
-    model = make_model(config, 3, axis_name=AXIS)
-    optimizer = optax.sgd(0.01, momentum=0.9)
-    step = make_train_step(
-        make_objective(OBJECTIVES[objective], num_instances=320),
-        model,
-        optimizer,
-        augmentation=AugmentationConfig(flip=0.5, jitter=0.8),
-        views=2,
-        seed=0,
-        axis_name=AXIS,
-    )
-    mapped = parallelize(step, devices)
-    images = np.zeros((2, 8, 8, 3), np.float32)
-    state = mapped.place_state(init_state(model, optimizer, 0, images))
-    losses = []
-    for batch in batches():
-        state, metrics = mapped.step(state, mapped.place_batch(batch))
-        losses.append(float(metrics["loss"]))
-    return host_copy(state), losses
+    """State and losses of a run of twenty steps or less."""
+    rig = make_rig(OBJECTIVES[objective], options=StepOptions(average=0.9))
+    devices = some_devices(parallel, count)
+    state, said = take_steps(rig, devices, make_batches(STEPS.get(objective, 20)))
+    return state, [float(metrics["loss"]) for metrics in said]
 
 
 @pytest.mark.parametrize(
     ("objective", "parallel", "count"),
     [
         ("nt_xent", "shard_map", 1),
-        ("nt_xent", "pmap", 2),
-        ("nt_xent", "pmap", 4),
         ("nt_xent", "pmap", 8),
-        ("nt_xent", "shard_map", 2),
         ("nt_xent", "shard_map", 8),
         ("penalized", "pmap", 8),
-        ("penalized", "shard_map", 4),
-        ("within_domain", "pmap", 4),
         ("within_domain", "shard_map", 8),
+        ("queue", "pmap", 8),
+        ("queue", "shard_map", 4),
+        ("target", "shard_map", 8),
+        ("weighted", "pmap", 4),
+        ("weighted", "shard_map", 8),
     ],
 )
-def test_parameters_after_twenty_steps_are_those_of_one_device(
-    objective, parallel, count
-):
+def test_the_state_after_some_steps_is_that_of_one_device(objective, parallel, count):
     expected, expected_losses = run(objective, "pmap", 1)
     state, losses = run(objective, parallel, count)
     np.testing.assert_allclose(losses, expected_losses, rtol=2e-4)
-    close = functools.partial(np.testing.assert_allclose, rtol=2e-3, atol=2e-4)
-    jax.tree.map(close, state.params, expected.params)
-    jax.tree.map(close, state.model_state, expected.model_state)
+    close = functools.partial(np.testing.assert_allclose, rtol=2e-3, atol=4e-4)
+    jax.tree.map(close, vars(state), vars(expected))
+
+
+@pytest.mark.parametrize("parallel", ["pmap", "shard_map"])
+def test_several_steps_in_one_call_are_those_steps_one_by_one(parallel):
+    from jaxcl.training import host_copy, stack_batches
+
+    rig = make_rig(OBJECTIVES["queue"])
+    devices, batches = some_devices(parallel, 4), make_batches(6)
+    expected, said = take_steps(rig, devices, batches)
+    mapped = parallelize(rig.step, devices, steps=3)
+    state, losses = mapped.place_state(rig.initial), []
+    for three in (batches[:3], batches[3:]):
+        placed = mapped.place_batch(stack_batches(three))
+        state, metrics = mapped.step(state, placed)
+        losses += np.asarray(metrics["loss"]).tolist()
+    np.testing.assert_allclose(losses, [m["loss"] for m in said], rtol=1e-5)
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    jax.tree.map(close, vars(host_copy(state)), vars(expected))
 
 
 @pytest.mark.parametrize("parallel", ["pmap", "shard_map"])

@@ -10,16 +10,18 @@ import pytest
 
 from jaxcl.augment import augment_batch, sample_keys
 from jaxcl.batch import Batch
-from jaxcl.build import make_model, make_objective
+from jaxcl.build import Facts, make_model, make_objective
 from jaxcl.config import AugmentationConfig, ModelConfig, ObjectiveConfig
 from jaxcl.training import (
     AXIS,
     Normalization,
+    StepOptions,
     init_state,
     make_devices,
     make_train_step,
     normalize,
     parallelize,
+    rows_first,
 )
 from jaxcl.training._views import with_views
 
@@ -61,7 +63,7 @@ def test_views_are_drawn_by_the_epoch_of_each_sample_and_then_normalized():
 def test_views_that_were_made_before_are_taken_as_they_are():
     made = jnp.full((2, 8, 6, 6, 3), 0.25)
     batch = dataclasses.replace(BATCH, image=None, views=made)
-    found = with_views(batch, 3, 2, AUGMENTATION, None)
+    found = with_views(rows_first(batch), 3, 2, AUGMENTATION, None)
     np.testing.assert_array_equal(found.views, made)
     with pytest.raises(ValueError, match="`batch` must have images"):
         with_views(dataclasses.replace(BATCH, image=None), 3, 2, AUGMENTATION, None)
@@ -70,28 +72,29 @@ def test_views_that_were_made_before_are_taken_as_they_are():
 @pytest.mark.parametrize("parallel", ["pmap", "shard_map"])
 def test_samples_that_could_not_be_read_are_counted_over_all_devices(parallel):
     config = ModelConfig(width=4, stages=2, head_hidden=8, head_dim=4)
-    model = make_model(config, 3, axis_name=AXIS)
+    chosen = ObjectiveConfig("within_domain")
+    model = make_model(config, chosen, (6, 6, 3), axis_name=AXIS)
     optimizer = optax.sgd(0.1)
+    objective = make_objective(chosen, Facts(num_instances=8))
     step = make_train_step(
-        make_objective(ObjectiveConfig("within_domain"), num_instances=8),
+        objective,
         model,
         optimizer,
         augmentation=AugmentationConfig(small_views=3, small_size=4),
-        views=2,
         seed=0,
-        count_left_out=True,
+        options=StepOptions(count_left_out=True),
         axis_name=AXIS,
     )
     mapped = parallelize(
         step, make_devices(parallel, jax.devices()[:2]), IMAGES[::-1].copy()
     )
     images = np.zeros((2, 6, 6, 3), np.float32)
-    state = mapped.place_state(init_state(model, optimizer, 0, images))
+    state = mapped.place_state(init_state(model, objective, optimizer, 0, images))
     batch = mapped.place_batch(dataclasses.replace(BATCH, image=None))
     _, metrics = mapped.step(state, batch)
     assert float(metrics["left_out"]) == 2
     # Positions count backwards here, and so do the images on the devices.
-    state = mapped.place_state(init_state(model, optimizer, 0, images))
+    state = mapped.place_state(init_state(model, objective, optimizer, 0, images))
     sent = parallelize(step, make_devices(parallel, jax.devices()[:2]))
     _, expected = sent.step(state, sent.place_batch(BATCH))
     np.testing.assert_allclose(metrics["loss"], expected["loss"], rtol=1e-6)

@@ -1,0 +1,111 @@
+"""Cross-entropy of a classifier on the embeddings: alone, or beside a contrast."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxcl.batch import Batch
+from jaxcl.kernels import AxisName, mean_share
+from jaxcl.losses import bias_balanced_cross_entropy
+from jaxcl.objectives._objective import (
+    Contrast,
+    Objective,
+    Outputs,
+    column_of,
+    make_objective,
+)
+
+
+def make_cross_entropy_objective(
+    log_prior: Float[np.ndarray, "biases labels"] | None = None,
+) -> Objective:
+    """Supervised learning without contrast: the baseline of every robustness table.
+
+    Args:
+        log_prior: log p(label given bias); with it the loss is BiasBal's.
+    """
+    return make_objective(_cross_entropy(log_prior))
+
+
+def with_cross_entropy(
+    objective: Objective,
+    weight: float,
+    log_prior: Float[np.ndarray, "biases labels"] | None = None,
+) -> Objective:
+    """Adds weight · cross-entropy, logged as `cross_entropy`; BiasCon has 0.01."""
+    if not weight:
+        return objective
+    cross_entropy = _cross_entropy(log_prior)
+
+    def loss(outputs, batch, memory, axis_name):
+        value, metrics, memory = objective.loss(outputs, batch, memory, axis_name)
+        added = cross_entropy(outputs, batch, memory, axis_name)
+        return value + weight * added, {**metrics, "cross_entropy": added}, memory
+
+    return objective._replace(loss=loss)
+
+
+def _cross_entropy(log_prior: Any) -> Contrast:
+    def contrast(
+        outputs: Outputs,
+        batch: Batch,
+        memory: Any,
+        axis_name: AxisName,
+        *,
+        scale: Array | None = None,
+        reduction: Any = "mean",
+    ) -> Array:
+        logits = outputs.logits
+        if logits is None:
+            raise ValueError("`outputs.logits` must come from a classifier, got none")
+        factor = 1.0 if scale is None else scale
+        label = column_of(batch, "label")
+        kept = jnp.asarray(batch.where) & (label >= 0)
+        loss_fn = _plain
+        if log_prior is not None:
+            bias = column_of(batch, "bias")
+            kept = kept & (bias >= 0)
+            loss_fn = functools.partial(
+                bias_balanced_cross_entropy,
+                biases=bias,
+                log_prior=jnp.asarray(log_prior),
+                where=kept,
+                reduction="none",
+            )
+        losses = jnp.stack([loss_fn(factor * rows, labels=label) for rows in logits])
+        kept = jnp.broadcast_to(kept, losses.shape)
+        if reduction == "none":
+            return jnp.where(kept, losses, 0.0)
+        return mean_share(losses, kept, axis_name)
+
+    return contrast
+
+
+def _plain(logits: Float[Array, "batch classes"], *, labels: Array) -> Array:
+    """−log softmax at the label; a label that is hidden takes the first class."""
+    chosen = jnp.maximum(labels, 0)[:, None]
+    log_shares = jax.nn.log_softmax(logits.astype(jnp.float32))
+    return -jnp.take_along_axis(log_shares, chosen, 1)[:, 0]
+
+
+def count_log_prior(
+    labels: np.ndarray, biases: np.ndarray, num_biases: int, num_labels: int
+) -> Float[np.ndarray, "biases labels"]:
+    """Log p(label given bias) of training samples; −1 in either is left out.
+
+    Pairs that do not occur have probability 1e-9, as in the released code of BiasBal.
+
+    Example:
+        >>> prior = count_log_prior(np.array([0, 0, 1]), np.array([0, 0, 0]), 1, 2)
+        >>> [round(float(share), 2) for share in np.exp(prior[0])]
+        [0.67, 0.33]
+    """
+    counts = np.zeros((num_biases, num_labels))
+    known = (labels >= 0) & (biases >= 0)
+    np.add.at(counts, (biases[known], labels[known]), 1.0)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1.0)
+    return np.log(shares + 1e-9).astype(np.float32)

@@ -1,0 +1,135 @@
+"""The gradient of a large batch in the memory of a small one.
+
+A contrastive loss compares all samples of a batch, so that gradients of parts of it do
+not add up to the gradient of the whole. Here the networks run over the parts, the loss
+sees what they say of all, and they run once more to send its gradient back. (Gao et
+al., arXiv 2101.06983, call it gradient cache.)
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+from jaxcl.kernels import AxisName, varying_like
+from jaxcl.training._gradients import average, differentiate
+
+Forward = Callable[[Any, Any, Any, Array], tuple[Any, Any]]
+"""``forward(params, state, inputs, key) -> (said, state)``; samples on axis 1."""
+LossOf = Callable[[Any, Any], tuple[Array, tuple[Any, Any]]]
+"""``loss_of(said, params) -> (share of the loss, (metrics, memory))``."""
+
+
+def gradient_of_batch(
+    forward: Forward, loss_of: LossOf, *, chunks: int = 1, axis_name: AxisName = None
+) -> Callable[[Any, Any, Any, Array], tuple[Any, Any]]:
+    """Value and gradient of ``loss_of(forward(…))`` by the parameters.
+
+    Args:
+        forward: Parameters, state, inputs and a key to what is said of the inputs and
+            the new state. Inputs and what is said have samples on their axis 1.
+        loss_of: What is said of the whole batch, and the parameters, to this device's
+            share of the loss and of the metrics, and to the memory, which is the same
+            on all devices. The parameters that `forward` uses get their gradient
+            through what is said alone.
+        chunks: Parts in which `forward` runs. The gradient is that of one part as long
+            as what is said of a sample does not depend on the others; BatchNorm's does.
+        axis_name: The mapped axis.
+
+    Returns:
+        ``(params, state, inputs, key) -> (loss, state, metrics, memory), gradient``,
+        the same on all devices.
+    """
+
+    def whole(params, state, inputs, key):
+        def loss_fn(params):
+            said, new_state = forward(params, state, inputs, key)
+            loss, (metrics, memory) = loss_of(said, params)
+            return loss, (new_state, metrics, memory)
+
+        (loss, aux), gradient = differentiate(loss_fn, axis_name=axis_name)(params)
+        state, metrics, memory = aux
+        state, metrics = average((state, metrics), axis_name)
+        return (loss, state, metrics, memory), gradient
+
+    def in_parts(params, state, inputs, key):
+        parts, keys = split_samples(inputs, chunks), jax.random.split(key, chunks)
+        said, states, last = _look(forward, params, state, parts, keys)
+
+        def loss_fn(said, params):
+            loss, aux = loss_of(join_samples(said), params)
+            return average(loss, axis_name), aux
+
+        by_both = jax.value_and_grad(loss_fn, (0, 1), has_aux=True)
+        (loss, (metrics, memory)), (by_said, by_params) = by_both(said, params)
+
+        def go_back(gradient, part):
+            state, inputs, key, by_said = part
+            _, pull = jax.vjp(lambda p: forward(p, state, inputs, key)[0], params)
+            return jax.tree.map(jnp.add, gradient, pull(by_said)[0]), None
+
+        gradient, _ = lax.scan(go_back, by_params, (states, parts, keys, by_said))
+        last, metrics, gradient = average((last, metrics, gradient), axis_name)
+        return (loss, last, metrics, memory), gradient
+
+    return whole if chunks == 1 else in_parts
+
+
+def run_in_chunks(
+    forward: Callable[[Any, Any, Array], tuple[Any, Any]],
+    state: Any,
+    inputs: Any,
+    key: Array,
+    chunks: int,
+) -> tuple[Any, Any]:
+    """What is said of the inputs, part by part, without a gradient."""
+    if chunks == 1:
+        return forward(state, inputs, key)
+    parts, keys = split_samples(inputs, chunks), jax.random.split(key, chunks)
+
+    def ignoring_params(_, state, inputs, key):
+        return forward(state, inputs, key)
+
+    said, _, last = _look(ignoring_params, None, state, parts, keys)
+    return join_samples(said), last
+
+
+def _look(forward, params, state, parts, keys):
+    """What is said of each part, the state before each, and the state at the end."""
+
+    def look(state, part):
+        inputs, key = part
+        said, new_state = forward(params, state, inputs, key)
+        return varying_like(new_state, parts), (said, state)
+
+    last, (said, states) = lax.scan(look, varying_like(state, parts), (parts, keys))
+    return said, states, last
+
+
+def split_samples(tree: Any, chunks: int) -> Any:
+    """``[views, samples, …]`` to ``[chunks, views, samples / chunks, …]``."""
+
+    def split(leaf):
+        views, samples = leaf.shape[:2]
+        if samples % chunks:
+            raise ValueError(
+                f"`chunks` must divide the {samples} samples of a device, got {chunks}"
+            )
+        parts = leaf.reshape(views, chunks, samples // chunks, *leaf.shape[2:])
+        return jnp.moveaxis(parts, 1, 0)
+
+    return jax.tree.map(split, tree)
+
+
+def join_samples(tree: Any) -> Any:
+    """What `split_samples` has split, in one piece again."""
+
+    def join(leaf):
+        chunks, views, samples = leaf.shape[:3]
+        rows = jnp.moveaxis(leaf, 0, 1)
+        return rows.reshape(views, chunks * samples, *leaf.shape[3:])
+
+    return jax.tree.map(join, tree)

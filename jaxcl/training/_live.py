@@ -1,0 +1,56 @@
+"""What the log says of the projections while a run goes."""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from jaxcl.kernels import AxisName, sum_devices, unit_rows
+from jaxcl.metrics import similarity_statistics
+from jaxcl.objectives import Outputs
+
+
+def live_statistics(
+    outputs: Outputs, where: Bool[Array, " batch"], axis_name: AxisName
+) -> dict[str, Float[Array, ""]]:
+    """Similarities of two views of the batch, and in how many directions they lie.
+
+    Returns:
+        Mean similarity of the positives, mean and variance of the negatives, and the
+        `rank` of the projections; 0 variance and rank 1 are a collapse.
+    """
+    rows = list(outputs.projections)
+    if outputs.targets is not None:
+        rows += list(outputs.targets)
+    u, v = (lax.stop_gradient(row) for row in rows[:2])
+    statistics = similarity_statistics(u, v, where=where, axis_name=axis_name)
+    return {
+        "positive_similarity": statistics.positive_mean,
+        "negative_similarity": statistics.negative_mean,
+        "negative_variance": statistics.negative_variance,
+        "rank": participation_ratio(u, where, axis_name),
+    }
+
+
+def participation_ratio(
+    rows: Float[Array, "batch dim"],
+    where: Bool[Array, " batch"],
+    axis_name: AxisName = None,
+) -> Float[Array, ""]:
+    r"""In how many directions unit rows lie: (Σ λ)² / Σ λ² of their second moments.
+
+    Between 1, all on one line, and the dimension. It needs no decomposition: the sums
+    are the squared trace and the squared entries of the matrix of second moments.
+
+    Example:
+        >>> kept = jnp.ones(2, bool)
+        >>> float(participation_ratio(jnp.eye(2), kept))
+        2.0
+        >>> float(participation_ratio(jnp.ones((2, 4)), kept))
+        1.0
+    """
+    rows = unit_rows(rows, where)
+    moments = sum_devices(rows.T @ rows, axis_name)
+    trace = jnp.trace(moments)
+    squared = jnp.sum(moments**2)
+    empty = squared <= 0
+    return jnp.where(empty, 0.0, trace**2 / jnp.where(empty, 1.0, squared))

@@ -1,0 +1,42 @@
+"""The metrics of a run for TensorBoard; tensorboardX does the work."""
+
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from jaxcl.config import ConfigError
+
+_LOG = logging.getLogger(__name__)
+
+
+class TensorBoard:
+    """Event files in a directory.
+
+    Args:
+        directory: Made when missing.
+        step: The step the run continues from; later events of before are hidden.
+    """
+
+    def __init__(self, directory: Path, step: int = 0):
+        try:
+            from tensorboardX import SummaryWriter
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                "`tensorboard` needs tensorboardX: pip install 'jaxcl[tb]'"
+            ) from error
+        purge = step + 1 if step else None
+        self._writer = SummaryWriter(str(directory), purge_step=purge)
+        self._failed = False
+
+    def write(self, step: int, values: Mapping[str, float | None]) -> None:
+        """Adds a point to every curve; a disk that does not take it is named once."""
+        try:
+            for name, value in values.items():
+                if value is not None and math.isfinite(value):
+                    self._writer.add_scalar(name, value, step)
+            self._writer.flush()
+        except Exception as error:  # whatever stops a log must not stop the run
+            if not self._failed:
+                _LOG.warning("TensorBoard events are not written: %s", error)
+            self._failed = True
