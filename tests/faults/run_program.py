@@ -1,0 +1,98 @@
+"""Trains through the command line, with one thing going wrong.
+
+python run_program.py FAULT [ARGUMENTS OF jaxcl train ...]
+"""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+from jaxcl import _loop
+from jaxcl.cli import main
+from jaxcl.training import Checkpoints, MetricsLog
+
+
+def before(owner, name, action):
+    """Calls `action` before every call of a function."""
+    function = getattr(owner, name)
+
+    def acting(*arguments, **keywords):
+        action(*arguments)
+        return function(*arguments, **keywords)
+
+    setattr(owner, name, acting)
+
+
+def signal_once(number, times=1):
+    """Sends a signal to this process, at the first call only."""
+    left = [1]
+
+    def send(*_):
+        if left and left.pop():
+            for _ in range(times):
+                signal.raise_signal(number)
+
+    return send
+
+
+def at_step(step, action):
+    """An action when the metrics of a step are there."""
+
+    def act(log, at, *_):
+        if at == step:
+            action()
+
+    return act
+
+
+def jump_of_the_clock():
+    """An hour back and a day forth, in every clock that is no monotonic one."""
+    now, calls = time.time, [0]
+
+    def jumping():
+        calls[0] += 1
+        return now() + (-3600 if calls[0] % 2 else 86400)
+
+    time.time = jumping
+
+
+def remove_logs(workdir):
+    """What somebody may do to a directory that a run writes in."""
+    shutil.rmtree(workdir / "tensorboard", ignore_errors=True)
+    (workdir / "metrics.jsonl").unlink()
+
+
+def spoil(fault, workdir):
+    """Arranges for a fault."""
+    name, _, value = fault.partition("=")
+    if name == "sigterm_compile":
+        before(_loop, "parallelize", signal_once(signal.SIGTERM))
+    elif name == "sigterm_save":
+        before(Checkpoints, "save", signal_once(signal.SIGTERM))
+    elif name == "sigterm_evaluation":
+        before(_loop, "quick_evaluation", signal_once(signal.SIGTERM))
+    elif name == "sigusr1_step":
+        action = at_step(3, signal_once(signal.SIGUSR1))
+        before(MetricsLog, "add", action)
+    elif name == "sigint_twice":
+        action = at_step(3, signal_once(signal.SIGINT, times=2))
+        before(MetricsLog, "add", action)
+    elif name == "kill":
+        kill = at_step(int(value), lambda: os.kill(os.getpid(), signal.SIGKILL))
+        before(MetricsLog, "add", kill)
+    elif name == "clock":
+        before(_loop, "parallelize", lambda *_: jump_of_the_clock())
+    elif name == "logs":
+        before(MetricsLog, "add", at_step(4, lambda: remove_logs(workdir)))
+    elif name != "none":
+        raise SystemExit(f"no fault {fault!r}")
+
+
+if __name__ == "__main__":
+    fault, *arguments = sys.argv[1:]
+    place = Path(arguments[arguments.index("--workdir") + 1])
+    spoil(fault, place)
+    main(["train", *arguments])

@@ -1,0 +1,140 @@
+"""Runs that are killed, interrupted, confused: nothing is lost, and it is said.
+
+`docs/reliability.md` has a line for each of these promises.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_runs import small
+
+from jaxcl.build import make_experiment
+from jaxcl.config import write_toml
+from jaxcl.training import Checkpoints, make_devices, read_lines, state_digest
+
+PROGRAM = Path(__file__).with_name("run_program.py")
+LONG = bool(os.environ.get("JAXCL_LONG_FAULTS"))
+CONFIG = small(eval_every=2, num_steps=6, checkpoint_every=2)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, data_dir):
+    path = tmp_path_factory.mktemp("faults") / "small.toml"
+    write_toml(CONFIG, path)
+    return path
+
+
+def start(fault, config, workdir, *arguments, **options):
+    command = [sys.executable, str(PROGRAM), fault, str(config), "--workdir", workdir]
+    return subprocess.Popen(
+        [*map(str, command), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def run(fault, config, workdir, *arguments):
+    """Exit status and what was said on standard error."""
+    process = start(fault, config, workdir, *arguments)
+    _, errors = process.communicate(timeout=240)
+    return process.returncode, errors
+
+
+def digests(workdir):
+    """Of the last state and of the log."""
+    template = make_experiment(CONFIG, make_devices()).init()
+    with Checkpoints(workdir / "checkpoints") as checkpoints:
+        state = checkpoints.restore(template)
+    return int(state.step), state_digest(state), (workdir / "metrics.jsonl").read_text()
+
+
+@pytest.fixture(scope="module")
+def straight(config, tmp_path_factory):
+    """The digests of a run to which nothing happens."""
+    workdir = tmp_path_factory.mktemp("straight") / "run"
+    status, errors = run("none", config, workdir)
+    assert status == 0, errors
+    return digests(workdir)
+
+
+SIGNALS = [
+    ("sigterm_compile", 143),
+    ("sigterm_save", 143),
+    ("sigterm_evaluation", 143),
+    ("sigusr1_step", 138),
+]
+
+
+@pytest.mark.parametrize(("fault", "status"), SIGNALS if LONG else SIGNALS[1:2])
+def test_a_signal_saves_once_and_the_run_goes_on_as_if_it_had_not_come(
+    fault, status, config, straight, tmp_path
+):
+    found, errors = run(fault, config, tmp_path)
+    assert found == status, errors
+    assert "it is saved, and the same command continues" in errors
+    assert run("none", config, tmp_path)[0] == 0
+    assert digests(tmp_path) == straight
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 6] if LONG else [5])
+def test_a_killed_run_continues_from_its_last_checkpoint(
+    step, config, straight, tmp_path
+):
+    assert run(f"kill={step}", config, tmp_path)[0] == -9
+    status, errors = run("none", config, tmp_path)
+    assert status == 0, errors
+    kept = (step - 1) // 2 * 2
+    assert f"continuing from step {kept}" in errors or kept == 0
+    assert digests(tmp_path) == straight
+
+
+def test_a_second_interrupt_leaves_at_once(config, tmp_path):
+    status, errors = run("sigint_twice", config, tmp_path)
+    assert status == 130
+    assert "Traceback" not in errors
+
+
+def test_neither_clocks_that_jump_nor_lost_logs_stop_a_run(config, straight, tmp_path):
+    status, errors = run("clock", config, tmp_path / "clock")
+    assert status == 0, errors
+    assert digests(tmp_path / "clock") == straight
+    status, errors = run("logs", config, tmp_path / "logs", "--tensorboard")
+    assert status == 0, errors
+    steps = [line["step"] for line in read_lines(tmp_path / "logs" / "metrics.jsonl")]
+    assert steps[-1] == 6
+    assert json.loads((tmp_path / "logs" / "report.json").read_text())["run"]
+
+
+def test_closed_outputs_do_not_stop_a_run(config, tmp_path):
+    command = [sys.executable, str(PROGRAM), "none", str(config)]
+    line = " ".join([*map(str, command), "--workdir", str(tmp_path), ">&- 2>&-"])
+    ran = subprocess.run(["bash", "-c", line], check=False, timeout=240)
+    assert ran.returncode == 0
+    assert (tmp_path / "report.json").exists()
+
+
+def test_a_second_run_of_a_directory_is_refused(config, tmp_path):
+    from jaxcl.training import claim_workdir, open_workdir
+
+    with claim_workdir(open_workdir(tmp_path, CONFIG), CONFIG):
+        status, errors = run("none", config, tmp_path)
+    assert status == 1
+    assert "is in use by another run" in errors
+
+
+def test_another_config_is_refused_with_what_differs(config, tmp_path):
+    from jaxcl.training import claim_workdir, open_workdir
+
+    with claim_workdir(open_workdir(tmp_path, CONFIG), CONFIG):
+        pass
+    status, errors = run("none", config, tmp_path, "--seed", "1")
+    assert status == 1
+    assert "seed: 0 there, 1 here" in errors
