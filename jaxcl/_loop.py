@@ -82,9 +82,15 @@ def run_steps(session: Session, initial: TrainState, state: TrainState) -> Train
 
 def _run_on(session: Session, parallel: Parallel, state: TrainState) -> TrainState:
     """Steps until all are done or somebody asks to stop; one checkpoint at the end."""
+    with _open_log(session, int(state.step), int(state.position)) as log:
+        return _run_and_log(session, parallel, state, log)
+
+
+def _run_and_log(
+    session: Session, parallel: Parallel, state: TrainState, log: MetricsLog
+) -> TrainState:
     experiment, clock = session.experiment, session.clock
     config, first = session.config, int(state.step)
-    log = _open_log(session, first, int(state.position))
     batches = _batches(session, state)
     state = parallel.place_state(state)
     step, taken = first, config.steps_per_dispatch

@@ -26,17 +26,34 @@ class TensorBoard:
                 "`tensorboard` needs tensorboardX: pip install 'jaxcl[tb]'"
             ) from error
         purge = step + 1 if step else None
-        self._writer = SummaryWriter(str(directory), purge_step=purge)
-        self._failed = False
+        self._failed, self._writer = False, None
+        try:
+            self._writer = SummaryWriter(
+                str(directory), purge_step=purge, flush_secs=10
+            )
+        except OSError as error:
+            self._warn(error)
 
     def write(self, step: int, values: Mapping[str, float | None]) -> None:
         """Adds a point to every curve; a disk that does not take it is named once."""
+        if self._writer is None:
+            return
         try:
             for name, value in values.items():
                 if value is not None and math.isfinite(value):
                     self._writer.add_scalar(name, value, step)
-            self._writer.flush()
         except Exception as error:  # whatever stops a log must not stop the run
-            if not self._failed:
-                _LOG.warning("TensorBoard events are not written: %s", error)
-            self._failed = True
+            self._warn(error)
+
+    def close(self) -> None:
+        """Ends the thread that writes, when it has written all."""
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        except Exception as error:
+            self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        if not self._failed:
+            _LOG.warning("TensorBoard events are not written: %s", error)
+        self._failed = True

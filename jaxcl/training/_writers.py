@@ -41,6 +41,10 @@ class Sink(Protocol):
         """Takes the numbers of a step; a failure to keep them is not the run's."""
         ...
 
+    def close(self) -> None:
+        """Nothing more will come."""
+        ...
+
 
 class JsonLines:
     """One JSON object a line. Numbers that are not finite are null.
@@ -75,6 +79,9 @@ class JsonLines:
             if not self._failed:
                 _LOG.warning("metrics are not written: %s", error)
             self._failed = True
+
+    def close(self) -> None:
+        """Nothing is open between two lines."""
 
 
 class MetricsLog:
@@ -153,6 +160,13 @@ class MetricsLog:
         """Hands numbers to every sink."""
         for sink in self._sinks:
             sink.write(step, values)
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for sink in self._sinks:
+            sink.close()
 
 
 def _find_fault(
