@@ -188,6 +188,20 @@ def test_a_checkpoint_under_the_name_of_another_step_is_passed_over(three, caplo
     assert "step 9: its manifest is of step 1" in caplog.text
 
 
+def test_names_that_lead_nowhere_are_passed_over(three, caplog):
+    (three / "007").mkdir()
+    (three / "9").symlink_to("nowhere")
+    assert_same(restore(three), make_state(3))
+    assert "step 9: it has no manifest" in caplog.text
+    assert "step 7" not in caplog.text
+
+
+def test_a_directory_that_is_none_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match=r"file' cannot be listed"):
+        restore(tmp_path / "file")
+
+
 def test_files_that_are_not_in_the_manifest_are_no_part_of_it(three):
     (three / "3" / "state" / "stray").write_text("")
     assert_same(restore(three), make_state(3))
