@@ -14,21 +14,24 @@ from jaxcl.assessment import (
     write_report,
 )
 from jaxcl.build import make_experiment
-from jaxcl.config import ConfigError, TrainConfig
+from jaxcl.config import ConfigError, TrainConfig, as_dict
 from jaxcl.models import Encoder
 from jaxcl.training import (
     CheckpointError,
     Checkpoints,
     Clock,
     Progress,
+    Workdir,
     append_timings,
     claim_workdir,
     find_workdir,
+    join_cluster,
     leave_by,
     make_devices,
     open_workdir,
     stop_requests,
     timestamp,
+    watch_hosts,
 )
 
 __all__ = ["evaluate", "train"]
@@ -66,32 +69,34 @@ def train(
         KeyboardInterrupt: SIGINT; a checkpoint was written first.
         SystemExit: SIGTERM or SIGUSR1; a checkpoint was written first.
     """
-    started, clock = timestamp(), Clock()
     config.check()
     _check_encoder(config, encoder)
-    if config.distributed.enabled and not jax.distributed.is_initialized():
-        _join_hosts()
+    join_cluster(config.distributed)
     run = open_workdir(workdir, config)
+    with watch_hosts(run.path, config.distributed.timeout):
+        return _train(config, run, encoder, quiet or jax.process_index() != 0)
+
+
+def _train(
+    config: TrainConfig, run: Workdir, encoder: Encoder | None, quiet: bool
+) -> dict[str, Any]:
+    started, clock = timestamp(), Clock()
     devices = make_devices(config.parallel)
     with clock("data"):
         experiment = make_experiment(config, devices, encoder=encoder)
     with (
         claim_workdir(run, config),
-        Checkpoints(run.checkpoints) as checkpoints,
+        Checkpoints(run.checkpoints, {"config": as_dict(config)}) as checkpoints,
         stop_requests() as stop,
     ):
         if jax.process_index() == 0:
             experiment.data.keep_selection(run.path / "selection.json")
         initial = experiment.init()
         state = checkpoints.restore(initial) or initial
-        progress = Progress(
-            config.num_steps,
-            step=int(state.step),
-            quiet=quiet or jax.process_index() != 0,
-        )
-        session = Session(experiment, devices, run, checkpoints, progress, clock, stop)
-        progress.say(_opening(session, int(state.step)))
         first = int(state.step)
+        progress = Progress(config.num_steps, step=first, quiet=quiet)
+        session = Session(experiment, devices, run, checkpoints, progress, clock, stop)
+        progress.say(_opening(session, first))
         try:
             with progress:
                 state = run_steps(session, initial, state)
@@ -108,9 +113,8 @@ def train(
             # Looking at a finished run again is no part of it.
             if jax.process_index() == 0 and first < config.num_steps:
                 append_timings(run.timings, clock)
-        report = None
-        if first >= config.num_steps:
-            report = renew_report(run, evaluation)
+        renewed = first >= config.num_steps
+        report = renew_report(run, evaluation) if renewed else None
         if report is None:
             report = make_report(experiment, devices, run, started, evaluation)
         if jax.process_index() == 0:
@@ -119,16 +123,6 @@ def train(
         # A signal that came during the evaluation: all is saved now.
         leave_by(agree_on_stop(stop))
     return report
-
-
-def _join_hosts() -> None:
-    try:
-        jax.distributed.initialize()
-    except (RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f"`distributed` found no cluster to join: {error} (TPU pods, SLURM and "
-            "MPI are found; elsewhere call jax.distributed.initialize yourself)"
-        ) from error
 
 
 def _check_encoder(config: TrainConfig, encoder: Encoder | None) -> None:

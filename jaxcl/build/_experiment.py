@@ -164,7 +164,12 @@ def make_experiment(
 
     def init() -> TrainState:
         return init_state(
-            model, objective, optimizer, config.seed, images, average=config.model.average
+            model,
+            objective,
+            optimizer,
+            config.seed,
+            images,
+            average=config.model.average,
         )
 
     return Experiment(
@@ -262,7 +267,7 @@ def _frozen(
     def encode(state: TrainState, images: jax.Array) -> jax.Array:
         params, model_state = state.params, state.model_state
         if state.average and head is None:
-            # The head has not been averaged: the loss is shown the networks as they are.
+            # The head has not been averaged: a loss sees the networks as they are.
             params = {"encoder": state.average["params"]}
             model_state = {"encoder": state.average["model_state"]}
         return apply(params, model_state, images)

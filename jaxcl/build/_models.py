@@ -89,9 +89,7 @@ def make_encoder(
     def make(rngs: nnx.Rngs) -> nnx.Module:
         if name.startswith("resnet"):
             depth: Any = int(name.removeprefix("resnet"))
-            return ResNet(
-                channels, depth=depth, stem=config.stem, rngs=rngs, **normed
-            )
+            return ResNet(channels, depth=depth, stem=config.stem, rngs=rngs, **normed)
         if name.startswith("vit"):
             size: Any = name.removeprefix("vit_")
             shape: Any = image_shape

@@ -72,9 +72,7 @@ def make_objective(config: ObjectiveConfig, facts: Facts) -> Objective:
     return with_penalties(objective, chosen)
 
 
-def find_log_prior(
-    labels: Any, biases: Any, num_classes: int
-) -> np.ndarray:
+def find_log_prior(labels: Any, biases: Any, num_classes: int) -> np.ndarray:
     """How often a label has a bias among the training samples."""
     labels, biases = np.asarray(labels), np.asarray(biases)
     return count_log_prior(labels, biases, int(biases.max()) + 1, num_classes)
@@ -220,12 +218,8 @@ _CONTRASTS: dict[str, Callable[[ObjectiveConfig, Facts], Objective]] = {
         "domain",
         same_domain_weight="same_domain_weight",
     ),
-    "cross_domain_supcon": _of_rows(
-        losses.cross_domain_supcon_loss, "label", "domain"
-    ),
-    "y_aware": _of_numbers(
-        losses.y_aware_nce_loss, "instance", bandwidth="bandwidth"
-    ),
+    "cross_domain_supcon": _of_rows(losses.cross_domain_supcon_loss, "label", "domain"),
+    "y_aware": _of_numbers(losses.y_aware_nce_loss, "instance", bandwidth="bandwidth"),
     "kernel_nce": _kernel_nce,
     "rank_n_contrast": _of_numbers(losses.rank_n_contrast_loss),
     "hierarchical_supcon": _of_numbers(losses.hierarchical_supcon_loss),

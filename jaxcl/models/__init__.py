@@ -7,5 +7,19 @@ from jaxcl.models._encoder import (
     from_nnx as from_nnx,
 )
 from jaxcl.models._heads import MLPHead as MLPHead
+from jaxcl.models._mlp import MLP as MLP
+from jaxcl.models._resnet import ResNet as ResNet
+from jaxcl.models._simple_convnet import SimpleConvNet as SimpleConvNet
+from jaxcl.models._vit import ViT as ViT
 
-__all__ = ["ConvNet", "Encoder", "MLPHead", "from_linen", "from_nnx"]
+__all__ = [
+    "MLP",
+    "ConvNet",
+    "Encoder",
+    "MLPHead",
+    "ResNet",
+    "SimpleConvNet",
+    "ViT",
+    "from_linen",
+    "from_nnx",
+]

@@ -1,18 +1,23 @@
 """A small convolutional encoder for small images."""
 
-import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
+
+from jaxcl.models._layers import mean_of_map
+from jaxcl.models._norms import Norm, make_norm
 
 
 class ConvNet(nnx.Module):
-    """3×3 convolutions with BatchNorm; every stage but the first halves the image.
+    """3×3 convolutions with a norm; every stage but the first halves the image.
 
     Args:
         channels: Channels of the image.
         width: Channels of the first stage; every stage doubles them.
         stages: Number of stages.
+        norm: "batch", "group" or "none".
         axis_name: Devices of this axis share their BatchNorm statistics in training.
+        dtype: Compute type; None = float32. Parameters and embeddings are float32.
         rngs: Random streams of the initial parameters.
     """
 
@@ -22,30 +27,29 @@ class ConvNet(nnx.Module):
         *,
         width: int,
         stages: int,
+        norm: Norm = "batch",
         axis_name: str | None,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ):
         self.stages = stages
         widths = [channels, *(width * 2**i for i in range(stages))]
+        self.dim = widths[-1]
         for i in range(stages):
             conv = nnx.Conv(
                 widths[i],
                 widths[i + 1],
                 (3, 3),
                 strides=1 if i == 0 else 2,
-                use_bias=False,
+                use_bias=norm == "none",
+                dtype=dtype,
                 rngs=rngs,
             )
-            norm = nnx.BatchNorm(
-                widths[i + 1],
-                momentum=0.9,
-                axis_name=axis_name,
-                # The fast form subtracts two large numbers and loses their digits.
-                use_fast_variance=False,
-                rngs=rngs,
+            layer = make_norm(
+                norm, widths[i + 1], axis_name=axis_name, dtype=dtype, rngs=rngs
             )
             setattr(self, f"conv{i}", conv)
-            setattr(self, f"norm{i}", norm)
+            setattr(self, f"norm{i}", layer)
 
     def __call__(
         self, images: Float[Array, "batch height width channels"]
@@ -55,4 +59,4 @@ class ConvNet(nnx.Module):
         for i in range(self.stages):
             features = getattr(self, f"conv{i}")(features)
             features = nnx.relu(getattr(self, f"norm{i}")(features))
-        return jnp.mean(features, axis=(1, 2))
+        return mean_of_map(features)

@@ -4,6 +4,7 @@ Plain dicts at the boundary of ``jit`` cost less to dispatch than module states,
 leave everything above this room free of Flax.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ def from_nnx(make_module: Callable[[nnx.Rngs], nnx.Module]) -> Encoder:
     Args:
         make_module: Builds the module from random streams. The module takes images and
             returns one row an image; ``train()`` and ``eval()`` switch BatchNorm and
-            Dropout.
+            Dropout. What it creates when it is called is dropped.
 
     Returns:
         Its pure functions. Parameters and state are plain dicts.
@@ -59,47 +60,74 @@ def from_nnx(make_module: Callable[[nnx.Rngs], nnx.Module]) -> Encoder:
         module.train() if train else module.eval()
         embeddings = module(images)  # type: ignore[operator]
         _, _, _, rest = nnx.split(module, nnx.Param, nnx.RngState, ...)
-        return embeddings, nnx.to_pure_dict(rest)
+        return embeddings, _select_known(nnx.to_pure_dict(rest), model_state)
 
     return Encoder(init, apply)
 
 
 def _draw_streams(streams: PyTree, key: Array) -> PyTree:
     """Random streams of a module, all of them started from `key`."""
+
+    def draw(index, leaf):
+        if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jnp.zeros(leaf.shape, leaf.dtype)  # how often it was drawn from
+        drawn = jax.random.fold_in(key, index)
+        # Layers that are scanned over have one key each.
+        return jax.random.split(drawn, leaf.shape) if leaf.shape else drawn
+
     leaves, structure = jax.tree.flatten(streams)
-    drawn = [
-        jax.random.fold_in(key, i)
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-        else jnp.zeros(leaf.shape, leaf.dtype)
-        for i, leaf in enumerate(leaves)
-    ]
+    drawn = [draw(i, leaf) for i, leaf in enumerate(leaves)]
     return jax.tree.unflatten(structure, drawn)
 
 
+def _select_known(tree: PyTree, known: PyTree) -> PyTree:
+    """The part of a nested dict that has the keys of another.
+
+    A state that grew by what a module sows would not fit the next call.
+    """
+    if not isinstance(known, dict):
+        return tree
+    return {name: _select_known(tree[name], known[name]) for name in known}
+
+
 def from_linen(module: nn.Module) -> Encoder:
-    """Makes an encoder of a Flax Linen module called as ``module(images, train)``.
+    """Makes an encoder of a Flax Linen module called as ``module(images, train=...)``.
 
     Args:
         module: Returns one row an image. Its collections beside `params` become the
-            model state; Dropout draws from the stream `dropout`.
+            model state. Dropout draws from the stream `dropout`, everything else from
+            a second one.
 
     Returns:
         Its pure functions.
     """
+    _check_train_argument(module)
 
     def init(key, images):
-        variables = dict(module.init(key, images, False))
-        params = variables.pop("params")
+        variables = dict(module.init(key, images, train=False))
+        params = variables.pop("params", {})
         return params, variables
 
     def apply(params, model_state, images, train, key):
         embeddings, changed = module.apply(
             {"params": params, **model_state},
             images,
-            train,
-            rngs={"dropout": key},
+            train=train,
+            # Linen takes the stream `params` for every name that is not given.
+            rngs={"dropout": key, "params": jax.random.fold_in(key, 1)},
             mutable=list(model_state) if train else [],
         )
         return embeddings, {**model_state, **changed}
 
     return Encoder(init, apply)
+
+
+def _check_train_argument(module: nn.Module) -> None:
+    """A module with `deterministic` in its place would learn with Dropout off."""
+    signature = inspect.signature(module)  # type: ignore[arg-type]
+    kinds = {name: argument.kind for name, argument in signature.parameters.items()}
+    if "train" not in kinds and inspect.Parameter.VAR_KEYWORD not in kinds.values():
+        raise ValueError(
+            "`module` must be called as module(images, train=...), "
+            f"got {type(module).__name__}{signature}"
+        )

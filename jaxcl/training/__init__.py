@@ -9,6 +9,7 @@ from jaxcl.training._clock import (
     append_timings as append_timings,
     total_timings as total_timings,
 )
+from jaxcl.training._cluster import join_cluster as join_cluster
 from jaxcl.training._collapse import CollapseWatch as CollapseWatch
 from jaxcl.training._devices import (
     AXIS as AXIS,
@@ -21,6 +22,7 @@ from jaxcl.training._devices import (
     wait_for_all as wait_for_all,
 )
 from jaxcl.training._gradients import value_and_grad as value_and_grad
+from jaxcl.training._hosts import HOST_LOST as HOST_LOST, watch_hosts as watch_hosts
 from jaxcl.training._optimizers import make_optimizer as make_optimizer
 from jaxcl.training._progress import Progress as Progress
 from jaxcl.training._record import (
@@ -71,6 +73,7 @@ from jaxcl.training._writers import (
 
 __all__ = [
     "AXIS",
+    "HOST_LOST",
     "CheckpointError",
     "Checkpoints",
     "Clock",
@@ -100,6 +103,7 @@ __all__ = [
     "find_workdir",
     "host_copy",
     "init_state",
+    "join_cluster",
     "leave_by",
     "make_devices",
     "make_optimizer",
@@ -117,5 +121,6 @@ __all__ = [
     "total_timings",
     "value_and_grad",
     "wait_for_all",
+    "watch_hosts",
     "write_whole",
 ]

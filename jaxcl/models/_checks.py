@@ -1,0 +1,17 @@
+"""Checks of arguments that the networks share, made when they are built."""
+
+from collections.abc import Iterable
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """`value` must be one of `choices`."""
+    choices = tuple(choices)
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"`{name}` must be one of {listed}, got {value!r}")
+
+
+def check_count(name: str, value: int, least: int) -> None:
+    """`value` must be at least `least`."""
+    if value < least:
+        raise ValueError(f"`{name}` must be at least {least}, got {value}")

@@ -1,0 +1,101 @@
+"""GroupDRO: the worse the loss of a domain, the more it counts."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+import pytest
+from objectives.formulas import moco_v2
+from objectives.made_up import (
+    FACTS,
+    made_batch,
+    made_memory,
+    made_outputs,
+    objective_of,
+    penalized,
+    seen_by,
+)
+from objectives.penalty_formulas import anchors_of, weighed
+
+from jaxcl.build import make_objective
+from jaxcl.config import ConfigError
+
+
+@functools.cache
+def robust():
+    """NT-Xent under GroupDRO: value, gradient, metrics, memory."""
+    objective = make_objective(penalized({}, group_dro=0.8), FACTS)
+
+    def loss(outputs, batch, memory):
+        value, metrics, memory = objective.loss(outputs, batch, memory, None)
+        return value, (metrics, memory)
+
+    return objective, jax.jit(jax.value_and_grad(loss, has_aux=True))
+
+
+def test_group_dro_raises_the_weights_of_the_worse_domains_step_by_step():
+    objective, run = robust()
+    memory, weights, batch = objective.init_memory(4), [1 / 3] * 3, made_batch()
+    np.testing.assert_allclose(memory["group_weights"], weights, rtol=1e-6)
+    for step in range(3):
+        outputs = made_outputs(seed=step)
+        (value, (metrics, memory)), _ = run(outputs, batch, memory)
+        weights, expected = weighed(anchors_of(outputs), batch.domain, weights, 0.8)
+        np.testing.assert_allclose(memory["group_weights"], weights, rtol=1e-5)
+        np.testing.assert_allclose(value, expected, rtol=1e-5)
+        for domain, weight in enumerate(weights):
+            logged = metrics[f"group_weight/{domain}"]
+            np.testing.assert_allclose(logged, weight, rtol=1e-5)
+    assert max(weights) > 0.4
+
+
+def test_the_weights_of_the_domains_have_no_gradient():
+    objective, run = robust()
+    outputs, batch, step = made_outputs(), made_batch(), 1e-4
+    (_, (_, memory)), gradient = run(outputs, batch, objective.init_memory(4))
+    weights = np.asarray(memory["group_weights"])
+    direction = np.random.default_rng(2).normal(size=(2, 8, 4))
+
+    def value(step):
+        moved = outputs._replace(projections=outputs.projections + step * direction)
+        # A step of size 0 leaves the weights as they are.
+        return weighed(anchors_of(moved), batch.domain, weights, 0.0)[1]
+
+    slope = (value(step) - value(-step)) / (2 * step)
+    found = np.sum(np.asarray(gradient.projections) * direction)
+    np.testing.assert_allclose(found, slope, rtol=1e-3)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="the weights of the domains that are there are made to sum to 1"
+)
+def test_a_domain_that_is_not_there_adds_nothing():
+    objective, run = robust()
+    domain = np.int32([0, 1, 1, 0, 1, 0, 1, 0])
+    batch, outputs = dataclasses.replace(made_batch(), domain=domain), made_outputs()
+    (value, (_, memory)), _ = run(outputs, batch, objective.init_memory(4))
+    weights, expected = weighed(anchors_of(outputs), domain, [1 / 3] * 3, 0.8)
+    np.testing.assert_allclose(memory["group_weights"], weights, rtol=1e-5)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="the anchors are compared with their own batch in the queue"
+)
+def test_the_queue_is_asked_before_it_takes_the_keys():
+    objective = objective_of("moco_v2", group_dro=0.8)
+    outputs, memory = seen_by(objective, made_outputs()), made_memory(objective)
+    run = jax.jit(functools.partial(objective.loss, axis_name=None))
+    value, _, new = run(outputs, made_batch(), memory)
+    anchors = moco_v2(outputs, made_batch(), memory, "none")
+    weights, expected = weighed(anchors, made_batch().domain, [1 / 3] * 3, 0.8)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(new["group_weights"], weights, rtol=1e-5)
+    assert not np.array_equal(new["queue"], memory["queue"])
+
+
+def test_group_dro_needs_to_know_the_domains():
+    facts = FACTS._replace(num_domains=None)
+    with pytest.raises(ConfigError, match=r"`data.domain` must name a column"):
+        make_objective(penalized({}, group_dro=0.5), facts)
