@@ -81,6 +81,12 @@ def _views(
         rules.append(("data.views", views, views == 2, f"be 2 for {reason}"))
         rule = f"be 0 for {reason}, which compares two views"
         rules.append(("augmentation.small_views", small, small == 0, rule))
+    if name == "moco_v2":
+        for penalty in penalties:
+            field = f"objective.penalties.{penalty}"
+            good = not PENALTIES[penalty].two_views
+            rule = "be 0 with moco_v2, whose trained networks see one view"
+            rules.append((field, values[field], good, rule))
     alone = name == "cross_entropy"
     rule = "be at least 2 for a loss that compares views"
     rules.append(("data.views", views, views >= 2 or alone, rule))
@@ -108,6 +114,10 @@ def _networks(values: Mapping[str, Any], name: str, method: Method) -> Rules:
     balance = values["objective.balance"]
     rule = "be false without a cross-entropy"
     rules = [("objective.balance", balance, classified or not balance, rule)]
+    weight = values["objective.cross_entropy"]
+    rule = "be 0 with cross_entropy, which is the loss itself"
+    good = weight == 0 or name != "cross_entropy"
+    rules.append(("objective.cross_entropy", weight, good, rule))
     constant = values["optimizer.constant_predictor_rate"]
     good = "predictor" in method.networks or not constant
     rule = f"be false with {name}, which has no predictor"

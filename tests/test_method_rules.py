@@ -213,7 +213,6 @@ def test_a_penalty_may_ask_for_two_views():
     assert broken(small) == [f"`augmentation.small_views` {rule}"]
 
 
-@pytest.mark.xfail(strict=True, reason="moco_v2's trained networks see one view")
 def test_a_penalty_of_two_views_is_not_for_networks_that_see_one():
     objective = {"penalties": {"negative_variance": 1.0}}
     assert broken(changed("moco_v2", objective=objective))

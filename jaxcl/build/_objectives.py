@@ -100,7 +100,9 @@ def uninformed_loss(config: TrainConfig) -> float | None:
     }
     if chosen.name == "moco_v3":
         return 4 * chosen.temperature * math.log(size)
-    if chosen.name not in counts or chosen.form == "in":
+    if chosen.name not in counts or chosen.form == "in" or chosen.cross_entropy > 0:
+        return None
+    if chosen.name == "domain_weighted_supcon" and chosen.same_domain_weight != 0.5:
         return None
     return math.log(max(counts[chosen.name], 1))
 
@@ -148,7 +150,8 @@ def _of_numbers(
 def _kernel_nce(config: ObjectiveConfig, facts: Facts) -> Objective:
     def kernel(a, b):
         distance = jnp.sum(((a - b) / config.bandwidth) ** 2, -1)
-        return jnp.exp(-distance / 2.0)
+        # What is not known is near to nothing; NaN would spoil the whole matrix.
+        return jnp.where(jnp.isnan(distance), 0.0, jnp.exp(-distance / 2.0))
 
     def columns(batch):
         return [batch.instance, numbers_of(batch, config.metadata)]

@@ -76,6 +76,7 @@ def _cross_entropy(log_prior: Any) -> Contrast:
                 where=kept,
                 reduction="none",
             )
+        logits = jnp.where(kept[None, :, None], logits, 0.0)
         losses = jnp.stack([loss_fn(factor * rows, labels=label) for rows in logits])
         kept = jnp.broadcast_to(kept, losses.shape)
         if reduction == "none":

@@ -32,8 +32,8 @@ def make_vicreg_objective(
         views = [jnp.asarray(view, jnp.float32) for view in outputs.projections]
         dim = views[0].shape[1]
         count = _count(batch.where, axis_name)
-        squared = jnp.where(batch.where[:, None], (views[0] - views[1]) ** 2, 0.0)
-        apart = sum_devices(jnp.sum(squared), axis_name)
+        gap = jnp.where(batch.where[:, None], views[0] - views[1], 0.0)
+        apart = sum_devices(jnp.sum(gap**2), axis_name)
         loss = invariance_weight * apart / (jnp.maximum(count, 1.0) * dim)
         for rows in views:
             centered = _centered(rows, batch.where, count, axis_name)

@@ -178,8 +178,11 @@ def _make_predictive_objective(targets, *, weight: float, offset: float) -> Obje
         outputs, batch, memory, axis_name, *, scale=None, reduction: Any = "mean"
     ):
         factor = 1.0 if scale is None else scale
-        others = lax.stop_gradient(targets(outputs))[::-1]
-        cosines = jnp.sum(unit_rows(outputs.predictions) * unit_rows(others), -1)
+        # Before anything is made of them: a dropped row may hold NaN.
+        kept = jnp.asarray(batch.where)[None, :, None]
+        predictions = jnp.where(kept, outputs.predictions, 0.0)
+        others = jnp.where(kept, lax.stop_gradient(targets(outputs))[::-1], 0.0)
+        cosines = jnp.sum(unit_rows(predictions) * unit_rows(others), -1)
         losses = jnp.where(batch.where, offset - weight * factor * cosines, 0.0)
         if reduction == "none":
             return losses

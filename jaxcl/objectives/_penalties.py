@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxcl.batch import Batch
-from jaxcl.kernels import AxisName, mean_share, sum_devices
+from jaxcl.kernels import AxisName, axis_size, sum_devices
 from jaxcl.losses import (
     coral_penalty,
     domain_confusion_penalty,
@@ -115,7 +115,7 @@ def make_penalties(
             losses(scene),
             column_of(scene.batch, "domain"),
             num_domains=num_domains,
-            where=scene.batch.where,
+            where=jnp.asarray(scene.batch.where),
             axis_name=scene.axis_name,
         )
 
@@ -162,7 +162,8 @@ def with_group_dro(
     """
 
     def loss(outputs, batch, memory, axis_name):
-        _, metrics, memory = objective.loss(outputs, batch, memory, axis_name)
+        _, metrics, new = objective.loss(outputs, batch, memory, axis_name)
+        # Of the memory before: a queue must not hold the batch it is compared with.
         scene = Scene(outputs, batch, memory, axis_name, objective.contrast)
         losses, domain = scene.anchors(), column_of(batch, "domain")
         weights = group_dro_weights(
@@ -175,7 +176,7 @@ def with_group_dro(
         )
         value = _weighted_mean(losses, domain, weights, batch.where, axis_name)
         logged = {f"group_weight/{i}": weights[i] for i in range(num_domains)}
-        return value, {**metrics, **logged}, {**memory, "group_weights": weights}
+        return value, {**metrics, **logged}, {**new, "group_weights": weights}
 
     def init_memory(dim):
         equal = jnp.full(num_domains, 1.0 / num_domains, jnp.float32)
@@ -192,4 +193,7 @@ def _weighted_mean(losses, domain, weights, where, axis_name) -> Array:
     anchor_weights = jnp.sum(jnp.where(member, share[None, :], 0.0), 1)
     known = jnp.broadcast_to(jnp.any(member, 1), losses.shape)
     weights_of = jnp.broadcast_to(anchor_weights, losses.shape)
-    return mean_share(losses, known, axis_name, weights=weights_of)
+    views = losses.size // domain.shape[0]
+    total = jnp.sum(jnp.where(known, losses * weights_of, 0.0)) / views
+    # This device's share: the mean over the axis is the sum over its devices.
+    return total * axis_size(axis_name)

@@ -64,7 +64,7 @@ def of_columns(name, *columns, loss=None, **knobs):
         side = columns_of(batch, *columns)
         if chosen.metadata:
             side.append(twice(numbers_of(batch, chosen.metadata)))
-        found = loss or getattr(references, f"{name}_loss")
+        found = getattr(references, f"{loss or name}_loss")
         return of_rows(found, outputs, batch, *side, **options)
 
     return formula
@@ -72,19 +72,15 @@ def of_columns(name, *columns, loss=None, **knobs):
 
 def kernel_nce(outputs, batch, memory):
     chosen = settings("kernel_nce")
+    numbers = twice(numbers_of(batch, chosen.metadata))
 
     def kernel(a, b):
         square = sum((float(x) - float(y)) ** 2 for x, y in zip(a, b, strict=True))
         return math.exp(-square / (2 * chosen.bandwidth**2))
 
-    return of_columns(
-        "kernel_nce",
-        "instance",
-        loss=lambda *side, **options: references.kernel_nce_loss(
-            *side, kernel=kernel, **options
-        ),
-        ridge="ridge",
-    )(outputs, batch, memory)
+    side = twice(batch.instance), numbers
+    options = {"kernel": kernel, "ridge": chosen.ridge}
+    return of_rows(references.kernel_nce_loss, outputs, batch, *side, **options)
 
 
 def pairwise(outputs, batch, memory):
@@ -276,10 +272,7 @@ FORMULAS = {
         "fair_supcon", "label", "bias", normalize_groups="normalize_groups"
     ),
     "within_domain": of_columns(
-        "within_domain",
-        "instance",
-        "domain",
-        loss=references.within_domain_nce_loss,
+        "within_domain", "instance", "domain", loss="within_domain_nce"
     ),
     "domain_weighted_supcon": of_columns(
         "domain_weighted_supcon",
@@ -289,10 +282,7 @@ FORMULAS = {
     ),
     "cross_domain_supcon": of_columns("cross_domain_supcon", "label", "domain"),
     "y_aware": of_columns(
-        "y_aware",
-        "instance",
-        loss=references.y_aware_nce_loss,
-        bandwidth="bandwidth",
+        "y_aware", "instance", loss="y_aware_nce", bandwidth="bandwidth"
     ),
     "kernel_nce": kernel_nce,
     "rank_n_contrast": of_columns("rank_n_contrast"),

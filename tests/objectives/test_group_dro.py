@@ -67,9 +67,6 @@ def test_the_weights_of_the_domains_have_no_gradient():
     np.testing.assert_allclose(found, slope, rtol=1e-3)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the weights of the domains that are there are made to sum to 1"
-)
 def test_a_domain_that_is_not_there_adds_nothing():
     objective, run = robust()
     domain = np.int32([0, 1, 1, 0, 1, 0, 1, 0])
@@ -80,9 +77,6 @@ def test_a_domain_that_is_not_there_adds_nothing():
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the anchors are compared with their own batch in the queue"
-)
 def test_the_queue_is_asked_before_it_takes_the_keys():
     objective = objective_of("moco_v2", group_dro=0.8)
     outputs, memory = seen_by(objective, made_outputs()), made_memory(objective)
