@@ -21,6 +21,7 @@ LONG = bool(os.environ.get("JAXCL_LONG_FAULTS"))
 CONFIG = small(eval_every=2, num_steps=6, checkpoint_every=2)
 
 pytestmark = pytest.mark.slow
+long = pytest.mark.skipif(not LONG, reason="set JAXCL_LONG_FAULTS=1 for the long form")
 
 
 @pytest.fixture(scope="module")
@@ -96,12 +97,14 @@ def test_a_killed_run_continues_from_its_last_checkpoint(
     assert digests(tmp_path) == straight
 
 
+@long
 def test_a_second_interrupt_leaves_at_once(config, tmp_path):
     status, errors = run("sigint_twice", config, tmp_path)
     assert status == 130
     assert "Traceback" not in errors
 
 
+@long
 def test_neither_clocks_that_jump_nor_lost_logs_stop_a_run(config, straight, tmp_path):
     status, errors = run("clock", config, tmp_path / "clock")
     assert status == 0, errors

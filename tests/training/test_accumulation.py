@@ -35,10 +35,15 @@ def after_two_steps(name, chunks, parallel, count):
     return take_steps(rig, some_devices(parallel, count), batches)
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize(
-    ("chunks", "parallel", "count"),
-    [(4, "pmap", 1), (2, "pmap", 4), (4, "shard_map", 4)],
+    ("name", "chunks", "parallel", "count"),
+    [
+        ("nt_xent", 4, "pmap", 1),
+        ("nt_xent", 2, "pmap", 4),
+        ("learned", 4, "shard_map", 4),
+        ("target", 4, "shard_map", 4),
+        ("classified", 2, "pmap", 4),
+    ],
 )
 def test_parameters_are_those_of_the_whole_batch(name, chunks, parallel, count):
     expected, whole = after_two_steps(name, 1, "pmap", 1)

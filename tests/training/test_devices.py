@@ -34,7 +34,6 @@ def run(objective, parallel, count):
 @pytest.mark.parametrize(
     ("objective", "parallel", "count"),
     [
-        ("nt_xent", "shard_map", 1),
         ("nt_xent", "pmap", 8),
         ("nt_xent", "shard_map", 8),
         ("penalized", "pmap", 8),
@@ -42,7 +41,6 @@ def run(objective, parallel, count):
         ("queue", "pmap", 8),
         ("queue", "shard_map", 4),
         ("target", "shard_map", 8),
-        ("weighted", "pmap", 4),
         ("weighted", "shard_map", 8),
     ],
 )

@@ -1,13 +1,15 @@
 """N steps straight are k steps, a checkpoint, and N − k more: to the bit."""
 
+import dataclasses
 import functools
+import signal
 
 import jax
 import numpy as np
 import pytest
 from small_runs import small
 
-import jaxcl
+from jaxcl import _loop
 from jaxcl._loop import Session, run_steps
 from jaxcl.build import make_experiment
 from jaxcl.training import (
@@ -48,21 +50,22 @@ def experiment_of(name):
     )
     config.check()
     devices = make_devices(config.parallel, jax.devices()[:4])
-    experiment = make_experiment(config, devices)
-    # One program for all runs below: each would compile the step anew.
-    return experiment, devices
+    return make_experiment(config, devices), devices
 
 
-class Interrupted(StopRequest):
-    """A signal that comes while a step is taken."""
+@pytest.fixture(autouse=True, scope="module")
+def one_program():
+    """Every run below would trace and compile the same step anew."""
+    kept, parallelize = {}, _loop.parallelize
 
-    def __init__(self, stop):
-        super().__init__()
-        self.left = stop
+    def recall(step, devices, **options):
+        if id(step) not in kept:
+            kept[id(step)] = parallelize(step, devices, **options)
+        return kept[id(step)]
 
-    def __bool__(self):
-        self.left -= 1
-        return self.left < 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_loop, "parallelize", recall)
+        yield
 
 
 def run(name, workdir, stop=STEPS):
@@ -89,8 +92,6 @@ def run(name, workdir, stop=STEPS):
 
 def stop_at(session, step):
     """Makes the run receive a signal while it takes a step."""
-    import signal
-
     show = session.progress.show
 
     def show_and_stop(at, loss, speed):
@@ -134,8 +135,5 @@ def test_the_position_is_part_of_the_state(tmp_path):
     state = experiment.init()
     moved = jax.tree.map(lambda leaf: leaf, state)
     assert state_digest(state) == state_digest(moved)
-    import dataclasses
-
     other = dataclasses.replace(state, position=state.position + 1)
     assert state_digest(other) != state_digest(state)
-    assert jaxcl.__version__
