@@ -113,7 +113,7 @@ def run_all(arguments: Arguments) -> None:
 
 
 def _accuracies(workdir: Path) -> list[float]:
-    """Accuracies of kNN and linear probe, each before and after training, in percent."""
+    """Of kNN and linear probe, each before and after training, in percent."""
     evaluation = json.loads((workdir / "report.json").read_text())["evaluation"]
     return [
         100 * evaluation[when]["splits"]["test"][probe]["accuracy"]
