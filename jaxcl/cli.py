@@ -306,6 +306,15 @@ def _bench_data(arguments: _Arguments) -> None:
         raise SystemExit(1)
 
 
+def _bench_train(arguments: _Arguments) -> None:
+    """Where the time of a training step goes; --quick takes about half a minute."""
+    from jaxcl.benchmarks import TrainBenchmark, show_training
+
+    options = _parse(TrainBenchmark, arguments, "jaxcl bench train")
+    if not show_training(options):
+        raise SystemExit(1)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Output:
     quiet: bool
@@ -384,4 +393,8 @@ _COMMANDS = {
     "doctor": _doctor,
 }
 _DATA_COMMANDS = {"list": _data_list, "build": _data_build, "show": _data_show}
-_BENCH_COMMANDS = {"losses": _bench_losses, "data": _bench_data}
+_BENCH_COMMANDS = {
+    "losses": _bench_losses,
+    "data": _bench_data,
+    "train": _bench_train,
+}

@@ -1,4 +1,4 @@
-"""What losses and input paths cost, and how right the losses are, beside other code.
+"""What losses, input paths and training cost, and how right the losses are.
 
 Every number is made in a process of its own (`python -m jaxcl.benchmarks`), so that
 threads are set before JAX starts and a call that runs out of memory ends nothing else.
@@ -16,17 +16,23 @@ from jaxcl.benchmarks._options import LossesBenchmark as LossesBenchmark
 from jaxcl.benchmarks._records import Results as Results
 from jaxcl.benchmarks._run import find_faults as find_faults, run_losses as run_losses
 from jaxcl.benchmarks._tables import render_results as render_results
+from jaxcl.benchmarks._train_command import show_training as show_training
+from jaxcl.benchmarks._train_options import TrainBenchmark as TrainBenchmark
+from jaxcl.benchmarks._train_records import TrainResults as TrainResults
 
 __all__ = [
     "DataBenchmark",
     "DataResults",
     "LossesBenchmark",
     "Results",
+    "TrainBenchmark",
+    "TrainResults",
     "check_migrations",
     "find_faults",
     "render_results",
     "run_losses",
     "show_data",
     "show_losses",
+    "show_training",
     "write_results",
 ]

@@ -60,9 +60,9 @@ def _check_address(config: DistributedConfig) -> None:
     for name in given:
         if not given[name]:
             raise ConfigError(
-                f"`distributed.{name}` must be given, as "
+                f"`distributed.{name}` must be given together with "
                 + " and ".join(f"`{other}`" for other in given if given[other])
-                + " is; or leave all three out where JAX finds the cluster"
+                + "; or leave all three out where JAX finds the cluster by itself"
             )
     host, _, port = config.coordinator.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 2**16:

@@ -23,18 +23,28 @@ import jax
 
 # EX_TEMPFAIL of sysexits.h: the same command may well succeed.
 HOST_LOST = 75
-_ENDED = ("done", "failed", "left")
+# Where an error will not go away by itself.
+_FAILED = 1
+# How a process has ended, and with which status its end ends the others.
+_ENDED = {
+    "done": None,
+    "failed": _FAILED,  # by an exception
+    "followed": _FAILED,  # one that failed
+    "aborted": HOST_LOST,  # by C++
+    "left": HOST_LOST,  # because another one does not answer
+}
 
 
 @contextmanager
 def watch_hosts(directory: str | Path, timeout: float) -> Iterator[None]:
     """Ends this process when another one of the run has died, instead of waiting.
 
-    After `timeout` seconds without a sign of life, or soon after an exception of
-    another process, one line on standard error names it, and this process leaves with
-    status `HOST_LOST`, wherever its main thread is. An exception of this process is
-    told to the others, and is raised when it is known that all of them live: else
-    theirs was the death, and this one its consequence. Nothing with one process.
+    After `timeout` seconds without a sign of life of another process, one line on
+    standard error names it, and this process leaves with status `HOST_LOST`, wherever
+    its main thread is; soon after an exception of another, with 1, as that one does.
+    An exception of this process is told to the others, and is raised when it is known
+    that all of them live: else theirs was the death, and this one its consequence.
+    Nothing with one process.
 
     Args:
         directory: The work directory, the same one on all hosts.
@@ -48,7 +58,7 @@ def watch_hosts(directory: str | Path, timeout: float) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            watch.fail(f"{type(error).__name__}: {error}")
+            watch.fail("failed", f"{type(error).__name__}: {error}")
             raise
         except BaseException as error:  # stopped on request, and all of them were
             watch.say("stopped", type(error).__name__)
@@ -60,8 +70,8 @@ class _Peer:
     """What is known of another process.
 
     Attributes:
-        state: alive, failing (an exception, of which the cause is being looked for),
-            failed, left (because of a third), stopped or done.
+        state: alive, failing (something came up, and its cause is being looked for),
+            stopped on request, or how it ended.
         text: Why.
         beats: How often its file changed.
         silence: Seconds since it last did.
@@ -77,7 +87,7 @@ class _Peer:
         if content in (self._content, ""):
             self.silence += elapsed
             return
-        with suppress(ValueError):  # half a line
+        with suppress(ValueError, LookupError, TypeError):  # half a line
             said = json.loads(content)
             self.state, self.text = said["state"], said["text"]
             self._content, self.silence = content, 0.0
@@ -115,32 +125,34 @@ class _Watch:
     def say(self, state: str, text: str = "") -> None:
         """Tells the others how it stands here."""
         with self._lock, suppress(OSError):
-            if self._state != "left":
+            if self._state not in ("followed", "left"):  # the last words
                 self._state, self._text = state, text
             self._write()
 
-    def fail(self, text: str) -> None:
+    def fail(self, state: str, text: str) -> None:
         """Tells the others of an error, once it is known that none of them is dead."""
         text = text.strip().split("\n")[0][:300]
         self.say("failing", text)
         before = {number: peer.beats for number, peer in self._peers.items()}
-        # The thread ends this process when somebody is silent for too long.
+        # The thread ends this process when one of them has died.
         deadline = time.monotonic() + 2 * self._timeout
         while time.monotonic() < deadline and not all(
             # The first beat may have been under way when the error came.
-            peer.state in ("failing", *_ENDED) or peer.beats >= before[number] + 2
+            peer.state in ("failing", "failed", "done")
+            or (peer.state == "alive" and peer.beats >= before[number] + 2)
             for number, peer in self._peers.items()
         ):
             time.sleep(0.05)
-        if self._state == "left":
-            self._over.wait()  # for ever: the thread has found the cause, and leaves
-        self.say("failed", text)
+        if self._state != "failing":
+            threading.Event().wait()  # for ever: the thread knows why, and leaves
+        self.say(state, text)
         # JAX's own exit would wait for the others for minutes.
-        atexit.register(self._exit, 1)
+        atexit.register(self._exit, _FAILED)
 
     def abort(self) -> None:
         """Looks for the cause before C++ ends this process: process 0 may be dead."""
-        self.fail("it was aborted (SIGABRT)")
+        self.fail("aborted", "SIGABRT")
+        self._let_others_end()
 
     def _write(self) -> None:
         said = {"beat": self._beats, "state": self._state, "text": self._text}
@@ -159,39 +171,52 @@ class _Watch:
             before = now
             for peer in self._peers.values():
                 peer.look(elapsed)
-            if reason := self._find_loss():
-                self._leave(reason)
+            if loss := self._find_loss():
+                self._leave(*loss)
 
-    def _find_loss(self) -> str:
+    def _find_loss(self) -> tuple[str, int] | None:
+        """Why this process cannot go on, and the status to leave with."""
+        if self._state in _ENDED:
+            return None  # the others leave because of this one
         for number, peer in self._peers.items():
             who = f"process {number} of {self._count}"
-            if peer.state == "left":
-                return peer.text
-            if peer.state == "failed" and self._state == "alive":
-                return f"{who} failed: {peer.text}"
-            if peer.state in _ENDED or peer.silence < self._timeout:
-                continue
-            if peer.state == "stopped":
-                return f"{who} was stopped ({peer.text})"
-            if not peer.beats:
-                return (
-                    f"{who} did not begin within {peer.silence:.0f} s, or "
-                    f"{str(self._path.parent)!r} is not a directory that it shares"
-                )
-            return f"{who} does not answer since {peer.silence:.0f} s"
-        return ""
+            if status := _ENDED.get(peer.state):
+                if peer.state in ("left", "followed"):
+                    return peer.text, status
+                if peer.state == "aborted" or self._state == "alive":
+                    return f"{who} {peer.state}: {peer.text}", status
+                # Else this process has an exception of its own to raise.
+            elif peer.state != "done" and peer.silence >= self._timeout:
+                return f"{who} {self._describe_silence(peer)}", HOST_LOST
+        return None
 
-    def _leave(self, reason: str) -> None:
-        self.say("left", reason)
-        line = (
-            f"error: {reason}; leaving. The last checkpoint is kept; start all "
-            "processes again to continue\n"
+    def _describe_silence(self, peer: _Peer) -> str:
+        if peer.state == "stopped":
+            return f"was stopped ({peer.text})"
+        if peer.beats:
+            return f"does not answer since {peer.silence:.0f} s"
+        return (
+            f"did not begin within {peer.silence:.0f} s, or "
+            f"{str(self._path.parent)!r} is not a directory that it shares"
         )
-        os.write(2, line.encode())
-        self._exit(HOST_LOST)
+
+    def _leave(self, reason: str, status: int) -> None:
+        self.say("left" if status == HOST_LOST else "followed", reason)
+        line = f"error: {reason}; leaving. The last checkpoint is kept"
+        if status == HOST_LOST:
+            line += "; start all processes again to continue"
+        os.write(2, f"{line}\n".encode())
+        self._exit(status)
 
     def _exit(self, status: int) -> None:
-        """Leaves as soon as the others know why; process 0 as the last."""
+        self._let_others_end()
+        with suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+    def _let_others_end(self) -> None:
+        """Returns as soon as the others know why this one ends; in process 0 last."""
         # They lose JAX's service with process 0, and connections with any.
         deadline = time.monotonic() + 3 * self._interval + 1
         while time.monotonic() < deadline and any(
@@ -203,10 +228,6 @@ class _Watch:
                 peer.look(0.1)
         if self._me == 0:
             time.sleep(1)  # they say why before they are gone
-        with suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(status)
 
 
 def _read(path: Path) -> str:
@@ -226,8 +247,15 @@ def _before_abort(action: Callable[[], None]) -> Iterator[None]:
     libc = ctypes.CDLL(None)
     libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
     libc.signal.restype = ctypes.c_void_p
-    handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda _: action())
-    previous = libc.signal(signal.SIGABRT, ctypes.cast(handler, ctypes.c_void_p))
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_int)
+    def handle(number: int) -> None:
+        action()
+        # Who sent the signal does not raise it a second time, as abort() does.
+        libc.signal(number, None)
+        signal.raise_signal(number)
+
+    previous = libc.signal(signal.SIGABRT, ctypes.cast(handle, ctypes.c_void_p))
     try:
         yield
     finally:
