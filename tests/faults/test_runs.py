@@ -124,6 +124,7 @@ def test_closed_outputs_do_not_stop_a_run(config, tmp_path):
     assert (tmp_path / "report.json").exists()
 
 
+@long
 def test_a_second_run_of_a_directory_is_refused(config, tmp_path):
     from jaxcl.training import claim_workdir, open_workdir
 
@@ -133,6 +134,7 @@ def test_a_second_run_of_a_directory_is_refused(config, tmp_path):
     assert "is in use by another run" in errors
 
 
+@long
 def test_another_config_is_refused_with_what_differs(config, tmp_path):
     from jaxcl.training import claim_workdir, open_workdir
 
