@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jaxcl.kernels import AxisName, varying_like
-from jaxcl.training._gradients import average, differentiate
+from jaxcl.training._gradients import average, differentiate, own
 
 Forward = Callable[[Any, Any, Any, Array], tuple[Any, Any]]
 """``forward(params, state, inputs, key) -> (said, state)``; samples on axis 1."""
@@ -56,12 +56,13 @@ def gradient_of_batch(
         return (loss, state, metrics, memory), gradient
 
     def in_parts(params, state, inputs, key):
+        params = own(params, axis_name)
         parts, keys = split_samples(inputs, chunks), jax.random.split(key, chunks)
         said, states, last = _look(forward, params, state, parts, keys)
 
         def loss_fn(said, params):
             loss, aux = loss_of(join_samples(said), params)
-            return average(loss, axis_name), aux
+            return own(loss, axis_name), aux
 
         by_both = jax.value_and_grad(loss_fn, (0, 1), has_aux=True)
         (loss, (metrics, memory)), (by_said, by_params) = by_both(said, params)
@@ -72,7 +73,8 @@ def gradient_of_batch(
             return jax.tree.map(jnp.add, gradient, pull(by_said)[0]), None
 
         gradient, _ = lax.scan(go_back, by_params, (states, parts, keys, by_said))
-        last, metrics, gradient = average((last, metrics, gradient), axis_name)
+        means = average((loss, last, metrics, gradient), axis_name)
+        loss, last, metrics, gradient = means
         return (loss, last, metrics, memory), gradient
 
     return whole if chunks == 1 else in_parts

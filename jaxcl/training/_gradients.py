@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxcl.kernels import AxisName, mapped_axis
+from jaxcl.kernels import AxisName, mapped_axis, varying_like
 
 
 def value_and_grad(
@@ -15,10 +15,12 @@ def value_and_grad(
 ) -> Callable[..., Any]:
     """Value and gradient of a loss whose rows are spread over devices.
 
-    The loss is averaged over the axis inside the derivative and the gradient is
-    averaged outside. That is exact under ``pmap``, under ``shard_map`` with its
-    replication check on and off, and on one device; averaging only the gradient is as
-    many times too large as there are devices under ``shard_map``'s default.
+    Parameters and loss are taken as each device's own, and the gradient is averaged
+    outside. That is exact under ``pmap``, under ``shard_map`` with its replication
+    check on and off, and on one device. Left as they are, ``shard_map``'s default sums
+    the gradient of what is the same on all devices by itself: the average is then as
+    many times too large as there are devices, and the sum is in the type that is
+    computed in, bfloat16 for one.
 
     Args:
         fn: A function of parameters and more; returns this device's share of the loss,
@@ -53,17 +55,25 @@ def differentiate(
 ) -> Callable[..., Any]:
     """As `value_and_grad`, with a pair (loss, aux) whose aux is each device's own."""
 
-    def averaged(*args, **kwargs):
+    def own_share(*args, **kwargs):
         loss, aux = fn(*args, **kwargs), None
         if has_aux:
             loss, aux = loss
-        return average(loss, axis_name), aux
+        return own(loss, axis_name), aux
 
-    def differentiated(*args, **kwargs):
-        value, grads = jax.value_and_grad(averaged, has_aux=True)(*args, **kwargs)
-        return value, average(grads, axis_name)
+    def differentiated(params, *args, **kwargs):
+        by_params = jax.value_and_grad(own_share, has_aux=True)
+        (loss, aux), grads = by_params(own(params, axis_name), *args, **kwargs)
+        loss, grads = average((loss, grads), axis_name)
+        return (loss, aux), grads
 
     return differentiated
+
+
+def own(tree: Any, axis_name: AxisName) -> Any:
+    """The tree as each device's own, though it may be the same on all."""
+    axis = mapped_axis(axis_name)
+    return tree if axis is None else varying_like(tree, lax.axis_index(axis))
 
 
 def average(tree: Any, axis_name: AxisName) -> Any:

@@ -74,3 +74,28 @@ def test_on_one_device_it_is_the_value_and_gradient_of_jax(problem):
     expected_value, expected_grad = jax.value_and_grad(fn)(weights, rows)
     np.testing.assert_allclose(value, expected_value)
     np.testing.assert_allclose(grad, expected_grad)
+
+
+def test_gradients_in_bfloat16_are_added_in_float32():
+    # The sum that the checked shard_map makes by itself is in the type computed in.
+    generator = np.random.default_rng(0)
+    rows = generator.normal(size=(256, 4)).astype(np.float32)
+    weights = generator.normal(size=(4, 3)).astype(np.float32)
+
+    def fn(weights, rows):
+        low = rows.astype(jnp.bfloat16) @ weights.astype(jnp.bfloat16)
+        return jnp.mean(jnp.tanh(low).astype(jnp.float32))
+
+    parts = [jax.grad(fn)(weights, part) for part in rows.reshape(8, -1, 4)]
+    expected = np.mean(parts, axis=0)
+    differentiate = value_and_grad(fn, axis_name="batch")
+    for check in (True, False):
+        mapped = jax.shard_map(
+            differentiate,
+            mesh=make_devices("pmap").mesh,
+            in_specs=(PartitionSpec(), PartitionSpec("batch")),
+            out_specs=PartitionSpec(),
+            check_vma=check,
+        )
+        _, found = jax.jit(mapped)(weights, rows)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
