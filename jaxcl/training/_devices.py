@@ -120,9 +120,13 @@ def _by_pmap(
         split = functools.partial(_split_rows, parts=devices.local_size, axis=rows_axis)
         return jax.tree.map(split, batch)
 
+    # As the mapped step returns it: laid out otherwise, the second call compiles anew.
+    local = Mesh(np.array(devices.mesh.local_devices), (AXIS,))
+    everywhere = NamedSharding(local, PartitionSpec())
+
     def place_state(state):
         # What comes out of a global computation is not addressable as a whole here.
-        return jax.device_put(host_copy(state), devices.mesh.local_devices[0])
+        return jax.device_put(host_copy(state), everywhere)
 
     return Parallel(_with(mapped, constants, devices), place_batch, place_state)
 

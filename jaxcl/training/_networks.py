@@ -22,8 +22,11 @@ class Views(NamedTuple):
 
 def init_networks(
     model: Model, objective: Objective, key: Array, images: Array
-) -> tuple[PyTree, PyTree]:
-    """Parameters and state of all networks before the first step."""
+) -> tuple[PyTree, PyTree, int]:
+    """Parameters and state of all networks before the first step.
+
+    The third value is the dimension of the projections.
+    """
     encoder_key, head_key, apply_key, *others = jax.random.split(key, 5)
     params, state = {}, {}
     rows: Any = images
@@ -42,7 +45,7 @@ def init_networks(
     if objective.scalars:
         scalars = objective.scalars.items()
         params["scalars"] = {name: jnp.asarray(x, jnp.float32) for name, x in scalars}
-    return params, state
+    return params, state, projections.shape[-1]
 
 
 def views_of(batch: Batch, objective: Objective, model: Model) -> Views:

@@ -79,15 +79,13 @@ def init_state(
     # As one program: run piece by piece, every initializer would be compiled alone.
     @jax.jit
     def init(images):
-        params, state = init_networks(model, objective, jax.random.key(seed), images)
+        params, state, dim = init_networks(
+            model, objective, jax.random.key(seed), images
+        )
         slow = {"params": _slow_part(params), "model_state": _slow_part(state)}
         encoder = {"params": params["encoder"], "model_state": state["encoder"]}
-        rows = model.encoder.apply(
-            params["encoder"], state["encoder"], images, False, jax.random.key(0)
-        )[0]
-        projections, _ = model.head.apply(
-            params["head"], state["head"], rows, False, jax.random.key(0)
-        )
+        # In memory of their own: a step is given all of it to write over.
+        slow, encoder = jax.tree.map(jnp.copy, (slow, encoder))
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             position=jnp.zeros((), jnp.int32),
@@ -96,11 +94,10 @@ def init_state(
             opt_state=optimizer.init(params),
             target=slow if model.has_target else {},
             average=encoder if average else {},
-            memory=objective.init_memory(projections.shape[-1]),
+            memory=objective.init_memory(dim),
         )
 
-    # A copy may not share its memory with what it copies: both are donated.
-    return jax.tree.map(jnp.copy, init(images))
+    return init(images)
 
 
 def make_train_step(
