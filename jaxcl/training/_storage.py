@@ -10,6 +10,7 @@ and leftovers whose names say that they are none.
 import itertools
 import logging
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ class Storage:
             write_manifest(unfinished, manifest)
             unfinished.rename(self.path(step))
         except BaseException:
-            shutil.rmtree(unfinished, ignore_errors=True)
+            _remove_while_written(unfinished)
             raise
         flush(self.directory)
 
@@ -153,6 +154,20 @@ class Storage:
     def close(self) -> None:
         """Ends what Orbax has running."""
         self._orbax.close()
+
+
+def _remove_while_written(path: Path) -> None:
+    """Removes a directory into which a save that failed may still be writing.
+
+    Orbax writes arrays side by side and raises when the first of them fails; what the
+    others write meanwhile can fill the directory again. What stays after a second is
+    removed by the next save.
+    """
+    for _ in range(20):
+        shutil.rmtree(path, ignore_errors=True)
+        time.sleep(0.05)
+        if not path.exists():
+            return
 
 
 def _storable(leaves: Leaves) -> dict[str, np.ndarray]:

@@ -377,6 +377,32 @@ def test_an_error_of_the_disk_says_which_step_and_leaves_the_old_ones(
     assert_same(restore(three), make_state(4))
 
 
+def test_what_is_still_written_after_a_failure_is_removed_too(three, monkeypatch):
+    # Orbax writes arrays side by side: one fails while another goes on.
+    remove, late = shutil.rmtree, iter("ab")
+
+    def save(_, path, **options):
+        path.mkdir()
+        raise OSError(27, "File too large", str(path))
+
+    def remove_while_written(path, **options):
+        remove(path, **options)
+        for name in late:
+            path.mkdir()
+            (path / name).write_text("late")
+            break
+
+    monkeypatch.setattr(ocp.Checkpointer, "save", save)
+    monkeypatch.setattr(shutil, "rmtree", remove_while_written)
+    with (
+        Checkpoints(three) as checkpoints,
+        pytest.raises(CheckpointError, match="File too large"),
+    ):
+        checkpoints.save(make_state(4))
+    assert next(late, None) is None
+    assert top(three) == ["1", "2", "3"]
+
+
 def test_the_newest_are_kept(tmp_path):
     save(tmp_path, 2, 4, 6, 8, 10)
     assert top(tmp_path) == sorted(["6", "8", "10"])
