@@ -73,6 +73,19 @@ def test_every_path_the_readme_names_is_there():
         assert (ROOT / name).exists(), name
 
 
+@pytest.mark.parametrize("page", ["reliability.md", "clusters.md"])
+def test_every_test_a_page_names_is_there(page):
+    text, named = (ROOT / "docs" / page).read_text(), 0
+    for file, tests in re.findall(
+        r"`(tests/[^`]*\.py)`(:(?:[\s,]*`test_\w+`)+)?", text
+    ):
+        source = (ROOT / file).read_text()
+        for test in re.findall(r"test_\w+", tests):
+            assert f"def {test}(" in source, (file, test)
+            named += 1
+    assert named or page != "reliability.md"
+
+
 def test_forbidden_room_names_are_not_used():
     forbidden = {"utils", "common", "helpers", "misc", "core", "base"}
     for path in (ROOT / "jaxcl").rglob("*.py"):

@@ -10,20 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from small_faults import before
+
 from jaxcl import _loop
 from jaxcl.cli import main
 from jaxcl.training import Checkpoints, MetricsLog
-
-
-def before(owner, name, action):
-    """Calls `action` before every call of a function."""
-    function = getattr(owner, name)
-
-    def acting(*arguments, **keywords):
-        action(*arguments)
-        return function(*arguments, **keywords)
-
-    setattr(owner, name, acting)
 
 
 def signal_once(number, times=1):
