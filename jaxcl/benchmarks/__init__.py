@@ -7,6 +7,7 @@ threads are set before JAX starts and a call that runs out of memory ends nothin
 from jaxcl.benchmarks._command import (
     show_data as show_data,
     show_losses as show_losses,
+    show_training as show_training,
 )
 from jaxcl.benchmarks._data_options import DataBenchmark as DataBenchmark
 from jaxcl.benchmarks._data_records import DataResults as DataResults
@@ -16,7 +17,6 @@ from jaxcl.benchmarks._options import LossesBenchmark as LossesBenchmark
 from jaxcl.benchmarks._records import Results as Results
 from jaxcl.benchmarks._run import find_faults as find_faults, run_losses as run_losses
 from jaxcl.benchmarks._tables import render_results as render_results
-from jaxcl.benchmarks._train_command import show_training as show_training
 from jaxcl.benchmarks._train_options import TrainBenchmark as TrainBenchmark
 from jaxcl.benchmarks._train_records import TrainResults as TrainResults
 

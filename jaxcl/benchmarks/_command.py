@@ -16,6 +16,10 @@ from jaxcl.benchmarks._files import write_results
 from jaxcl.benchmarks._options import LossesBenchmark
 from jaxcl.benchmarks._run import find_faults, run_losses
 from jaxcl.benchmarks._tables import render_results
+from jaxcl.benchmarks._train_options import TrainBenchmark
+from jaxcl.benchmarks._train_records import TrainResults
+from jaxcl.benchmarks._train_run import find_training_faults, run_training
+from jaxcl.benchmarks._train_tables import render_training, write_training
 
 # Off a terminal there is no edge to wrap at.
 _WIDTH = 150
@@ -41,6 +45,20 @@ def show_data(options: DataBenchmark) -> bool:
     written = write_data(results, options.out) if options.out is not None else []
     _print(options, results, render_data, written)
     return _judge(find_data_faults(results))
+
+
+def show_training(options: TrainBenchmark, *others: TrainBenchmark) -> bool:
+    """The same for training; what the others ask is answered on the same page."""
+    for asked in (options, *others):
+        asked.check()
+
+    def run(options: TrainBenchmark, tell: Callable[[str], None]) -> TrainResults:
+        return run_training(options, *others, tell=tell)
+
+    results = _measure(options, run)
+    written = write_training(results, options.out) if options.out is not None else []
+    _print(options, results, render_training, written)
+    return _judge(find_training_faults(results))
 
 
 def _measure(options: Any, run: Callable[..., Any]) -> Any:

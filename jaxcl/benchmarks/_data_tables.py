@@ -1,15 +1,12 @@
 """The results of the input paths as tables, for a terminal and for Markdown."""
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Group
-from rich.markup import escape
-from rich.table import Table
 
 from jaxcl.benchmarks._data_records import BASELINES, DataResults, Speed, Stall
-from jaxcl.benchmarks._tables import Grid, render_page
+from jaxcl.benchmarks._tables import Grid, render_grids, render_page, write_page
 
 _TITLES = {"views": "Views of images in memory", "pipeline": "From files to views"}
 _CAPTION = (
@@ -24,26 +21,12 @@ _STALL_CAPTION = (
 
 def write_data(results: DataResults, directory: Path) -> list[Path]:
     """data.json and data.md."""
-    directory.mkdir(parents=True, exist_ok=True)
-    numbers, page = directory / "data.json", directory / "data.md"
-    numbers.write_text(json.dumps(results.to_json(), indent=1) + "\n")
-    page.write_text(render_markdown(results))
-    return [numbers, page]
+    return write_page(results, render_markdown(results), directory, "data")
 
 
 def render_data(results: DataResults) -> Group:
     """The tables for a terminal."""
-    tables = []
-    for grid in make_grids(results):
-        table = Table(title=grid.title, caption=grid.caption)
-        for heading in grid.headings:
-            words = heading in ("implementation", "path", "source", "note")
-            table.add_column(heading, justify="left" if words else "right")
-        for row in grid.rows:
-            ours = any(name in row for name in BASELINES.values())
-            table.add_row(*map(escape, row), style="bold" if ours else None)
-        tables.append(table)
-    return Group(*tables)
+    return render_grids(make_grids(results), ours=BASELINES.values(), names=0)
 
 
 def render_markdown(results: DataResults) -> str:

@@ -1,6 +1,6 @@
 """Times endless streams of batches: runs of some seconds, in turn, in one process."""
 
-import gc
+import functools
 import multiprocessing
 import os
 import time
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxcl.benchmarks._timing import Samples
+from jaxcl.benchmarks._timing import Samples, take_turns
 
 # Share of a run that goes by before the clock is started: threads have to find their
 # work, and what was read ahead while nobody looked must be used up.
@@ -40,16 +40,11 @@ def interleave_streams(
     Returns:
         Wall and CPU seconds for an image, one of each a round.
     """
-    walls: dict[str, list[float]] = {name: [] for name in streams}
-    cpus: dict[str, list[float]] = {name: [] for name in streams}
-    for i in range(rounds):
-        gc.collect()
-        for name, stream in streams.items():
-            tell(f"{name}: round {i + 1} of {rounds}")
-            wall, cpu = time_stream(stream, seconds)
-            walls[name].append(wall)
-            cpus[name].append(cpu)
-    return {name: Samples(tuple(walls[name]), tuple(cpus[name])) for name in streams}
+    measures = {
+        name: functools.partial(time_stream, stream, seconds)
+        for name, stream in streams.items()
+    }
+    return take_turns(measures, dict.fromkeys(streams, rounds), tell)
 
 
 def time_stream(stream: Stream, seconds: float) -> tuple[float, float]:

@@ -1,6 +1,8 @@
 """The results as tables: the same cells for a terminal and for Markdown."""
 
+import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Group
@@ -9,6 +11,9 @@ from rich.table import Table
 
 from jaxcl.benchmarks._contenders import LOSSES, OURS
 from jaxcl.benchmarks._records import Accuracy, Memory, Results, Timing
+
+# Columns of words, wherever they stand.
+_WORDS = ("implementation", "path", "source", "note")
 
 
 class Grid(NamedTuple):
@@ -34,11 +39,24 @@ def make_grids(results: Results) -> list[Grid]:
 
 def render_results(results: Results) -> Group:
     """The tables for a terminal."""
-    tables = []
-    for grid in make_grids(results):
+    return render_grids(make_grids(results), ours=(OURS,), names=2)
+
+
+def render_grids(
+    grids: Iterable[Grid], *, ours: Iterable[str] = (), names: int = 1
+) -> Group:
+    """Tables for a terminal.
+
+    Args:
+        grids: What they hold.
+        ours: A row with one of these is bold.
+        names: How many of the first columns hold words; `note` always does.
+    """
+    ours, tables = set(ours), []
+    for grid in grids:
         table = Table(title=grid.title, caption=grid.caption or None)
         for i, heading in enumerate(grid.headings):
-            numeric = i > 1 and heading != "note"
+            numeric = i >= names and heading not in _WORDS
             table.add_column(
                 heading,
                 justify="right" if numeric else "left",
@@ -47,7 +65,7 @@ def render_results(results: Results) -> Group:
                 no_wrap=len(heading) < 20 and heading not in ("note", "implementation"),
             )
         for row in grid.rows:
-            style = "bold" if OURS in row else None
+            style = "bold" if ours.intersection(row) else None
             table.add_row(*map(escape, row), style=style)
         tables.append(table)
     return Group(*tables)
@@ -56,6 +74,15 @@ def render_results(results: Results) -> Group:
 def render_markdown(results: Results) -> str:
     """A page with the tables, and with where they come from."""
     return render_page("Benchmark of the losses", results.record, make_grids(results))
+
+
+def write_page(results: Any, page: str, directory: Path, name: str) -> list[Path]:
+    """The numbers as JSON and a page of them, both under one name."""
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = [directory / f"{name}.{suffix}" for suffix in ("json", "md")]
+    paths[0].write_text(json.dumps(results.to_json(), indent=1) + "\n")
+    paths[1].write_text(page)
+    return paths
 
 
 def render_page(title: str, record: Mapping[str, Any], grids: Iterable[Grid]) -> str:

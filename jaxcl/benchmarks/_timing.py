@@ -1,5 +1,6 @@
 """Times implementations in one process, one call of each in turn."""
 
+import functools
 import gc
 import statistics
 import time
@@ -42,19 +43,36 @@ def interleave(
         one.call()
         once = time.perf_counter() - start
         planned[name] = max(_LEAST_ROUNDS, min(rounds, int(seconds / max(once, 1e-9))))
-    # Rounds are those of the fastest; without any there is nothing to do.
-    walls: dict[str, list[float]] = {name: [] for name in prepared}
-    cpus: dict[str, list[float]] = {name: [] for name in prepared}
-    for i in range(max(planned.values(), default=0)):
+    calls = {
+        name: functools.partial(time_once, prepared[name].call) for name in prepared
+    }
+    return take_turns(calls, planned, tell)
+
+
+def take_turns(
+    measures: Mapping[str, Callable[[], tuple[float, float]]],
+    rounds: Mapping[str, int],
+    tell: Callable[[str], None] = lambda text: None,
+) -> dict[str, Samples]:
+    """One after the other, round after round, so that all share the same noise.
+
+    Args:
+        measures: Each returns wall and CPU seconds.
+        rounds: How often each has its turn; the others go on without it.
+        tell: Takes a line of progress.
+    """
+    walls: dict[str, list[float]] = {name: [] for name in measures}
+    cpus: dict[str, list[float]] = {name: [] for name in measures}
+    for i in range(max(rounds.values(), default=0)):
         gc.collect()
-        for name, one in prepared.items():
-            if i < planned[name]:
-                tell(f"{name}: round {i + 1} of {planned[name]}")
+        for name, measure in measures.items():
+            if i < rounds[name]:
+                tell(f"{name}: round {i + 1} of {rounds[name]}")
                 time.sleep(_PAUSE_SECONDS)
-                wall, cpu = time_once(one.call)
+                wall, cpu = measure()
                 walls[name].append(wall)
                 cpus[name].append(cpu)
-    return {name: Samples(tuple(walls[name]), tuple(cpus[name])) for name in prepared}
+    return {name: Samples(tuple(walls[name]), tuple(cpus[name])) for name in measures}
 
 
 def time_once(call: Callable[[], object]) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from jaxcl.benchmarks._train_contenders import LAYOUTS, OURS, stand_ins
 from jaxcl.benchmarks._train_inputs import on_all, split_rows
 from jaxcl.benchmarks._train_records import Rival, Setting
 from jaxcl.benchmarks._train_setup import Rig
-from jaxcl.benchmarks._train_timing import plan_run, take_turns
+from jaxcl.benchmarks._train_timing import interleave_runs, plan_run
 from jaxcl.benchmarks._train_torch import make_torch_step
 from jaxcl.training import make_devices, parallelize
 from jaxcl.training._views import with_views
@@ -47,7 +47,7 @@ def measure_rivals(
         except Exception as error:  # another library can raise anything
             reason = f"{type(error).__name__}: {error}"[:300]
             failed.append(Rival(rig.setting, name, status="failed", reason=reason))
-    found = take_turns(runs, rounds=rounds, tell=tell)
+    found = interleave_runs(runs, rounds=rounds, tell=tell)
     return [*judge(rig.setting, found, counts), *failed]
 
 

@@ -1,14 +1,11 @@
 """The results of training as tables, for a terminal and for Markdown."""
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Group
-from rich.markup import escape
-from rich.table import Table
 
-from jaxcl.benchmarks._tables import Grid, render_page
+from jaxcl.benchmarks._tables import Grid, render_grids, render_page, write_page
 from jaxcl.benchmarks._train_records import (
     REST,
     WHOLE,
@@ -39,25 +36,12 @@ _RIVAL_CAPTION = (
 
 def write_training(results: TrainResults, directory: Path) -> list[Path]:
     """train.json and train.md."""
-    directory.mkdir(parents=True, exist_ok=True)
-    numbers, page = directory / "train.json", directory / "train.md"
-    numbers.write_text(json.dumps(results.to_json(), indent=1) + "\n")
-    page.write_text(render_markdown(results))
-    return [numbers, page]
+    return write_page(results, render_markdown(results), directory, "train")
 
 
 def render_training(results: TrainResults) -> Group:
     """The tables for a terminal."""
-    tables = []
-    for grid in make_grids(results):
-        table = Table(title=grid.title, caption=grid.caption)
-        for i, heading in enumerate(grid.headings):
-            words = i == 0 or heading == "note"
-            table.add_column(heading, justify="left" if words else "right")
-        for row in grid.rows:
-            table.add_row(*map(escape, row))
-        tables.append(table)
-    return Group(*tables)
+    return render_grids(make_grids(results))
 
 
 def render_markdown(results: TrainResults) -> str:

@@ -1,6 +1,6 @@
 """Times calls that take steps: runs of some steps, in turn, in one process."""
 
-import gc
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,10 +8,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxcl.benchmarks._timing import Samples
+from jaxcl.benchmarks._timing import Samples, take_turns
 
-# OpenMP's threads keep a core busy for a while after the call they worked for.
-_PAUSE_SECONDS = 0.005
 # Loops over CPU devices must wait now and then, and the trainer's waits this often.
 IN_FLIGHT = 10
 
@@ -39,8 +37,7 @@ def plan_run(
 ) -> Run:
     """As many calls as fit into some seconds, but not more than some steps.
 
-    Two calls go before: the first one compiles, and under pmap the second one again,
-    since the state comes back as it was not placed.
+    Two calls go before: the first one compiles.
     """
     for _ in range(2):
         wait(call())
@@ -62,28 +59,15 @@ def count_calls(once: float, steps: int, seconds: float, taken: int = 1) -> int:
     return max(1, min(-(-steps // taken), int(seconds / max(once, 1e-9))))
 
 
-def take_turns(
+def interleave_runs(
     runs: Mapping[str, Run],
     *,
     rounds: int,
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Samples]:
-    """One run after the other, round after round, so that all share the same noise.
-
-    Returns:
-        Wall and CPU seconds of a step, one of each a round.
-    """
-    walls: dict[str, list[float]] = {name: [] for name in runs}
-    cpus: dict[str, list[float]] = {name: [] for name in runs}
-    for i in range(rounds):
-        gc.collect()
-        for name, run in runs.items():
-            tell(f"{name}: round {i + 1} of {rounds}")
-            time.sleep(_PAUSE_SECONDS)
-            wall, cpu = time_run(run)
-            walls[name].append(wall)
-            cpus[name].append(cpu)
-    return {name: Samples(tuple(walls[name]), tuple(cpus[name])) for name in runs}
+    """Wall and CPU seconds of a step of each, one of each a round."""
+    measures = {name: functools.partial(time_run, run) for name, run in runs.items()}
+    return take_turns(measures, dict.fromkeys(runs, rounds), tell)
 
 
 def time_run(

@@ -12,9 +12,9 @@ from jaxcl.benchmarks._train_setup import Rig
 from jaxcl.benchmarks._train_tally import break_down
 from jaxcl.benchmarks._train_timing import (
     Run,
+    interleave_runs,
     make_calls,
     plan_run,
-    take_turns,
     time_run,
 )
 from jaxcl.training import Parallel
@@ -48,7 +48,7 @@ def plan_runs(
 
 def measure_pieces(runs: dict[str, Run], rig: Rig, **options: Any) -> Breakdown:
     """Times the runs in turn, and says what takes which share of the whole."""
-    return break_down(rig.setting, take_turns(runs, **options))
+    return break_down(rig.setting, interleave_runs(runs, **options))
 
 
 def trace_steps(run: Run, directory: Path) -> None:
