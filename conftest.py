@@ -2,7 +2,10 @@
 
 import gc
 import importlib.metadata
+import itertools
 import os
+import re
+import signal
 import tempfile
 from pathlib import Path
 
@@ -34,6 +37,50 @@ import pytest  # noqa: E402
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+# A runner that was started in the background ignores this, and so would its programs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# These begin first, so that no worker ends with a long one while the other waits.
+_LONG = ("test_processes", "test_hosts", "test_runs", "test_trainer", "test_resume")
+# What is compiled is shared by all tests of a loss, or of a mapping of all losses.
+_BY_LOSS = ("losses/test_contract.py",)
+_BY_MAPPING = ("losses/test_devices.py", "losses/test_ring.py")
+_MAPPING = re.compile(r"pmap|checked|unchecked|auto|explicit|set|None|\d+")
+_NO_LOSS = re.compile(r"b?float16|exponents\d|shape\d|duplicates")
+
+
+def unit_of(nodeid):
+    """What one worker runs as a whole: tests that share compiled programs."""
+    file, _, rest = nodeid.partition("::")
+    function, _, case = rest.removesuffix("]").partition("[")
+    words = case.split("-")
+    if file.endswith(_BY_LOSS):
+        names = (w for w in words if w.isidentifier() and not _NO_LOSS.fullmatch(w))
+        return f"{file} {next((n for n in names if n != 'None'), function)}"
+    if file.endswith(_BY_MAPPING):
+        shares = "shares" if "of_the_" in function else function
+        return " ".join([file, shares, *filter(_MAPPING.fullmatch, words)])
+    return file
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the long ones first."""
+    items.sort(key=lambda item: not any(name in item.nodeid for name in _LONG))
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Hands out units instead of single tests."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class BySharedPrograms(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return unit_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return BySharedPrograms(config, log)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def data_dir(tmp_path_factory):
     """Where the embedded data sets of this session are built."""
@@ -43,7 +90,10 @@ def data_dir(tmp_path_factory):
     return directory
 
 
-@pytest.fixture(autouse=True, scope="module")
+_ENDED = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
 def forget_programs():
     """Drops compiled programs before a process runs out of memory maps.
 
@@ -51,6 +101,8 @@ def forget_programs():
     """
     yield
     maps = Path("/proc/self/maps")
-    if maps.exists() and len(maps.read_bytes().splitlines()) > 20_000:
+    if next(_ENDED) % 25 or not maps.exists():
+        return
+    if len(maps.read_bytes().splitlines()) > 30_000:
         jax.clear_caches()
         gc.collect()

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from long_tests import long_only
 from losses.test_contract import enable_x64
 from losses.test_devices import AXIS, mapped
 
@@ -24,8 +25,14 @@ def off_center(rows=24, dim=5):
     return views / np.linalg.norm(views, axis=2, keepdims=True)
 
 
-@pytest.mark.parametrize("where", [None, KEEP], ids=["all", "some"])
-@pytest.mark.parametrize("target", [0.0, -1 / 39, 0.8])
+@pytest.mark.parametrize(
+    ("where", "target"),
+    [
+        pytest.param(None, 0.8, id="all"),
+        pytest.param(KEEP, -1 / 39, id="some"),
+        *long_only((None, 0.0), (None, -1 / 39), (KEEP, 0.0), (KEEP, 0.8)),
+    ],
+)
 def test_closed_form_is_the_mean_over_the_pairs(where, target):
     u, v = off_center()
     kept = range(24) if where is None else np.flatnonzero(where)

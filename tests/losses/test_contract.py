@@ -10,6 +10,7 @@ import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from long_tests import long_only
 import references
 
 from jaxcl import losses
@@ -632,7 +633,7 @@ def test_a_loss_is_a_single_precision_scalar(case, block_size):
 @each_swept
 @pytest.mark.parametrize(
     ("rows", "rtol", "block_size"),
-    [("bfloat16", 3e-2, None), ("float16", 4e-3, 3)],
+    [("float16", 4e-3, 3), *long_only(("bfloat16", 3e-2, None))],
 )
 def test_low_precision_agrees_to_the_rounding_of_its_input(
     case, rows, rtol, block_size
@@ -706,12 +707,12 @@ def test_streaming_agrees_with_dense(case, block_size):
     streaming_agrees(case, block_size)
 
 
-@each(SWEPT, [1, 50])
+@each(SWEPT, [1, *long_only(50)])
 def test_any_size_of_block_agrees_with_dense(case, block_size):
     streaming_agrees(case, block_size)
 
 
-@each(SWEPT)
+@each(SWEPT, [3, *long_only(None)])
 def test_double_precision_is_that_of_the_double_loop(case, block_size):
     recipe = RECIPES[case]
     data, side = recipe.inputs()

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from long_tests import long_only
 from losses.test_contract import PER_ANCHOR, RECIPES, SWEPT
 
 from jaxcl.training import value_and_grad
@@ -177,8 +178,15 @@ def test_one_device_gives_the_value_of_the_double_loop(case):
 
 
 @each_loss
-@each_way
-@pytest.mark.parametrize("count", [2, 8])
+@pytest.mark.parametrize(
+    ("count", "way"),
+    [
+        (2, "pmap"),
+        (4, "unchecked"),
+        (8, "checked"),
+        *long_only((2, "checked"), (2, "unchecked"), (8, "pmap"), (8, "unchecked")),
+    ],
+)
 def test_value_and_gradient_are_those_of_one_device(case, way, count):
     stacked = together(way, count)[case]
     for device in range(count):
@@ -186,8 +194,14 @@ def test_value_and_gradient_are_those_of_one_device(case, way, count):
 
 
 @pytest.mark.parametrize("case", GROUPS["few"])
-@each_way
-@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize(
+    ("count", "way"),
+    [
+        (1, "pmap"),
+        (4, "unchecked"),
+        *long_only((1, "checked"), (1, "unchecked"), (4, "pmap"), (4, "checked")),
+    ],
+)
 def test_any_number_of_devices_gives_the_value_of_one(case, way, count):
     stacked = together(way, count, group="few")[case]
     for device in range(count):
@@ -200,7 +214,7 @@ def test_other_forms_of_a_loss_give_the_value_of_one_device(case):
 
 
 @pytest.mark.parametrize("case", STREAMING)
-@each_way
+@pytest.mark.parametrize("way", ["pmap", "checked", *long_only("unchecked")])
 def test_streaming_on_devices_agrees_with_one_device(case, way):
     agrees(case, of_device(together(way, 4, 3)[case]))
 
@@ -284,12 +298,13 @@ def global_view(axis_type, set_mesh, block_size, group="first"):
 @pytest.mark.parametrize(
     ("axis_type", "set_mesh", "block_size"),
     [
-        (AxisType.Auto, False, None),
-        (AxisType.Auto, False, 3),
-        (AxisType.Explicit, False, None),
-        (AxisType.Explicit, True, None),
+        pytest.param(AxisType.Auto, False, 3, id="auto-3"),
+        pytest.param(AxisType.Explicit, True, None, id="explicit-set"),
+        *long_only(
+            pytest.param(AxisType.Auto, False, None, id="auto"),
+            pytest.param(AxisType.Explicit, False, None, id="explicit"),
+        ),
     ],
-    ids=["auto", "auto-3", "explicit", "explicit-set"],
 )
 def test_global_view_jit_gives_the_same_numbers(case, axis_type, set_mesh, block_size):
     agrees(case, global_view(axis_type, set_mesh, block_size)[case])

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from long_tests import long_only
 from losses.test_devices import AXIS, mapped, mesh_of
 
 from jaxcl import losses
@@ -159,12 +160,10 @@ def around(way, count, block_size):
 @pytest.mark.parametrize(
     ("way", "count", "block_size"),
     [
-        ("pmap", 2, 7),
         ("pmap", 5, None),
         ("unchecked", 4, 4),
         ("checked", 3, 7),
-        ("checked", 6, None),
-        ("checked", 1, 16),
+        *long_only(("pmap", 2, 7), ("checked", 6, None), ("checked", 1, 16)),
     ],
 )
 def test_a_ring_gives_the_numbers_of_one_device(case, way, count, block_size):

@@ -5,6 +5,7 @@ import functools
 import jax
 import numpy as np
 import pytest
+from long_tests import long_only
 from small_steps import make_batches, make_rig, some_devices, take_steps
 
 from jaxcl.config import ObjectiveConfig, PenaltiesConfig
@@ -36,12 +37,14 @@ def run(objective, parallel, count):
     [
         ("nt_xent", "pmap", 8),
         ("nt_xent", "shard_map", 8),
-        ("penalized", "pmap", 8),
-        ("within_domain", "shard_map", 8),
         ("queue", "pmap", 8),
-        ("queue", "shard_map", 4),
         ("target", "shard_map", 8),
-        ("weighted", "shard_map", 8),
+        ("weighted", "shard_map", 4),
+        *long_only(
+            ("penalized", "pmap", 8),
+            ("within_domain", "shard_map", 8),
+            ("queue", "shard_map", 4),
+        ),
     ],
 )
 def test_the_state_after_some_steps_is_that_of_one_device(objective, parallel, count):
