@@ -10,8 +10,8 @@ import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from long_tests import long_only
 import references
+from long_tests import long_only
 
 from jaxcl import losses
 from jaxcl.pairs import different, everyone, same
