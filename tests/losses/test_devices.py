@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-from long_tests import long_only
+from long_tests import LONG, long_only
 from losses.test_contract import PER_ANCHOR, RECIPES, SWEPT
 
 from jaxcl.training import value_and_grad
@@ -29,7 +29,16 @@ GROUPS = {
 STREAMING = [case for case in GROUPS["first"] if RECIPES[case].streams]
 
 each_loss = pytest.mark.parametrize("case", GROUPS["first"])
-each_way = pytest.mark.parametrize("way", ["pmap", "checked", "unchecked"])
+
+
+def each_of(names, every, few):
+    """Every loss with some arguments; with others a few, unless all are asked for."""
+    full, rest = (every + few, []) if LONG else (every, few)
+    chosen = [("first", given) for given in full] + [("few", given) for given in rest]
+    return pytest.mark.parametrize(
+        f"case, group, {names}",
+        [(case, group, *given) for group, given in chosen for case in GROUPS[group]],
+    )
 
 
 def mesh_of(shape, names=(AXIS,), axis_type=AxisType.Auto):
@@ -177,20 +186,15 @@ def test_one_device_gives_the_value_of_the_double_loop(case):
     np.testing.assert_allclose(taken(alone()[case])[0], expected, rtol=2e-5)
 
 
-@each_loss
-@pytest.mark.parametrize(
-    ("count", "way"),
-    [
-        (2, "pmap"),
-        (4, "unchecked"),
-        (8, "checked"),
-        *long_only((2, "checked"), (2, "unchecked"), (8, "pmap"), (8, "unchecked")),
-    ],
+@each_of(
+    "count, way",
+    [(8, "checked")],
+    [(2, "pmap"), (4, "unchecked"), (2, "checked"), (8, "pmap"), (8, "unchecked")],
 )
-def test_value_and_gradient_are_those_of_one_device(case, way, count):
-    stacked = together(way, count)[case]
+def test_value_and_gradient_are_those_of_one_device(case, group, count, way):
+    stacked = together(way, count, group=group)[case]
     for device in range(count):
-        agrees(case, of_device(stacked, device))
+        agrees(case, of_device(stacked, device), group)
 
 
 @pytest.mark.parametrize("case", GROUPS["few"])
@@ -214,7 +218,7 @@ def test_other_forms_of_a_loss_give_the_value_of_one_device(case):
 
 
 @pytest.mark.parametrize("case", STREAMING)
-@pytest.mark.parametrize("way", ["pmap", "checked", *long_only("unchecked")])
+@pytest.mark.parametrize("way", ["pmap", *long_only("checked", "unchecked")])
 def test_streaming_on_devices_agrees_with_one_device(case, way):
     agrees(case, of_device(together(way, 4, 3)[case]))
 
@@ -244,7 +248,7 @@ def shares(way):
 
 
 @each_loss
-@each_way
+@pytest.mark.parametrize("way", ["pmap", *long_only("checked", "unchecked")])
 def test_the_mean_of_the_shares_is_the_value_of_one_device(case, way):
     values = taken(shares(way)[case])["value"]
     assert values.shape == (8,)
@@ -252,7 +256,7 @@ def test_the_mean_of_the_shares_is_the_value_of_one_device(case, way):
 
 
 @pytest.mark.parametrize("case", [c for c in GROUPS["first"] if c in PER_ANCHOR])
-@each_way
+@pytest.mark.parametrize("way", ["pmap", *long_only("checked", "unchecked")])
 def test_anchors_of_the_devices_are_those_of_one_device(case, way):
     found = np.concatenate(list(taken(shares(way)[case])["anchors"]), axis=-1)
     expected = taken(shares("alone")[case])["anchors"]
@@ -260,16 +264,18 @@ def test_anchors_of_the_devices_are_those_of_one_device(case, way):
 
 
 @functools.cache
-def replicated(shape, names):
+def replicated(shape, names, group):
     """The step by shard_map, which proves that its results are the same everywhere."""
     specs = {"in_specs": (P(), P(names)), "out_specs": P()}
     step = jax.shard_map(step_of(names), mesh=mesh_of(shape, names), **specs)
-    return outcomes(jax.jit(step))
+    return outcomes(jax.jit(step), group)
 
 
-@each_loss
-def test_an_axis_may_have_several_names_and_results_count_as_replicated(case):
-    agrees(case, replicated((2, 2), ("hosts", "chips"))[case])
+@each_of("shape", [], [((2, 2),)])
+def test_an_axis_may_have_several_names_and_results_count_as_replicated(
+    case, group, shape
+):
+    agrees(case, replicated(shape, ("hosts", "chips"), group)[case], group)
 
 
 @each_loss
@@ -294,20 +300,19 @@ def global_view(axis_type, set_mesh, block_size, group="first"):
     return outcomes(run, group)
 
 
-@each_loss
-@pytest.mark.parametrize(
-    ("axis_type", "set_mesh", "block_size"),
+@each_of(
+    "axis_type, set_mesh, block_size",
+    [(AxisType.Explicit, True, None)],
     [
-        pytest.param(AxisType.Auto, False, 3, id="auto-3"),
-        pytest.param(AxisType.Explicit, True, None, id="explicit-set"),
-        *long_only(
-            pytest.param(AxisType.Auto, False, None, id="auto"),
-            pytest.param(AxisType.Explicit, False, None, id="explicit"),
-        ),
+        (AxisType.Auto, False, 3),
+        (AxisType.Auto, False, None),
+        (AxisType.Explicit, False, None),
     ],
 )
-def test_global_view_jit_gives_the_same_numbers(case, axis_type, set_mesh, block_size):
-    agrees(case, global_view(axis_type, set_mesh, block_size)[case])
+def test_global_view_jit_gives_the_same_numbers(
+    case, group, axis_type, set_mesh, block_size
+):
+    agrees(case, global_view(axis_type, set_mesh, block_size, group)[case], group)
 
 
 @pytest.mark.parametrize("case", GROUPS["few"])
