@@ -24,6 +24,7 @@ _ROOMS = (
     "config",
     "data",
     "evaluation",
+    "identifiability",
     "inspection",
     "kernels",
     "losses",
@@ -32,6 +33,7 @@ _ROOMS = (
     "objectives",
     "pairs",
     "reports",
+    "reproduce",
     "trainer",
     "training",
 )

@@ -279,6 +279,31 @@ def _doctor(arguments: _Arguments) -> None:
     _parse(command, arguments, "jaxcl doctor")
 
 
+def _reproduce(arguments: _Arguments) -> None:
+    """Judges claims of the papers by running them; `reproduce list` shows them."""
+    from jaxcl.reproduce import ReproduceOptions, list_claims, show_claims
+
+    if arguments[:1] == ["list"]:
+
+        @dataclasses.dataclass(frozen=True)
+        class Listed:
+            """Lists the claims that can be judged."""
+
+            claims: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+            """Groups or names; none = all."""
+
+        list_claims(_parse(Listed, arguments[1:], "jaxcl reproduce list").claims)
+        return
+    options = _parse(
+        ReproduceOptions,
+        arguments,
+        "jaxcl reproduce",
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    if not show_claims(options):
+        raise SystemExit(1)
+
+
 def _bench(arguments: _Arguments) -> None:
     """Times losses and input paths against other code."""
     name, *rest = arguments or ["--help"]
@@ -377,6 +402,10 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         from jaxcl.reports import ReportError
 
         named.append(ReportError)
+    if "jaxcl.reproduce" in sys.modules:
+        from jaxcl.reproduce import ClaimError
+
+        named.append(ClaimError)
     if "jaxcl.training" in sys.modules:
         from jaxcl.training import CheckpointError, NonFiniteError, WorkdirError
 
@@ -389,6 +418,7 @@ _COMMANDS = {
     "evaluate": _evaluate,
     "report": _report,
     "data": _data,
+    "reproduce": _reproduce,
     "bench": _bench,
     "doctor": _doctor,
 }

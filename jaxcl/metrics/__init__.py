@@ -7,6 +7,13 @@ from jaxcl.metrics._geometry import (
     separation_threshold as separation_threshold,
     uniformity as uniformity,
 )
+from jaxcl.metrics._recovery import (
+    affine_r2 as affine_r2,
+    angle_error as angle_error,
+    fiber_gram_error as fiber_gram_error,
+    mean_correlation as mean_correlation,
+    orthogonality_error as orthogonality_error,
+)
 from jaxcl.metrics._similarities import (
     SimilarityStatistics as SimilarityStatistics,
     negative_variance_bounds as negative_variance_bounds,
@@ -15,10 +22,15 @@ from jaxcl.metrics._similarities import (
 
 __all__ = [
     "SimilarityStatistics",
+    "affine_r2",
     "alignment",
+    "angle_error",
     "effective_rank",
     "excessive_separation",
+    "fiber_gram_error",
+    "mean_correlation",
     "negative_variance_bounds",
+    "orthogonality_error",
     "separation_threshold",
     "similarity_statistics",
     "uniformity",

@@ -1,0 +1,31 @@
+"""The claims of the papers, judged by running them: `jaxcl reproduce`."""
+
+from jaxcl.reproduce._claim import (
+    Check as Check,
+    Claim as Claim,
+    Measured as Measured,
+    Outcome as Outcome,
+)
+from jaxcl.reproduce._command import (
+    ReproduceOptions as ReproduceOptions,
+    list_claims as list_claims,
+    show_claims as show_claims,
+)
+from jaxcl.reproduce._run import (
+    CLAIMS as CLAIMS,
+    ClaimError as ClaimError,
+    measure_claims as measure_claims,
+)
+
+__all__ = [
+    "CLAIMS",
+    "Check",
+    "Claim",
+    "ClaimError",
+    "Measured",
+    "Outcome",
+    "ReproduceOptions",
+    "list_claims",
+    "measure_claims",
+    "show_claims",
+]
