@@ -36,7 +36,7 @@ def test_the_commands_of_the_readme_work_in_their_order(tmp_path, monkeypatch):
     lines = [line for block in blocks("bash") for line in block.splitlines()]
     lines = [line for line in lines if line.startswith("jaxcl ")]
     commands = [shlex.split(line, comments=True)[1:] for line in lines]
-    assert len(commands) == 7
+    assert len(commands) == 9
     for arguments in commands:
         main(arguments)
     for name in ("views.png", "comparison.html", "runs/within/report.html"):
