@@ -187,7 +187,12 @@ def _mlp_corrected(seeds):
         seen("fiber-Gram error", found.fiber_gram_error, 0.03, 0, "below"),
         seen("loss − log M, M = 32", found.loss, -0.55, 0.03),
         # One seed that does not recover them is enough.
-        Check("lowest R² of a seed", (_mean_r2(found).min(),), 0.99, relation="above"),
+        Check(
+            "lowest R² of a seed",
+            (float(_mean_r2(found).min()),),
+            0.99,
+            relation="above",
+        ),
     ]
     return _pictured(checks, "MLP, corrected loss", found)
 
