@@ -194,5 +194,6 @@ def _affine(params, i, rows):
 
 
 def _unit(rows):
-    length = jnp.sqrt(jnp.sum(rows**2, axis=-1, keepdims=True))
-    return rows / jnp.where(length > 0, length, 1.0)
+    squared = jnp.sum(rows**2, axis=-1, keepdims=True)
+    # Before the root: its slope at 0 would turn every parameter into NaN.
+    return rows / jnp.sqrt(jnp.where(squared > 0, squared, 1.0))

@@ -16,7 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import optimize, special
 
-from jaxcl.identifiability._fibers import Conditional, check_fixed
+from jaxcl.identifiability._fibers import (
+    Conditional,
+    check_conditional,
+    check_fixed,
+)
 
 _NODES = 200
 _ANGLES = 96
@@ -39,18 +43,18 @@ def log_mean_exp_on_sphere(scale: Any, dim: int) -> np.ndarray:
     order = dim / 2 - 1
     safe = np.where(scale > 0, scale, 1.0)
     if dim == 1:
-        found = np.logaddexp(safe, -safe) - math.log(2.0)
-    elif dim == 2:  # as below, ten times as fast
-        found = np.log(special.i0e(safe)) + safe
-    else:
-        found = (
-            special.gammaln(dim / 2)
-            + order * np.log(2.0 / safe)
-            + np.log(special.ive(order, safe))
-            + safe
-        )
-    # Below, the series has more digits than the quotient of two small numbers.
-    return np.where(scale > 1e-4, found, scale**2 / (2 * dim))
+        return np.asarray(np.logaddexp(scale, -scale) - math.log(2.0))
+    if dim == 2:  # as below, ten times as fast
+        return np.asarray(np.log(special.i0e(scale)) + scale)
+    large = (
+        special.gammaln(dim / 2)
+        + order * np.log(2.0 / safe)
+        + np.log(np.maximum(special.ive(order, safe), np.finfo(float).tiny))
+        + safe
+    )
+    # The Bessel function of a small number is too small for a float.
+    small = np.log(special.hyp0f1(dim / 2, np.minimum(scale, 30.0) ** 2 / 4))
+    return np.where(scale > 30.0, large, small)
 
 
 def mean_cosine(concentration: Any, dim: int) -> np.ndarray:
@@ -61,9 +65,11 @@ def mean_cosine(concentration: Any, dim: int) -> np.ndarray:
         0.8319
     """
     kappa = np.asarray(concentration, float)
-    safe = np.where(kappa > 0, kappa, 1.0)
-    found = special.ive(dim / 2, safe) / special.ive(dim / 2 - 1, safe)
-    return np.where(kappa > 1e-6, found, kappa / dim)
+    high, low = np.maximum(kappa, 30.0), np.minimum(kappa, 30.0)
+    large = special.ive(dim / 2, high) / special.ive(dim / 2 - 1, high)
+    # As above: the quotient of two numbers that may be too small for a float.
+    above, below = (special.hyp0f1(dim / 2 + i, low**2 / 4) for i in (1, 0))
+    return np.where(kappa > 30.0, large, low / dim * above / below)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +94,7 @@ class FiberSetting:
 
     def __post_init__(self):
         check_fixed(self.num_fixed, self.dim)
+        check_conditional(self.conditional)
         if not self.temperature > 0:
             raise ValueError(f"`temperature` must be above 0, got {self.temperature}")
         if self.concentration is not None and not self.concentration >= 0:
@@ -317,6 +324,8 @@ def _latitudes(fixed: int, free: int, count: int = _NODES):
 
 def _cosines(dim: int):
     """Weights and nodes of the cosine between two independent unit rows."""
+    if dim == 0:
+        return np.ones(1), np.zeros(1)
     if dim == 1:
         return np.full(2, 0.5), np.array([-1.0, 1.0])
     nodes, weights = special.roots_jacobi(_ANGLES, (dim - 3) / 2, (dim - 3) / 2)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -62,6 +62,11 @@ class Experiment:
     evaluated: int = 4096
 
     def __post_init__(self):
+        if self.negatives not in get_args(Negatives):
+            raise ValueError(
+                f"`negatives` must be one of {get_args(Negatives)}, got "
+                f"{self.negatives!r}"
+            )
         for name in ("anchors", "fibers", "num_negatives", "num_steps", "evaluated"):
             if getattr(self, name) < 1:
                 raise ValueError(
@@ -198,23 +203,44 @@ def _loss(params, recover, experiment, key):
 
 
 def _contrast(said, latents, log_weights, experiment):
-    loss = functools.partial(support_corrected_info_nce_loss, reduction="none")
-    t = experiment.setting.temperature
+    setting = experiment.setting
+    temperature = jnp.full(latents.shape[:-1], setting.temperature)
     if experiment.repair_temperature:
-        free = latents[..., experiment.setting.num_fixed :]
-        own = t * jnp.sum(free**2, axis=-1)
+        temperature *= jnp.sum(latents[..., setting.num_fixed :] ** 2, axis=-1)
+        by_anchor: Any = _with_temperatures
+    else:
+        by_anchor = _with_one_temperature
+    if said[0].ndim == 3:  # fiber by fiber
+        by_anchor = jax.vmap(by_anchor, in_axes=(0, 0, 0, 0, None))
+    return by_anchor(*said, temperature, log_weights)
 
-        def of_anchor(anchor, positive, negatives, t):
-            return loss(anchor[None], positive[None], negatives, temperature=t)
 
-        negatives_axis = None if said[2].ndim == said[0].ndim else 0
-        repaired: Any = jax.vmap(of_anchor, in_axes=(0, 0, negatives_axis, 0))
-        if said[0].ndim == 3:
-            repaired = jax.vmap(repaired)
-        return repaired(*said, own)
-    if said[0].ndim == 3:
-        return jax.vmap(functools.partial(loss, temperature=t))(*said)
-    return loss(*said, temperature=t, log_weights=log_weights)
+def _with_one_temperature(anchors, positives, negatives, temperature, log_weights):
+    return support_corrected_info_nce_loss(
+        anchors,
+        positives,
+        negatives,
+        temperature=temperature[0],
+        log_weights=log_weights,
+        reduction="none",
+    )
+
+
+def _with_temperatures(anchors, positives, negatives, temperature, log_weights):
+    own, weighted = negatives.ndim == 3, log_weights is not None
+
+    def of_anchor(anchor, positive, negatives, temperature, log_weights):
+        return _with_one_temperature(
+            anchor[None],
+            positive[None],
+            negatives,
+            temperature[None],
+            log_weights,
+        )[0]
+
+    axes = (0, 0, 0 if own else None, 0, 0 if weighted else None)
+    by_row = jax.vmap(of_anchor, in_axes=axes)
+    return by_row(anchors, positives, negatives, temperature, log_weights)
 
 
 def _log_weights(latents, negatives, setting):

@@ -56,12 +56,9 @@ def sample_positives(
     """
     check_fixed(num_fixed, latents.shape[-1])
     kept, direction, radius = split_fiber(latents, num_fixed)
+    check_conditional(conditional)
     if conditional == "restricted":
         concentration = concentration * radius**2
-    elif conditional != "sub_sphere":
-        raise ValueError(
-            f"`conditional` must be 'restricted' or 'sub_sphere', got {conditional!r}"
-        )
     moved = sample_von_mises_fisher(key, direction, concentration)
     return jnp.concatenate([kept, radius[..., None] * moved], axis=-1)
 
@@ -193,6 +190,14 @@ def split_fiber(latents, num_fixed):
     # At a pole the fiber is one point, and any direction leads there.
     first = jnp.zeros(free.shape[-1], free.dtype).at[0].set(1.0)
     return kept, jnp.where(alone[..., None], first, direction), radius
+
+
+def check_conditional(conditional: str) -> None:
+    """Raises an error for a word that names no law of positives."""
+    if conditional not in ("restricted", "sub_sphere"):
+        raise ValueError(
+            f"`conditional` must be 'restricted' or 'sub_sphere', got {conditional!r}"
+        )
 
 
 def check_fixed(num_fixed: int, dim: int) -> None:

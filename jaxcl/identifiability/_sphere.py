@@ -71,7 +71,9 @@ def sample_von_mises_fisher(
             f"{concentration.shape}"
         ) from None
     gap_key, around_key = jax.random.split(key)
-    gap = _sample_gap(gap_key, kappa, dim, 1.0 - lowest_cosine)[..., None]
+    # Rounding may carry it over the end, where there is no root.
+    gap = jnp.clip(_sample_gap(gap_key, kappa, dim, 1.0 - lowest_cosine), 0.0, 2.0)
+    gap = gap[..., None]
     # The part at a right angle to the mean has any direction.
     around = jax.random.normal(around_key, mean.shape, mean.dtype)
     around -= jnp.sum(around * mean, axis=-1, keepdims=True) * mean

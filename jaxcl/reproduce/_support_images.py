@@ -92,8 +92,8 @@ CLAIMS = (
     _claim(
         "cifar-regimes-small",
         "CIFAR-10, ConvNet, 150 steps of 128, probe on 2,000 images",
-        300,
-        "cpu",
+        1200,
+        "gpu",
         _regimes(None, _SMALL),
         3,
     ),
