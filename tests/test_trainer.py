@@ -4,6 +4,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from long_tests import long_only
 from small_runs import SMALL, small
 
 import jaxcl
@@ -83,7 +84,7 @@ def test_training_lowers_the_loss(tmp_path):
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.3
 
 
-@pytest.mark.parametrize("stopped", [1, 2, 3, 5])
+@pytest.mark.parametrize("stopped", [2, 5, *long_only(1, 3)])
 def test_continuing_equals_not_having_stopped(finished, tmp_path, monkeypatch, stopped):
     import signal
 
@@ -138,7 +139,7 @@ def test_the_place_of_the_data_may_change(finished, tmp_path, data_dir):
     jaxcl.train(small(data__data_dir=str(data_dir)), workdir, quiet=True)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
+@pytest.mark.parametrize("damage", ["flipped", *long_only("truncated", "missing")])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     finished, tmp_path, caplog, damage
 ):

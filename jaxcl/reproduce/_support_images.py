@@ -99,7 +99,7 @@ CLAIMS = (
     ),
     *(
         _claim(
-            f"cifar-regimes-{encoder}",
+            f"cifar-regimes-{encoder.replace('_', '-')}",
             f"CIFAR-10, {encoder}, batch 2000, 200 epochs",
             20_000,
             "gpu",

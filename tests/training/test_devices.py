@@ -38,9 +38,9 @@ def run(objective, parallel, count):
         ("nt_xent", "pmap", 8),
         ("nt_xent", "shard_map", 8),
         ("queue", "pmap", 8),
-        ("target", "shard_map", 8),
-        ("weighted", "shard_map", 4),
         *long_only(
+            ("target", "shard_map", 8),
+            ("weighted", "shard_map", 4),
             ("penalized", "pmap", 8),
             ("within_domain", "shard_map", 8),
             ("queue", "shard_map", 4),

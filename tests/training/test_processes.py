@@ -96,6 +96,7 @@ def test_two_processes_train_as_one_does(tmp_path, alone, template):
     assert_same_run(tmp_path, alone, template)
 
 
+@pytest.mark.skipif(not LONG, reason="JAXCL_LONG_TESTS=1 runs it")
 def test_eight_processes_train_as_one_does(tmp_path, alone, template):
     # Stopped after the last step: eight evaluations take longer than all the rest.
     last = {5: f"term@{CONFIG.num_steps}"}
