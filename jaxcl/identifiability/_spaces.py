@@ -66,6 +66,8 @@ def sample_around(
         raise ValueError(f"`shape` must be one of {_SHAPES}, got {shape!r}")
     if shape == "generalized_normal" and not power > 0:
         raise ValueError(f"`power` must be above 0, got {power}")
+    if isinstance(scale, int | float) and not scale > 0:
+        raise ValueError(f"`scale` must be above 0, got {scale}")
     low = -jnp.inf if low is None else low
     high = jnp.inf if high is None else high
     if not low < high:

@@ -42,7 +42,8 @@ def sample_von_mises_fisher(
     Args:
         key: A key.
         mean: Unit rows.
-        concentration: κ ≥ 0, one or of the shape of the means; 0 is uniform.
+        concentration: κ ≥ 0, one or of the shape of the means; 0 is uniform. The
+            sample of a negative one is NaN.
         lowest_cosine: Only samples with μᵀz at least this, in [−1, 1). Draws until all
             are: the time grows with one over the mass of that cap.
 
@@ -70,10 +71,12 @@ def sample_von_mises_fisher(
             f"`concentration` must broadcast to {mean.shape[:-1]}, got shape "
             f"{concentration.shape}"
         ) from None
+    # What is no concentration shows as NaN, and must not be drawn for without end.
+    kappa = jnp.where(kappa >= 0, kappa, jnp.nan)
     gap_key, around_key = jax.random.split(key)
     # Rounding may carry it over the end, where there is no root.
     gap = jnp.clip(_sample_gap(gap_key, kappa, dim, 1.0 - lowest_cosine), 0.0, 2.0)
-    gap = gap[..., None]
+    gap = jnp.where(jnp.isnan(kappa), jnp.nan, gap)[..., None]
     # The part at a right angle to the mean has any direction.
     around = jax.random.normal(around_key, mean.shape, mean.dtype)
     around -= jnp.sum(around * mean, axis=-1, keepdims=True) * mean
@@ -125,5 +128,5 @@ def _sample_gap_by_rejection(key, kappa, dim, largest):
     def unfinished(carry):
         return ~jnp.all(carry[2])
 
-    start = (key, jnp.zeros_like(kappa), jnp.zeros(kappa.shape, bool))
+    start = (key, jnp.zeros_like(kappa), ~jnp.isfinite(kappa))
     return lax.while_loop(unfinished, draw, start)[1]

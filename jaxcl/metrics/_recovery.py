@@ -39,10 +39,10 @@ def affine_r2(
     # Directions in which the embeddings do not vary explain nothing.
     left, sizes, _ = jnp.linalg.svd(found, full_matrices=False)
     least = jnp.finfo(found.dtype).eps * max(found.shape) * sizes[0]
-    explained = jnp.where(sizes > least, 1.0, 0.0)[:, None] * (left.T @ wanted)
+    explained = jnp.where(sizes > least, 1.0, 0.0)[:, None] * _product(left.T, wanted)
     total = jnp.sum(wanted**2, axis=0)
     varies = total > 0
-    residual = jnp.sum((wanted - left @ explained) ** 2, axis=0)
+    residual = jnp.sum((wanted - _product(left, explained)) ** 2, axis=0)
     r2 = 1.0 - residual / jnp.where(varies, total, 1.0)
     return jnp.where(varies, r2, 0.0)
 

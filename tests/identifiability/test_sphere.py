@@ -169,3 +169,14 @@ def test_wrong_arguments_are_named():
             sample_von_mises_fisher(key, mean, 1.0, lowest_cosine=lowest)
     with pytest.raises(ValueError, match="`concentration` must broadcast"):
         sample_von_mises_fisher(key, mean, jnp.ones(2))
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 5])
+def test_what_is_no_concentration_shows_and_ends(dim):
+    mean = jnp.broadcast_to(jnp.eye(dim)[:1], (4, dim))
+    kappa = jnp.array([jnp.nan, -5.0, jnp.inf, 2.0])
+    found = np.asarray(sample_von_mises_fisher(jax.random.key(0), mean, kappa))
+    assert np.isnan(found[:2]).all()
+    assert np.isfinite(found[3]).all()
+    if dim > 3 or dim == 2:
+        np.testing.assert_array_equal(found[2], mean[2])
