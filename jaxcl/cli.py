@@ -24,6 +24,13 @@ __all__ = ["main"]
 # Nobody asked for the advice of the libraries below; errors still come through.
 _QUIET_LIBRARIES = ("absl", "asyncio", "orbax", "grain")
 
+_ERRORS = {
+    "jaxcl.data": ("DataError",),
+    "jaxcl.reports": ("ReportError",),
+    "jaxcl.reproduce": ("ClaimError",),
+    "jaxcl.training": ("CheckpointError", "NonFiniteError", "WorkdirError"),
+}
+
 _Arguments = Sequence[str]
 _Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -281,19 +288,8 @@ def _doctor(arguments: _Arguments) -> None:
 
 def _reproduce(arguments: _Arguments) -> None:
     """Judges claims of the papers by running them; `reproduce list` shows them."""
-    from jaxcl.reproduce import ReproduceOptions, list_claims, show_claims
+    from jaxcl.reproduce import ReproduceOptions, show_claims
 
-    if arguments[:1] == ["list"]:
-
-        @dataclasses.dataclass(frozen=True)
-        class Listed:
-            """Lists the claims that can be judged."""
-
-            claims: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-            """Groups or names; none = all."""
-
-        list_claims(_parse(Listed, arguments[1:], "jaxcl reproduce list").claims)
-        return
     options = _parse(
         ReproduceOptions,
         arguments,
@@ -392,25 +388,14 @@ def _quiet_libraries() -> None:
 
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Errors whose message is all a user needs; others show where they came from."""
-    named = [ConfigError, OSError]
     # Only rooms that were entered can have raised.
-    if "jaxcl.data" in sys.modules:
-        from jaxcl.data import DataError
-
-        named.append(DataError)
-    if "jaxcl.reports" in sys.modules:
-        from jaxcl.reports import ReportError
-
-        named.append(ReportError)
-    if "jaxcl.reproduce" in sys.modules:
-        from jaxcl.reproduce import ClaimError
-
-        named.append(ClaimError)
-    if "jaxcl.training" in sys.modules:
-        from jaxcl.training import CheckpointError, NonFiniteError, WorkdirError
-
-        named += [CheckpointError, NonFiniteError, WorkdirError]
-    return tuple(named)
+    named = [
+        getattr(sys.modules[room], name)
+        for room, names in _ERRORS.items()
+        if room in sys.modules
+        for name in names
+    ]
+    return (ConfigError, OSError, *named)
 
 
 _COMMANDS = {

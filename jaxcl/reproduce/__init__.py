@@ -8,7 +8,6 @@ from jaxcl.reproduce._claim import (
 )
 from jaxcl.reproduce._command import (
     ReproduceOptions as ReproduceOptions,
-    list_claims as list_claims,
     show_claims as show_claims,
 )
 from jaxcl.reproduce._run import (
@@ -25,7 +24,6 @@ __all__ = [
     "Measured",
     "Outcome",
     "ReproduceOptions",
-    "list_claims",
     "measure_claims",
     "show_claims",
 ]

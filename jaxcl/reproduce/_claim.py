@@ -123,6 +123,43 @@ class Claim:
         return self.name.split("/")[0]
 
 
+def near(
+    name: str, value: Any, expected: float, tolerance: float, **numbers: Any
+) -> Check:
+    """A number that is not random."""
+    return Check(name, (float(value),), expected, tolerance, **numbers)
+
+
+def seen(
+    name: str,
+    values: Any,
+    expected: float,
+    tolerance: float = 0.0,
+    relation: Relation = "near",
+    **numbers: Any,
+) -> Check:
+    """A number of every seed."""
+    values = tuple(float(value) for value in np.atleast_1d(values))
+    return Check(name, values, expected, tolerance, relation, random=True, **numbers)
+
+
+def claims_of(group: str, paper: str, seeds: int = 0) -> Callable[..., Claim]:
+    """Makes the claims of a group and a paper; what takes 10 s is one of seconds."""
+
+    def make(
+        name, where, statement, setting, seconds, measure, *, budget=None, **rest
+    ) -> Claim:
+        budget = budget or ("seconds" if seconds <= 10 else "cpu")
+        rest = {"seeds": seeds, **rest}
+        of_paper = f"{where}, {paper}"
+        name = f"{group}/{name}"
+        return Claim(
+            name, of_paper, statement, setting, budget, seconds, measure, **rest
+        )
+
+    return make
+
+
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """A claim and what was found."""

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +26,7 @@ class ReproduceOptions:
     """Judges claims of the papers, by running them."""
 
     claims: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Groups or names, as `jaxcl reproduce list` shows them; none = all."""
+    """Groups or names; none = all. `list` before them shows what there is."""
     all: bool = False
     """All claims, as without a name."""
     budget: str = "seconds"
@@ -46,6 +45,9 @@ def show_claims(options: ReproduceOptions) -> bool:
     """Runs the claims and shows them; False when one of them could not be judged."""
     if options.all and options.claims:
         raise ClaimError("`--all` must come without names of claims")
+    if options.claims[:1] == ("list",):
+        print_claims(find_claims(options.claims[1:]), _console(sys.stdout))
+        return True
     claims, budget = find_claims(options.claims), read_budget(options.budget)
     console = _console(sys.stderr if options.json else sys.stdout)
 
@@ -65,11 +67,6 @@ def show_claims(options: ReproduceOptions) -> bool:
     if failed:
         print(f"error: could not be judged: {', '.join(failed)}", file=sys.stderr)
     return not failed
-
-
-def list_claims(names: Sequence[str] = ()) -> None:
-    """Prints what can be judged."""
-    print_claims(find_claims(names), _console(sys.stdout))
 
 
 def _console(file) -> Console:

@@ -20,8 +20,8 @@ from jaxcl.identifiability import (
 )
 from jaxcl.metrics import negative_variance_bounds
 from jaxcl.reproduce._claim import Outcome
-from jaxcl.reproduce._similarities import TABLE_1
-from jaxcl.reproduce._support_exact import PUBLISHED_RATIOS, with_ratio
+from jaxcl.reproduce._similarity_settings import TABLE_1
+from jaxcl.reproduce._support_settings import PUBLISHED_RATIOS, with_ratio
 
 _BLUE, _ORANGE, _GREEN, _GRAY = "#2563a8", "#c2570c", "#5f8f3c", "#5a6472"
 _COLORS = (_BLUE, _ORANGE, _GREEN, "#8a4fa3", "#0f8a8a")

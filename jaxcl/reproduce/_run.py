@@ -8,18 +8,28 @@ from difflib import get_close_matches
 from jaxcl.data import DataError
 from jaxcl.identifiability import UnmatchedTemperature
 from jaxcl.reproduce import (
-    _similarities,
+    _similarity_batches,
+    _similarity_numbers,
+    _similarity_optima,
     _support_exact,
+    _support_free,
     _support_images,
+    _support_samples,
+    _support_tables,
     _support_trained,
 )
 from jaxcl.reproduce._claim import BUDGETS, Claim, Measured, Outcome
 
 CLAIMS: tuple[Claim, ...] = (
+    *_support_samples.CLAIMS,
     *_support_exact.CLAIMS,
+    *_support_free.CLAIMS,
     *_support_trained.CLAIMS,
+    *_support_tables.CLAIMS,
     *_support_images.CLAIMS,
-    *_similarities.CLAIMS,
+    *_similarity_optima.CLAIMS,
+    *_similarity_numbers.CLAIMS,
+    *_similarity_batches.CLAIMS,
 )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxcl.config import TrainConfig, from_dict
 from jaxcl.reproduce._claim import Budget, Check, Claim
-from jaxcl.reproduce._support_exact import PAPER
+from jaxcl.reproduce._support_settings import PAPER
 from jaxcl.trainer import train
 
 RECIPES = {"all": "cifar_all", "crop": "cifar_crop", "no crop": "cifar_no_crop"}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxcl.cli import main
+from jaxcl.data import DataError
 from jaxcl.reproduce import Check, Claim, ClaimError, Measured, measure_claims
 from jaxcl.reproduce._run import find_claims, read_budget
 
@@ -190,3 +191,12 @@ def test_pictures_of_a_measure_are_drawn():
         "What the encoders made of the sphere",
         "Similarities of negatives",
     ]
+
+
+def test_a_claim_whose_data_are_missing_is_skipped_and_says_how_to_get_them():
+    def look(seeds):
+        raise DataError("data set 'cifar10' is not there. Build it")
+
+    (outcome,) = measure_claims([claim(checks=look)])
+    assert outcome.verdict == "skipped"
+    assert outcome.skipped == "data set 'cifar10' is not there. Build it"

@@ -99,3 +99,23 @@ def test_the_state_is_donated(parallel):
 def test_one_process_is_mapped_by_pmap():
     assert make_devices("auto").parallel == "pmap"
     assert make_devices("auto").size == 8
+
+
+@pytest.mark.parametrize("parallel", ["pmap", "shard_map"])
+def test_the_second_step_compiles_nothing(parallel):
+    rig = make_rig(OBJECTIVES["nt_xent"])
+    devices, batches = some_devices(parallel, 4), make_batches(3)
+    mapped = parallelize(rig.step, devices)
+    state, compiled = mapped.place_state(rig.initial), []
+    state, _ = mapped.step(state, mapped.place_batch(batches[0]))
+    placed = [mapped.place_batch(batch) for batch in batches[1:]]
+
+    def count(event, seconds, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(count)
+    for batch in placed:
+        state, _ = mapped.step(state, batch)
+    jax.block_until_ready(state.params)
+    assert not compiled
