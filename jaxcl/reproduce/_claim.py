@@ -130,7 +130,7 @@ def near(
     return Check(name, (float(value),), expected, tolerance, **numbers)
 
 
-def seen(
+def by_seed(
     name: str,
     values: Any,
     expected: float,

@@ -57,7 +57,7 @@ def draw_figures(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str]]:
 
 def _ratios():
     figure, axes = _axes()
-    ratios = np.linspace(0, 0.98, 30)
+    ratios = np.linspace(0, 0.98, 20)
     for name, base, color in (
         (
             "exact, positives as sampled (Alg. 13)",
@@ -89,7 +89,7 @@ def _ratios():
 
 def _landscape():
     figure, axes = _axes()
-    scales = np.geomspace(0.2, 8, 120)
+    scales = np.geomspace(0.2, 8, 60)
     for name, setting, color, line in (
         ("usual loss, Eq. 6", FiberSetting(), _GREEN, "-"),
         ("usual loss, Alg. 13", FiberSetting(conditional="sub_sphere"), _BLUE, "-"),

@@ -12,7 +12,7 @@ from jaxcl.identifiability import (
 from jaxcl.losses import (
     info_nce_loss,
 )
-from jaxcl.reproduce._claim import Check, Measured, claims_of
+from jaxcl.reproduce._claim import Measured, by_seed, claims_of
 from jaxcl.reproduce._similarity_settings import PAPER, TABLE_1, penalized
 
 
@@ -31,17 +31,17 @@ def _random_batches(seeds):
             )
             into[batch] = np.array([run.negative_variance for run in runs])
     found = [
-        Check(f"variance, m = {m}", tuple(plain[m]), expected[m][0], 5e-4, random=True)
+        by_seed(f"variance, m = {m}", tuple(plain[m]), expected[m][0], 5e-4)
         for m in expected
     ]
     for one, other in ((4, 16), (16, 64)):
         change = tuple(plain[other] - plain[one])
         name = f"variance of m = {other} less that of {one}"
-        found.append(Check(name, change, 0, relation="below", random=True))
+        found.append(by_seed(name, change, 0, relation="below"))
     for m in expected:
         change = tuple(lower[m] - plain[m])
         name = f"change by the penalty, m = {m}"
-        found.append(Check(name, change, 0, relation="below", random=True))
+        found.append(by_seed(name, change, 0, relation="below"))
     return found
 
 
@@ -51,20 +51,18 @@ def _encoder(seeds):
     plain = {m: without.negative_variance for m, (without, _) in runs.items()}
     lower = {m: with_it.negative_variance for m, (_, with_it) in runs.items()}
     found = [
-        Check(f"variance, m = {m}", tuple(map(float, plain[m])), was, 0.02, random=True)
+        by_seed(f"variance, m = {m}", tuple(map(float, plain[m])), was, 0.02)
         for m, was in zip(sizes, (0.129, 0.095, 0.085, 0.081), strict=True)
     ]
     for one, other in pairwise(sizes):
         change = tuple(map(float, plain[other] - plain[one]))
         name = f"variance of m = {other} less that of {one}"
-        found.append(Check(name, change, 0, relation="below", random=True))
+        found.append(by_seed(name, change, 0, relation="below"))
     for m in sizes:
         ratio = tuple(map(float, lower[m] / plain[m]))
         published = TABLE_1[32][1] / TABLE_1[32][0]
         name = f"variance with the penalty over without, m = {m}"
-        found.append(
-            Check(name, ratio, 0.9, relation="below", published=published, random=True)
-        )
+        found.append(by_seed(name, ratio, 0.9, relation="below", published=published))
     histograms = {
         f"m = {m}, λ = {weight}": run.negative_histogram[0]
         for m in (sizes[0], sizes[-1])

@@ -19,7 +19,7 @@ from jaxcl.identifiability import (
     spiral_encoder,
     spiral_generator,
 )
-from jaxcl.reproduce._claim import claims_of, seen
+from jaxcl.reproduce._claim import by_seed, claims_of
 from jaxcl.reproduce._support_settings import (
     CORRECTED_RELEASED,
     FULL,
@@ -75,7 +75,7 @@ def _table_1(seeds):
             seeds,
         )
         found += [
-            seen(
+            by_seed(
                 f"R², {name}, holds",
                 _mean_r2(full),
                 0.98,
@@ -83,15 +83,15 @@ def _table_1(seeds):
                 "above",
                 published=published[0],
             ),
-            seen(f"loss, {name}, holds", full.loss, full_support_loss(3, T), 0.03),
-            seen(
+            by_seed(f"loss, {name}, holds", full.loss, full_support_loss(3, T), 0.03),
+            by_seed(
                 f"loss, {name}, violated",
                 usual.loss,
                 restricted_infimum(3, T),
                 0.005,
                 "above",
             ),
-            seen(
+            by_seed(
                 f"R², {name}, adapted",
                 _mean_r2(adapted),
                 published[2],
@@ -114,14 +114,14 @@ def _table_7(seeds):
         r2 = _mean_r2(run)
         if fixed == 0:
             found += [
-                seen("R², none kept", r2, 0.95, 0, "above", published=0.969),
-                seen("loss, none kept", run.loss, full_support_loss(10, T), 0.03),
+                by_seed("R², none kept", r2, 0.95, 0, "above", published=0.969),
+                by_seed("loss, none kept", run.loss, full_support_loss(10, T), 0.03),
             ]
         else:
             bound = fixed / 10 + 0.02
             found += [
-                seen(f"R², {fixed} kept", r2, bound, 0, "below"),
-                seen(
+                by_seed(f"R², {fixed} kept", r2, bound, 0, "below"),
+                by_seed(
                     f"loss, {fixed} kept",
                     run.loss,
                     restricted_infimum(10, T),

@@ -17,7 +17,7 @@ from jaxcl.identifiability import (
     scaling_map,
     scaling_of,
 )
-from jaxcl.reproduce._claim import Check, Measured, claims_of, seen
+from jaxcl.reproduce._claim import Check, Measured, by_seed, claims_of
 from jaxcl.reproduce._support_settings import (
     CORRECTED,
     CORRECTED_RELEASED,
@@ -59,11 +59,11 @@ def _linear_full(seeds):
     # A start may end in the fold of one hemisphere; its loss tells.
     good = found.loss < -0.85
     checks = [
-        seen(
+        by_seed(
             "R², starts that end below −0.85", _mean_r2(found)[good], 0.999, 0, "above"
         ),
-        seen("half angle error", found.angle_error[good], 0.005, 0, "below"),
-        seen("loss − log M", found.loss[good], -0.904, 0.02),
+        by_seed("half angle error", found.angle_error[good], 0.005, 0, "below"),
+        by_seed("loss − log M", found.loss[good], -0.904, 0.02),
     ]
     return _pictured(checks, "linear, positives everywhere", found)
 
@@ -86,7 +86,7 @@ def _linear_standard(setting, published_r2):
             "loss − log M": (found.loss, 0.03),
         }
         checks = [
-            seen(
+            by_seed(
                 name,
                 value,
                 exact[name],
@@ -97,7 +97,7 @@ def _linear_standard(setting, published_r2):
             for name, (value, tolerance) in values.items()
         ]
         scalings = scaling_of(found.params, 1)
-        checks.append(seen("λ", scalings, scale, 0.03, exact=scale))
+        checks.append(by_seed("λ", scalings, scale, 0.03, exact=scale))
         return _pictured(checks, f"linear, usual loss, {setting.conditional}", found)
 
     return measure
@@ -106,9 +106,9 @@ def _linear_standard(setting, published_r2):
 def _linear_corrected(seeds):
     found = _linear(CORRECTED, seeds, 3000, **FIBER_BATCH)
     checks = [
-        seen("R²", _mean_r2(found), 0.999, 0, "above"),
-        seen("λ", scaling_of(found.params, 1), 1.0, 0.02),
-        seen("loss − log M, M = 32", found.loss, -0.55, 0.02),
+        by_seed("R²", _mean_r2(found), 0.999, 0, "above"),
+        by_seed("λ", scaling_of(found.params, 1), 1.0, 0.02),
+        by_seed("loss − log M, M = 32", found.loss, -0.55, 0.02),
     ]
     return _pictured(checks, "linear, corrected loss", found)
 
@@ -118,8 +118,8 @@ def _linear_repaired(seeds):
         CORRECTED_RELEASED, seeds, 3000, repair_temperature=True, **FIBER_BATCH
     )
     return [
-        seen("R²", _mean_r2(found), 0.999, 0, "above"),
-        seen("λ", scaling_of(found.params, 1), 1.0, 0.02),
+        by_seed("R²", _mean_r2(found), 0.999, 0, "above"),
+        by_seed("λ", scaling_of(found.params, 1), 1.0, 0.02),
     ]
 
 
@@ -131,8 +131,10 @@ def _mlp(setting, seeds, steps, **options):
 def _mlp_full(seeds):
     found = _mlp(FULL, seeds, 2000)
     checks = [
-        seen("R²", _mean_r2(found), 0.99, 0, "above", published=1.0),
-        seen("loss − log M", found.loss, -0.904, 0.02, exact=full_support_loss(3, T)),
+        by_seed("R²", _mean_r2(found), 0.99, 0, "above", published=1.0),
+        by_seed(
+            "loss − log M", found.loss, -0.904, 0.02, exact=full_support_loss(3, T)
+        ),
     ]
     return _pictured(checks, "MLP, positives everywhere", found)
 
@@ -141,9 +143,11 @@ def _mlp_restricted(seeds):
     found = _mlp(RESTRICTED, seeds, 3000)
     bound = 1 / 3 + 0.01
     checks = [
-        seen("R²", _mean_r2(found), bound, 0, "below", published=0.06),
-        seen("R² of a free coordinate, most", found.r2[:, 1:].max(1), 0.02, 0, "below"),
-        seen(
+        by_seed("R²", _mean_r2(found), bound, 0, "below", published=0.06),
+        by_seed(
+            "R² of a free coordinate, most", found.r2[:, 1:].max(1), 0.02, 0, "below"
+        ),
+        by_seed(
             "loss − log M", found.loss, -1.8, 0, "below", exact=restricted_infimum(3, T)
         ),
     ]
@@ -153,9 +157,9 @@ def _mlp_restricted(seeds):
 def _mlp_released(seeds):
     found = _mlp(CORRECTED_RELEASED, seeds, 3000, **FIBER_BATCH)
     checks = [
-        seen("R²", _mean_r2(found), 0.63, 0.05, published=0.63),
-        seen("fiber-Gram error", found.fiber_gram_error, 0.3, 0, "above"),
-        seen("loss − log M, M = 32", found.loss, -0.852, 0.02),
+        by_seed("R²", _mean_r2(found), 0.63, 0.05, published=0.63),
+        by_seed("fiber-Gram error", found.fiber_gram_error, 0.3, 0, "above"),
+        by_seed("loss − log M, M = 32", found.loss, -0.852, 0.02),
     ]
     return _pictured(checks, "MLP, adapted loss as sampled", found)
 
@@ -163,8 +167,8 @@ def _mlp_released(seeds):
 def _mlp_corrected(seeds):
     found = _mlp(CORRECTED, seeds, 3000, **FIBER_BATCH)
     checks = [
-        seen("fiber-Gram error", found.fiber_gram_error, 0.03, 0, "below"),
-        seen("loss − log M, M = 32", found.loss, -0.55, 0.03),
+        by_seed("fiber-Gram error", found.fiber_gram_error, 0.03, 0, "below"),
+        by_seed("loss − log M, M = 32", found.loss, -0.55, 0.03),
         # One seed that does not recover them is enough.
         Check(
             "lowest R² of a seed",
@@ -186,8 +190,8 @@ def _residual(seeds):
         Experiment(RESTRICTED, num_steps=2000), residual_encoder(3), seeds=seeds
     )
     checks = [
-        seen("R², corrected", _mean_r2(corrected), 0.995, 0, "above"),
-        seen("R², usual", _mean_r2(usual), 0.34, 0, "below"),
+        by_seed("R², corrected", _mean_r2(corrected), 0.995, 0, "above"),
+        by_seed("R², usual", _mean_r2(usual), 0.34, 0, "below"),
     ]
     return _pictured(checks, "near the identity, corrected loss", corrected)
 

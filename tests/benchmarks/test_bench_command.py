@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from long_tests import LONG
 
 import jaxcl.benchmarks
 from jaxcl.benchmarks import LossesBenchmark
@@ -32,6 +33,7 @@ def test_quick_measures_and_writes(tmp_path, capsys):
     }
 
 
+@pytest.mark.skipif(not LONG, reason="JAXCL_LONG_TESTS=1 runs it")
 def test_memory_is_measured_in_a_process_of_its_own(capsys):
     arguments = ["--rows", "64", "--no-peers", "--rounds", "1", "--json"]
     main(["bench", "losses", *arguments, "--losses", "nt_xent"])

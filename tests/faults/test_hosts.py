@@ -82,6 +82,7 @@ def test_a_killed_process_ends_the_others(tmp_path, data_dir):
 
 
 @pytest.mark.slow
+@long_only
 def test_an_error_of_one_process_is_told_by_the_others(tmp_path, data_dir):
     ended = check_others_leave(tmp_path, TWO, 1, "raise", 3)
     assert "error: record 7 cannot be decoded" in ended.errors[1]

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from long_tests import long_only
 from losses.test_values import enable_x64, random_views, simplex
 
 from jaxcl import losses
@@ -1058,19 +1059,24 @@ def named(name, *ids, **options):
     ("name", "ids", "options"),
     [
         named("supcon_loss", "labels"),
-        named("contex_loss", "labels", "instances"),
-        named("epsilon_sup_info_nce_loss", "labels", epsilon=0.3),
-        named("bias_contrastive_loss", "labels", "domains"),
         named("fair_supcon_loss", "labels", "domains", normalize_groups=True),
         named("within_domain_nce_loss", "instances", "domains"),
-        named(
-            "domain_weighted_supcon_loss", "labels", "domains", same_domain_weight=0.7
-        ),
-        named("cross_domain_supcon_loss", "labels", "domains"),
-        named("domain_confusion_penalty", "domains", "labels"),
-        named("fair_kl_penalty", "labels", "domains"),
         named("coral_penalty", "domains", num_domains=20),
-        named("mmd_penalty", "domains", num_domains=20),
+        *long_only(
+            named("contex_loss", "labels", "instances"),
+            named("epsilon_sup_info_nce_loss", "labels", epsilon=0.3),
+            named("bias_contrastive_loss", "labels", "domains"),
+            named(
+                "domain_weighted_supcon_loss",
+                "labels",
+                "domains",
+                same_domain_weight=0.7,
+            ),
+            named("cross_domain_supcon_loss", "labels", "domains"),
+            named("domain_confusion_penalty", "domains", "labels"),
+            named("fair_kl_penalty", "labels", "domains"),
+            named("mmd_penalty", "domains", num_domains=20),
+        ),
     ],
 )
 def test_names_of_classes_and_domains_mean_nothing(name, ids, options):
