@@ -14,7 +14,7 @@ import pytest
 from small_runs import small
 
 import jaxcl
-from jaxcl import cli
+from jaxcl.cli import _main as cli
 from jaxcl.config import DistributedConfig, write_toml
 from jaxcl.training import HOST_LOST
 

@@ -72,9 +72,14 @@ class Experiment:
                 raise ValueError(
                     f"`{name}` must be at least 1, got {getattr(self, name)}"
                 )
-        if self.anchors % self.fibers:
+        if self.negatives == "fiber" and self.anchors % self.fibers:
             raise ValueError(
                 f"`fibers` must divide anchors = {self.anchors}, got {self.fibers}"
+            )
+        if self.negatives != "fiber" and self.setting.constraint_ratio:
+            raise ValueError(
+                "`setting.constraint_ratio` must be 0 unless `negatives` is 'fiber', "
+                f"got {self.setting.constraint_ratio} with {self.negatives!r}"
             )
         if self.negatives != "shared" and self.setting.num_fixed == 0:
             raise ValueError(

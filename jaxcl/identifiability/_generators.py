@@ -141,6 +141,8 @@ def invertible_mlp_generator(
     """
     if not 0.0 <= quantile <= 1.0:
         raise ValueError(f"`quantile` must be 0 to 1, got {quantile}")
+    if not 1 <= layers <= draws:
+        raise ValueError(f"`layers` must be 1 to draws = {draws}, got {layers}")
     drawn = jax.random.uniform(key, (draws, dim, dim), minval=-1.0, maxval=1.0)
     drawn = np.asarray(drawn / jnp.linalg.norm(drawn, axis=1, keepdims=True))
     conditions = np.linalg.cond(drawn)

@@ -111,6 +111,8 @@ def descend_random_batches(
 
     The step is `step_size` · batch_size, so that a row moves alike at every batch size.
     """
+    if batch_size < 2:
+        raise ValueError(f"`batch_size` must be at least 2, got {batch_size}")
     if rows % batch_size:
         raise ValueError(f"`batch_size` must divide rows = {rows}, got {batch_size}")
     batches = rows // batch_size

@@ -129,9 +129,11 @@ def test_wrong_fields_are_named():
         with pytest.raises(ValueError, match=f"`{name}` must be at least 1, got 0"):
             Experiment(setting, **{name: 0})
     with pytest.raises(ValueError, match="`fibers` must divide anchors = 512"):
-        Experiment(setting, fibers=30)
+        Experiment(setting, negatives="fiber", fibers=30)
     with pytest.raises(ValueError, match="`negatives` must be 'shared' without"):
         Experiment(FiberSetting(num_fixed=0), negatives="fiber")
+    with pytest.raises(ValueError, match=r"`setting\.constraint_ratio` must be 0"):
+        Experiment(FiberSetting(constraint_ratio=0.5))
     with pytest.raises(ValueError, match="`seeds` must not be empty"):
         run_experiment(Experiment(setting), STILL, seeds=())
 

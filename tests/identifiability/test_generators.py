@@ -158,6 +158,9 @@ def test_wrong_arguments_are_named():
     for quantile in (-0.1, 1.1):
         with pytest.raises(ValueError, match="`quantile` must be 0 to 1"):
             invertible_mlp_generator(key, 3, quantile=quantile)
+    for layers in (0, 5):
+        with pytest.raises(ValueError, match="`layers` must be 1 to draws = 4"):
+            invertible_mlp_generator(key, 3, draws=4, layers=layers)
     for show in (spiral_generator(), patches_generator()):
         with pytest.raises(ValueError, match="`latents` must have at least 3"):
             show(jnp.ones((2, 2)))

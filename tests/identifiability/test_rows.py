@@ -181,6 +181,8 @@ def test_wrong_arguments_are_named():
         optimize_batches(info_nce, 8, 1)
     with pytest.raises(ValueError, match="`batch_size` must divide rows = 8"):
         descend_random_batches(info_nce, 8, 3, batch_size=3)
+    with pytest.raises(ValueError, match="`batch_size` must be at least 2, got 1"):
+        descend_random_batches(info_nce, 8, 3, batch_size=1)
     for batch in (1, 1025):
         with pytest.raises(ValueError, match="`batch_size` must be 2 to 1024"):
             train_in_batches(batch)

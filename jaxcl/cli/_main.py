@@ -1,0 +1,237 @@
+"""The command `jaxcl`."""
+
+import dataclasses
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from jaxcl.cli._bench import run_bench
+from jaxcl.cli._data import run_data
+from jaxcl.cli._words import (
+    Arguments,
+    Commands,
+    Switch,
+    dispatch,
+    parse,
+    show,
+    to_json,
+    usage,
+)
+from jaxcl.config import ConfigError, TrainConfig, read_toml
+
+# Nobody asked for the advice of the libraries below; errors still come through.
+_QUIET_LIBRARIES = ("absl", "asyncio", "orbax", "grain")
+
+_ERRORS = {
+    "jaxcl.data": ("DataError",),
+    "jaxcl.reports": ("ReportError",),
+    "jaxcl.reproduce": ("ClaimError",),
+    "jaxcl.training": ("CheckpointError", "NonFiniteError", "WorkdirError"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _TrainArguments:
+    """Trains an encoder and writes its report."""
+
+    config: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG")]
+    """A TOML file; every field below overrides one of its values."""
+    workdir: Path | None = None
+    """Directory of the run; runs/<name of the config> when left out."""
+    quiet: Switch = False
+    """Print errors only."""
+    json: Switch = False
+    """Print the report as JSON on standard output."""
+    fields: Annotated[TrainConfig, tyro.conf.arg(name="", prefix_name=False)] = (
+        dataclasses.field(default_factory=TrainConfig)
+    )
+
+
+def main(arguments: Arguments | None = None) -> None:
+    """Runs the command line; exits with 0 only when the job was done."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _quiet_libraries()
+    name, *rest = arguments or ["--help"]
+    if name in ("-h", "--help"):
+        print(usage(_COMMANDS, "jaxcl"))
+        return
+    if name == "--version":
+        from jaxcl import __version__
+
+        print(__version__)
+        return
+    try:
+        dispatch(_COMMANDS, "jaxcl", name, rest)
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
+    except BrokenPipeError:
+        # Whoever read our output has left; Python must not complain at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except _expected_errors() as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def _train(arguments: Arguments) -> None:
+    """Trains an encoder and writes its report."""
+    # Parsed twice: the file named by the first pass gives the defaults of the second.
+    first = parse(_TrainArguments, arguments, "jaxcl train")
+    recipe = first.fields.augmentation.recipe
+    fields = read_toml(first.config, recipe=recipe)
+    from_file = _TrainArguments(first.config, fields=fields)
+    parsed = parse(_TrainArguments, arguments, "jaxcl train", default=from_file)
+    parsed.fields.check()
+    if parsed.quiet:
+        logging.getLogger("jaxcl").setLevel(logging.WARNING)
+    import jaxcl
+
+    workdir = parsed.workdir or Path("runs") / parsed.config.stem
+    _show(jaxcl.train(parsed.fields, workdir, quiet=parsed.quiet), parsed)
+
+
+def _evaluate(arguments: Arguments) -> None:
+    """Evaluates the last checkpoint of a run again."""
+
+    def command(
+        run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+        data_dir: str = "",
+        quiet: Switch = False,
+        json: Switch = False,
+    ) -> None:
+        """Evaluates the last checkpoint of a run and writes its report again.
+
+        Args:
+            run: Directory of a run.
+            data_dir: Where its data are now, when they have moved.
+            quiet: Print errors only.
+            json: Print the report as JSON on standard output.
+        """
+        import jaxcl
+
+        _show(jaxcl.evaluate(run, data_dir=data_dir, quiet=quiet), _Output(quiet, json))
+
+    parse(command, arguments, "jaxcl evaluate")
+
+
+def _report(arguments: Arguments) -> None:
+    """Writes the report of one run, or compares several."""
+
+    def command(
+        runs: tyro.conf.Positional[tuple[Path, ...]],
+        out: Path | None = None,
+        quiet: Switch = False,
+        json: Switch = False,
+    ) -> None:
+        """Writes the report of one run, or a page that compares several.
+
+        Args:
+            runs: Directories of runs.
+            out: The HTML file; report.html in the run, comparison.html for several.
+            quiet: Print errors only.
+            json: Print the reports as JSON on standard output.
+        """
+        from jaxcl.reports import ReportError, read_reports, render_html, render_table
+
+        if not runs:
+            raise ReportError("name at least one directory of a run")
+        reports = read_reports(runs)
+        one = runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html")
+        target = out or one
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(render_html(reports))
+        if json:
+            print(to_json(reports))
+        elif not quiet:
+            show(render_table(reports))
+            print(f"report: {target}")
+
+    parse(command, arguments, "jaxcl report")
+
+
+def _doctor(arguments: Arguments) -> None:
+    """Checks that this machine can train, and says what it has."""
+
+    def command(data_dir: str = "", json: Switch = False) -> None:
+        """Checks that this machine can train; exits with 1 when it cannot.
+
+        Args:
+            data_dir: Where data sets are; TFDS_DATA_DIR or a user cache when empty.
+            json: Print JSON.
+        """
+        from jaxcl.inspection import examine
+
+        table, healthy = examine(data_dir, as_json=json)
+        show(table)
+        if not healthy:
+            raise SystemExit(1)
+
+    parse(command, arguments, "jaxcl doctor")
+
+
+def _reproduce(arguments: Arguments) -> None:
+    """Judges claims of the papers by running them; `reproduce list` shows them."""
+    from jaxcl.reproduce import ReproduceOptions, show_claims
+
+    options = parse(
+        ReproduceOptions,
+        arguments,
+        "jaxcl reproduce",
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    if not show_claims(options):
+        raise SystemExit(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Output:
+    quiet: bool
+    json: bool
+
+
+def _show(report: dict[str, Any], output: Any) -> None:
+    import jax
+
+    if jax.process_index() != 0:
+        return  # the first host prints it
+    if output.json:
+        print(to_json(report))
+    elif not output.quiet:
+        from jaxcl.reports import render_table
+
+        show(render_table([report]))
+
+
+def _quiet_libraries() -> None:
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("jaxcl").setLevel(logging.INFO)
+    for library in _QUIET_LIBRARIES:
+        logging.getLogger(library).setLevel(logging.ERROR)
+
+
+def _expected_errors() -> tuple[type[Exception], ...]:
+    """Errors whose message is all a user needs; others show where they came from."""
+    # Only rooms that were entered can have raised.
+    named = [
+        getattr(sys.modules[room], name)
+        for room, names in _ERRORS.items()
+        if room in sys.modules
+        for name in names
+    ]
+    return (ConfigError, OSError, *named)
+
+
+_COMMANDS: Commands = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "report": _report,
+    "data": run_data,
+    "reproduce": _reproduce,
+    "bench": run_bench,
+    "doctor": _doctor,
+}
