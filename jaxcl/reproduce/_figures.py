@@ -157,10 +157,8 @@ def _spheres(spheres: Mapping[str, tuple[np.ndarray, np.ndarray]]):
     figure.patch.set_alpha(0)
     for number, (name, (latents, embeddings)) in enumerate(spheres.items(), 1):
         axes = figure.add_subplot(rows, columns, number, projection="3d")
-        few = slice(0, 500)
+        few = slice(0, 200)  # each is a path of the page
         axes.scatter(*embeddings[few].T, c=latents[few, 0], cmap="viridis", s=5)
-        # As a picture: a path for each of thousands of points makes a heavy page.
-        axes.collections[0].set_rasterized(True)
         axes.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(-1, 1), title=name)
         axes.set_box_aspect((1, 1, 1))
         axes.set_axis_off()
