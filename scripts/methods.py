@@ -37,7 +37,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "bias_contrastive": {"objective.cross_entropy": 0.01},
     "y_aware": {**_ANGLES, "objective.metadata": ["angle"]},
     "kernel_nce": {**_ANGLES, "objective.metadata": ["angle"]},
-    "rank_n_contrast": {"objective.metadata": ["label"]},
+    "rank_n_contrast": {"objective.metadata": ["label"], "objective.temperature": 2.0},
     "hierarchical_supcon": {"objective.metadata": ["label", "domain"]},
 }
 # A row of its own for what is a method by what is added to another.
@@ -134,7 +134,9 @@ def write_page(arguments: Arguments) -> None:
         if not found:
             continue
         numbers = np.array([_accuracies(path.parent) for path in found])
-        labels = "yes" if METHODS[rows()[name][0]].labels else ""
+        method, fields = rows()[name]
+        ordered = "label" in fields.get("objective.metadata", ())
+        labels = "yes" if METHODS[method].labels or ordered else ""
         cells = [_spread(numbers[:, i]) for i in (1, 0, 3, 2)]
         run = json.loads(found[0].read_text())["run"]
         origin = f"commit `{run['commit']}`"

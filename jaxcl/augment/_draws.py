@@ -50,7 +50,7 @@ BASE_DRAWS = Draws._fields[: -len(EXTRA_DRAWS)]
 
 
 def sample_keys(
-    seed: int,
+    seed: int | Int[AnyArray, ""],
     epoch: int | Int[AnyArray, ""] | Int[AnyArray, " batch"],
     instances: Int[AnyArray, " batch"],
 ) -> Array:

@@ -156,7 +156,7 @@ def make_experiment(
         optimizer,
         augmentation=config.augmentation,
         seed=config.seed,
-        options=_step_options(config),
+        options=step_options(config),
         normalization=normalization,
         axis_name=AXIS,
     )
@@ -181,8 +181,8 @@ def make_experiment(
         schedule=schedule,
         step=step,
         init=init,
-        encode=_frozen(model.encoder, None, normalization),
-        project=_frozen(model.encoder, model.head, normalization),
+        encode=encode_by(model.encoder, None, normalization),
+        project=encode_by(model.encoder, model.head, normalization),
         normalization=normalization,
     )
 
@@ -223,7 +223,8 @@ def _count_ids(split: Split, role: str) -> int:
     return len(names) if names else int(np.max(split.values(role), initial=0)) + 1
 
 
-def _step_options(config: TrainConfig) -> StepOptions:
+def step_options(config: TrainConfig) -> StepOptions:
+    """What a config says of a step, apart from its loss."""
     return StepOptions(
         views=config.data.views,
         chunks=config.optimizer.accumulate,
@@ -248,7 +249,7 @@ def _check_batch_size(config: TrainConfig, devices: Devices) -> None:
         )
 
 
-def _frozen(
+def encode_by(
     encoder: Encoder, head: Encoder | None, normalization: Normalization | None
 ):
     """Embeddings (or projections, with a head) without training behavior."""

@@ -31,6 +31,7 @@ _ERRORS = {
     "jaxcl.data": ("DataError",),
     "jaxcl.reports": ("ReportError",),
     "jaxcl.reproduce": ("ClaimError",),
+    "jaxcl.studies": ("StudyError",),
     "jaxcl.training": ("CheckpointError", "NonFiniteError", "WorkdirError"),
 }
 
@@ -174,6 +175,17 @@ def _doctor(arguments: Arguments) -> None:
     parse(command, arguments, "jaxcl doctor")
 
 
+def _study(arguments: Arguments) -> None:
+    """Compares losses with and without metadata under shift, with verdicts."""
+    from jaxcl.studies import StudyOptions, show_study
+
+    options = parse(
+        StudyOptions, arguments, "jaxcl study", config=(tyro.conf.FlagCreatePairsOff,)
+    )
+    if not show_study(options):
+        raise SystemExit(1)
+
+
 def _reproduce(arguments: Arguments) -> None:
     """Judges claims of the papers by running them; `reproduce list` shows them."""
     from jaxcl.reproduce import ReproduceOptions, show_claims
@@ -231,6 +243,7 @@ _COMMANDS: Commands = {
     "evaluate": _evaluate,
     "report": _report,
     "data": run_data,
+    "study": _study,
     "reproduce": _reproduce,
     "bench": run_bench,
     "doctor": _doctor,

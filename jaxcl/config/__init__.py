@@ -25,29 +25,45 @@ from jaxcl.config._objective import (
     PenaltiesConfig as PenaltiesConfig,
 )
 from jaxcl.config._optimizer import OptimizerConfig as OptimizerConfig
+from jaxcl.config._study import (
+    AnalysisConfig as AnalysisConfig,
+    ArmConfig as ArmConfig,
+    MetadataMode as MetadataMode,
+    ShiftConfig as ShiftConfig,
+    StudyConfig as StudyConfig,
+    read_study as read_study,
+    study_from_dict as study_from_dict,
+)
 from jaxcl.config._training import (
     EvaluationConfig as EvaluationConfig,
     TrainConfig as TrainConfig,
 )
 
 __all__ = [
+    "AnalysisConfig",
+    "ArmConfig",
     "AugmentationConfig",
     "ConfigError",
     "CorruptionConfig",
     "DataConfig",
     "DistributedConfig",
     "EvaluationConfig",
+    "MetadataMode",
     "ModelConfig",
     "ObjectiveConfig",
     "OptimizerConfig",
     "PenaltiesConfig",
     "SamplerConfig",
     "SelectionConfig",
+    "ShiftConfig",
+    "StudyConfig",
     "TrainConfig",
     "as_dict",
     "differing_fields",
     "from_dict",
     "nearest",
+    "read_study",
     "read_toml",
+    "study_from_dict",
     "write_toml",
 ]

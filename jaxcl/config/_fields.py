@@ -65,8 +65,19 @@ def _reject_unknown(kind: type, tree: Any, prefix: str, known: set[str]) -> None
                 prefix + name, {prefix + hint for hint in hints} | known
             )
             raise ConfigError(f"unknown field `{prefix}{name}`; {suggestion}")
-        if dataclasses.is_dataclass(hints[name]):
-            _reject_unknown(hints[name], value, f"{prefix}{name}.", known)  # type: ignore[arg-type]
+        for place, kind_of, part in _parts(hints[name], value, prefix + name):
+            _reject_unknown(kind_of, part, f"{place}.", known)
+
+
+def _parts(hint: Any, value: Any, name: str) -> list[tuple[str, type, Any]]:
+    """The configs inside a value: itself, or the items of a list of them."""
+    if dataclasses.is_dataclass(hint):
+        return [(name, hint, value)]  # type: ignore[list-item]
+    kind = next(iter(get_args(hint)), None)
+    if get_origin(hint) is tuple and dataclasses.is_dataclass(kind):
+        items = value if isinstance(value, (list, tuple)) else ()
+        return [(f"{name}[{i}]", kind, item) for i, item in enumerate(items)]  # type: ignore[misc]
+    return []
 
 
 def _build(kind: type, tree: dict[str, Any], prefix: str) -> Any:

@@ -209,6 +209,34 @@ def side_data(
     )
 
 
+def stacked_side_data(split: Split, draws: Sequence[Draw], bad: BadRecords) -> Batch:
+    """All of the batches of several steps but their images; the step comes first.
+
+    Made from whole columns, not record by record: for data that is small enough to be
+    kept in memory.
+    """
+    rows = np.stack([draw.rows for draw in draws])
+    epochs = np.stack([draw.epochs for draw in draws])
+
+    def role(name: str) -> np.ndarray | None:
+        return as_ids(split.values(name), name)[rows] if name in split.roles else None
+
+    read = ~bad.among(split, np.arange(len(split)))
+    return Batch(
+        image=None,
+        instance=as_ids(split.instances(), "instance")[rows],
+        where=read[rows],
+        position=as_ids(rows, "position"),
+        epoch=as_ids(epochs, "epoch"),
+        metadata={
+            name: _as_number(split.values(name))[rows] for name in split.metadata
+        },
+        label=role("label"),
+        domain=role("domain"),
+        bias=role("bias"),
+    )
+
+
 class _Steps:
     """The batches of a run as a sequence, for grain to read ahead in."""
 

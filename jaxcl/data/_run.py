@@ -22,6 +22,7 @@ from jaxcl.data._open import open_split
 from jaxcl.data._pipeline import (
     BadRecords,
     evaluation_batches,
+    stacked_side_data,
     training_batches,
 )
 from jaxcl.data._sampler import Sampler
@@ -107,6 +108,11 @@ class RunData:
             images=not config.keep_on_device,
             **options,
         )
+
+    def stacked_batches(self, start: int, stop: int) -> Batch:
+        """Batches of the steps from `start` to `stop` at once, without their images."""
+        draws = [self.sampler.draw(step) for step in range(start, stop)]
+        return stacked_side_data(self.train, draws, self.bad)
 
     def evaluation_batches(
         self, split: Split, batch_size: int, max_samples: int

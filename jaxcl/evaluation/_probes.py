@@ -45,7 +45,7 @@ def linear_probe_predictions(
         return np.full(len(test), labels[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return _linear_classifier().fit(train, labels).predict(test)
+        return linear_classifier().fit(train, labels).predict(test)
 
 
 def domain_probe(
@@ -73,11 +73,15 @@ def domain_probe(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         predicted = cross_val_predict(
-            _linear_classifier(), embeddings, domains, cv=folds
+            linear_classifier(), embeddings, domains, cv=folds
         )
     chance = max(np.mean(domains == domain) for domain in ids)
     return {"accuracy": float(np.mean(predicted == domains)), "chance": float(chance)}
 
 
-def _linear_classifier():
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+def linear_classifier(*, balanced: bool = False):
+    """A logistic regression on standardized embeddings."""
+    weights = "balanced" if balanced else None
+    return make_pipeline(
+        StandardScaler(), LogisticRegression(max_iter=300, class_weight=weights)
+    )

@@ -1,14 +1,10 @@
 """Figures of the page, as SVG."""
 
-import io
 import math
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from jaxcl.identifiability import (
@@ -19,29 +15,18 @@ from jaxcl.identifiability import (
     scaling_map,
 )
 from jaxcl.metrics import negative_variance_bounds
+from jaxcl.plots import COLORS, GRAY, STYLE, as_svg, one_plot
 from jaxcl.reproduce._claim import Outcome
 from jaxcl.reproduce._similarity_settings import TABLE_1
 from jaxcl.reproduce._support_settings import PUBLISHED_RATIOS, with_ratio
 
-_BLUE, _ORANGE, _GREEN, _GRAY = "#2563a8", "#c2570c", "#5f8f3c", "#5a6472"
-_COLORS = (_BLUE, _ORANGE, _GREEN, "#8a4fa3", "#0f8a8a")
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _GRAY,
-    "legend.frameon": False,
-    # The same picture has the same names in every run.
-    "svg.hashsalt": "jaxcl",
-}
+_BLUE, _ORANGE, _GREEN = COLORS[:3]
 _MLP_R2 = (0.053, 0.228, 0.306, 0.226, 0.502, 0.575, 0.525, 0.469, 0.402, 0.440, 0.626)
 
 
 def draw_figures(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str]]:
     """Title, SVG and a line of explanation of each figure."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figures = [_ratios(), _landscape(), _bounds()]
         spheres: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         histograms: dict[str, np.ndarray] = {}
@@ -56,7 +41,7 @@ def draw_figures(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str]]:
 
 
 def _ratios():
-    figure, axes = _axes()
+    figure, axes = one_plot()
     ratios = np.linspace(0, 0.98, 20)
     for name, base, color in (
         (
@@ -80,7 +65,7 @@ def _ratios():
     axes.legend(loc="upper left", ncols=2)
     return (
         "Recovery against the share of fiber negatives",
-        _svg(figure, "R² against the share of negatives on the fiber"),
+        as_svg(figure, "R² against the share of negatives on the fiber"),
         "Lines are the best h_λ by quadrature, without training. With the positives of "
         "the paper's definition only ρ = 1 is right; with those of its experiments R² "
         "peaks at 0.3, where two errors cancel.",
@@ -88,7 +73,7 @@ def _ratios():
 
 
 def _landscape():
-    figure, axes = _axes()
+    figure, axes = one_plot()
     scales = np.geomspace(0.2, 8, 60)
     for name, setting, color, line in (
         ("usual loss, Eq. 6", FiberSetting(), _GREEN, "-"),
@@ -107,25 +92,25 @@ def _landscape():
         best = int(losses.argmin())
         if 0 < best < len(scales) - 1:
             axes.plot(scales[best], losses[best], "o", color=color)
-    axes.axvline(1, color=_GRAY, linewidth=0.7)
+    axes.axvline(1, color=GRAY, linewidth=0.7)
     axes.set(xscale="log", xlabel="λ", ylabel="L(h_λ) − L(identity)", ylim=(-0.2, 0.55))
     axes.set_xticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
     axes.minorticks_off()
     axes.legend(loc="upper center", ncols=2)
     return (
         "The loss along λ",
-        _svg(figure, "Loss of scaling maps against their factor"),
+        as_svg(figure, "Loss of scaling maps against their factor"),
         "h_λ(u, v) = (u, λv) / ‖·‖; λ = 1 is every orthogonal map. Points are minima. "
         "The corrected loss of the released sampler has none: it falls for ever.",
     )
 
 
 def _bounds():
-    figure, axes = _axes()
+    figure, axes = one_plot()
     batches = np.array([32, 64, 128, 256, 512])
     low, high = np.array([negative_variance_bounds(50_000, int(m)) for m in batches]).T
-    axes.fill_between(batches, low, high, color=_GRAY, alpha=0.25, linewidth=0)
-    axes.plot(batches, high, color=_GRAY, label="bounds of Thm 5.5, n = 50,000")
+    axes.fill_between(batches, low, high, color=GRAY, alpha=0.25, linewidth=0)
+    axes.plot(batches, high, color=GRAY, label="bounds of Thm 5.5, n = 50,000")
     for column, name, color in (
         (0, "published, SimCLR", _BLUE),
         (1, "published, with the penalty", _ORANGE),
@@ -144,7 +129,7 @@ def _bounds():
     axes.legend(loc="upper right")
     return (
         "Variance against batch size",
-        _svg(figure, "Variance of negative similarities against batch size"),
+        as_svg(figure, "Variance of negative similarities against batch size"),
         "CIFAR-100, ResNet-18 (Tab. 1). The measured variance is five to seventy times "
         "what fixed batches can cause at most: most of it is meaning.",
     )
@@ -164,7 +149,7 @@ def _spheres(spheres: Mapping[str, tuple[np.ndarray, np.ndarray]]):
         axes.set_axis_off()
     return (
         "What the encoders made of the sphere",
-        _svg(
+        as_svg(
             figure, "Embeddings on the sphere, colored by the first latent coordinate"
         ),
         "Embeddings of uniform latents, colored by u, the coordinate that positives "
@@ -173,8 +158,8 @@ def _spheres(spheres: Mapping[str, tuple[np.ndarray, np.ndarray]]):
 
 
 def _histograms(histograms: Mapping[str, np.ndarray]):
-    figure, axes = _axes()
-    for (name, counts), color in zip(histograms.items(), _COLORS * 3, strict=False):
+    figure, axes = one_plot()
+    for (name, counts), color in zip(histograms.items(), COLORS * 3, strict=False):
         edges = np.linspace(-1, 1, len(counts) + 1)
         heights = counts / counts.sum() / (edges[1] - edges[0])
         axes.stairs(heights, edges, color=color, label=name)
@@ -182,26 +167,6 @@ def _histograms(histograms: Mapping[str, np.ndarray]):
     axes.legend()
     return (
         "Similarities of negatives",
-        _svg(figure, "Density of the cosine of negative pairs"),
+        as_svg(figure, "Density of the cosine of negative pairs"),
         "A small encoder on clustered points, 600 steps; first seed.",
     )
-
-
-def _axes():
-    figure = Figure(figsize=(6.4, 3.9), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def _svg(figure: Figure, label: str) -> str:
-    figure.patch.set_alpha(0)
-    for axes in figure.axes:
-        axes.patch.set_alpha(0)
-    text = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
-    # Without what only a file of its own has; black becomes the color of the text.
-    svg = text.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"#000000|\bblack\b", "currentColor", svg)
-    opening = f'<svg role="img" aria-label="{label}" style="max-width:100%;height:auto"'
-    return svg.replace("<svg", opening, 1)

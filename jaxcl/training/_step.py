@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float, PyTree, UInt8
+from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from jaxcl.batch import Batch
 from jaxcl.config import AugmentationConfig
@@ -60,7 +60,7 @@ def init_state(
     model: Model,
     objective: Objective,
     optimizer: optax.GradientTransformation,
-    seed: int,
+    seed: int | Int[Array, ""],
     images: Any,
     *,
     average: float = 0.0,
@@ -106,7 +106,7 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     *,
     augmentation: AugmentationConfig,
-    seed: int,
+    seed: int | Int[Array, ""],
     options: StepOptions = StepOptions(),  # noqa: B008  immutable
     normalization: Normalization | None = None,
     axis_name: AxisName = None,

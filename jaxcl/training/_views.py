@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxcl.augment import augment_batch, augment_small, sample_keys
 from jaxcl.batch import Batch
@@ -47,7 +47,7 @@ def rows_first(batch: Batch) -> Batch:
 
 def with_views(
     batch: Batch,
-    seed: int,
+    seed: int | Int[Array, ""],
     views: int,
     augmentation: AugmentationConfig,
     normalization: Normalization | None,

@@ -93,7 +93,7 @@ def test_hidden_labels_and_biases_count_for_nothing(balance):
         else FORMULAS["cross_entropy"](outputs, batch, {})
     )
     np.testing.assert_allclose(value, expected, rtol=1e-5)
-    known = WHERE & (batch.label >= 0) & (~balance | (batch.bias >= 0))
+    known = WHERE & (batch.label >= 0) & ((not balance) | (batch.bias >= 0))
     np.testing.assert_array_equal(gradient.any((0, 2)), known)
 
 

@@ -1,0 +1,105 @@
+"""A whole run as one program, which any seed can be given to."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, UInt8
+
+from jaxcl.batch import Batch
+from jaxcl.build._experiment import encode_by, find_facts, step_options
+from jaxcl.build._models import make_model
+from jaxcl.build._objectives import make_objective
+from jaxcl.config import TrainConfig
+from jaxcl.data import RunData, channel_statistics
+from jaxcl.training import (
+    Normalization,
+    TrainState,
+    init_state,
+    make_optimizer,
+    make_train_step,
+)
+
+
+class WholeRun(NamedTuple):
+    """All steps of a run as one function of its seed and its data."""
+
+    train: Callable[..., tuple[TrainState, Float[Array, " steps"]]]
+    """``train(seed, images, batches)``: the last state, and the loss of every step. All
+    arguments may be traced, so that seeds can be mapped over."""
+    init: Callable[[Any], TrainState]
+    """The state that a seed starts with."""
+    encode: Callable[[TrainState, jax.Array], jax.Array]
+    """Embeddings of images, as evaluation sees them."""
+    project: Callable[[TrainState, jax.Array], jax.Array]
+    """Projections of images, as the loss sees them."""
+
+
+def make_whole_run(config: TrainConfig, data: RunData) -> WholeRun:
+    """The networks and the loss of a run, on one device and without a word between.
+
+    The numbers are those of `jaxcl.train` on one device, to rounding; there are no
+    checkpoints, so it is for runs of minutes.
+
+    Args:
+        config: The run; its seed is not looked at.
+        data: What it is trained on: says what the objective must know of the samples.
+
+    Example:
+        >>> from jaxcl.data import open_data, read_images
+        >>> config = TrainConfig(num_steps=2)
+        >>> data = open_data(config.data)
+        >>> images = read_images(data.train, data.bad)
+        >>> run = make_whole_run(config, data)
+        >>> state, losses = run.train(0, images, data.stacked_batches(0, 2))
+        >>> int(state.step), losses.shape
+        (2, (2,))
+    """
+    facts = find_facts(config, data)
+    normalization = None
+    if config.data.normalization == "train":
+        normalization = Normalization(*channel_statistics(data.train))
+    shape = data.train.image_shape
+    model = make_model(
+        config.model, config.objective, shape, num_classes=facts.num_classes
+    )
+    objective = make_objective(config.objective, facts)
+    optimizer, _ = make_optimizer(
+        config.optimizer, config.num_steps, batch_size=config.data.batch_size
+    )
+
+    def init(seed) -> TrainState:
+        return init_state(
+            model,
+            objective,
+            optimizer,
+            seed,
+            jnp.zeros((2, *shape)),
+            average=config.model.average,
+        )
+
+    def train(seed, images: UInt8[Array, "all h w c"], batches: Batch):
+        step = make_train_step(
+            objective,
+            model,
+            optimizer,
+            augmentation=config.augmentation,
+            seed=seed,
+            options=step_options(config),
+            normalization=normalization,
+        )
+
+        def one(state, batch):
+            state, metrics = step(state, batch, images)
+            return state, metrics["loss"]
+
+        return lax.scan(one, init(seed), batches)
+
+    return WholeRun(
+        train=jax.jit(train),
+        init=init,
+        encode=encode_by(model.encoder, None, normalization),
+        project=encode_by(model.encoder, model.head, normalization),
+    )

@@ -1,0 +1,259 @@
+"""What of the domain is left in embeddings, and how groups of samples fare."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from jaxcl.batch import AnyArray
+from jaxcl.evaluation._heads import draw_labeled, head_predictions
+
+_ROWS_AT_ONCE = 1024
+
+
+def between_domain_share(embeddings: AnyArray, domains: AnyArray) -> float:
+    r"""Share of the variance that lies between domains, η².
+
+    η² = tr(S_between) / tr(S_total) = Σ_d n_d ‖μ_d − μ‖² / Σ_i ‖z_i − μ‖².
+
+    Args:
+        embeddings: `[samples, dim]`.
+        domains: Ids; samples with −1 are left out.
+
+    Returns:
+        0 with one domain, or without any variance.
+
+    Example:
+        >>> rows = np.array([[0.0], [2.0], [4.0], [6.0]])
+        >>> between_domain_share(rows, np.array([0, 0, 1, 1]))
+        0.8
+    """
+    rows, domains = _known(embeddings, domains)
+    if len(rows) == 0:
+        return 0.0
+    mean = rows.mean(0)
+    total = float(np.sum((rows - mean) ** 2))
+    between = sum(
+        len(mine) * float(np.sum((mine.mean(0) - mean) ** 2))
+        for mine in _by_domain(rows, domains)
+    )
+    return between / total if total > 0 else 0.0
+
+
+def domain_distance(embeddings: AnyArray, domains: AnyArray) -> float:
+    """Distance of domains' means, in units of the spread within domains.
+
+    The mean over pairs of domains of ‖μ_a − μ_b‖, divided by the root of the mean
+    squared distance of samples to their domain's mean.
+
+    Returns:
+        0 with one domain; infinity when domains differ and have no spread.
+
+    Example:
+        >>> rows = np.array([[0.0], [2.0], [4.0], [6.0]])
+        >>> domain_distance(rows, np.array([0, 0, 1, 1]))
+        4.0
+    """
+    rows, domains = _known(embeddings, domains)
+    parts = list(_by_domain(rows, domains))
+    if len(parts) < 2:
+        return 0.0
+    means = np.stack([part.mean(0) for part in parts])
+    first, second = np.triu_indices(len(parts), 1)
+    distance = float(np.mean(np.linalg.norm(means[first] - means[second], axis=1)))
+    within = np.sqrt(sum(np.sum((p - p.mean(0)) ** 2) for p in parts) / len(rows))
+    if within == 0:
+        return np.inf if distance > 0 else 0.0
+    return distance / float(within)
+
+
+def low_shot_domain_probe(
+    embeddings: AnyArray, domains: AnyArray, *, per_domain: int = 10, seed: int = 0
+) -> dict[str, float] | None:
+    """How well a linear head tells domains apart that saw few samples of each.
+
+    With many samples the accuracy saturates near 1 and tells arms no longer apart.
+
+    Args:
+        embeddings: `[samples, dim]`.
+        domains: Ids; samples with −1 are left out.
+        per_domain: Samples of each domain to fit on; the others are tested on.
+        seed: Of the draw.
+
+    Returns:
+        The accuracy and the share of the largest domain among the tested, which is what
+        guessing gets; None with fewer than two domains of more than `per_domain`.
+    """
+    rows, domains = _known(embeddings, domains)
+    ids, counts = np.unique(domains, return_counts=True)
+    enough = np.isin(domains, ids[counts > per_domain])
+    rows, domains = rows[enough], domains[enough]
+    if len(np.unique(domains)) < 2:
+        return None
+    fit = draw_labeled(domains, per_domain, seed=seed)
+    rest = np.setdiff1d(np.arange(len(domains)), fit)
+    (predicted,) = head_predictions(rows[fit], domains[fit], rows[rest])
+    chance = np.unique(domains[rest], return_counts=True)[1].max() / len(rest)
+    accuracy = float(np.mean(predicted == domains[rest]))
+    return {"accuracy": accuracy, "chance": float(chance)}
+
+
+def neighbor_domain_share(
+    embeddings: AnyArray,
+    domains: AnyArray,
+    instances: AnyArray | None = None,
+    *,
+    neighbors: int = 10,
+) -> float:
+    """Share of the nearest other samples, by cosine, that have a sample's own domain.
+
+    Args:
+        embeddings: `[samples, dim]`.
+        domains: Ids; samples with −1 are left out.
+        instances: Rows of one instance are no neighbors; each row its own when None.
+        neighbors: Of each sample.
+
+    Returns:
+        The mean over samples; NaN when no sample has another one.
+
+    Example:
+        >>> rows = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
+        >>> neighbor_domain_share(rows, np.array([0, 0, 1, 0]), neighbors=1)
+        0.5
+    """
+    known = np.asarray(domains) >= 0
+    ids = np.arange(len(known)) if instances is None else np.asarray(instances)
+    rows, domains, ids = unit(embeddings)[known], np.asarray(domains)[known], ids[known]
+    shares = []
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        cosines = rows[part] @ rows.T
+        cosines[ids[part, None] == ids] = -np.inf
+        count = min(neighbors, len(rows))
+        near = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+        there = np.isfinite(np.take_along_axis(cosines, near, 1))
+        same = (domains[near] == domains[part, None]) & there
+        found = there.sum(1)
+        shares.append(same.sum(1)[found > 0] / found[found > 0])
+    every = np.concatenate([np.empty(0), *shares])
+    return float(every.mean()) if len(every) else float("nan")
+
+
+def group_accuracy(
+    correct: AnyArray,
+    labels: AnyArray,
+    groups: AnyArray,
+    *,
+    least: int = 30,
+    level: float = 0.95,
+) -> dict[str, Any]:
+    """Accuracy of every pair of label and group, with its interval, and the worst.
+
+    Args:
+        correct: True where a prediction was right, `[samples]`.
+        labels: Ids; samples with −1 here or in `groups` are left out.
+        groups: Ids.
+        least: Pairs with fewer samples are counted, not judged.
+        level: Of Wilson's interval.
+
+    Returns:
+        ``{"groups": {name: {"accuracy", "low", "high", "count"}}, "worst",
+        "left_out"}``.
+
+    Example:
+        >>> right, groups = np.array([True, False, True, True]), np.array([0, 0, 1, 1])
+        >>> found = group_accuracy(right, np.zeros(4, int), groups, least=2)
+        >>> found["worst"]["name"], found["worst"]["accuracy"]
+        ('label 0, group 0', 0.5)
+    """
+    labels, groups = np.asarray(labels), np.asarray(groups)
+    known = (labels >= 0) & (groups >= 0)
+    pairs = np.unique(np.stack([labels[known], groups[known]], 1), axis=0)
+    found, left_out = {}, 0
+    for label, group in pairs.tolist():
+        mine = np.asarray(correct)[known & (labels == label) & (groups == group)]
+        if len(mine) < least:
+            left_out += 1
+            continue
+        tested = binomtest(int(mine.sum()), len(mine))
+        low, high = tested.proportion_ci(confidence_level=level, method="wilson")
+        found[f"label {label}, group {group}"] = {
+            "accuracy": float(mine.mean()),
+            "low": float(low),
+            "high": float(high),
+            "count": len(mine),
+        }
+    worst = min(found, key=lambda name: found[name]["accuracy"], default=None)
+    return {
+        "groups": found,
+        "worst": None if worst is None else {"name": worst, **found[worst]},
+        "left_out": left_out,
+    }
+
+
+def similarities_by_domain(
+    embeddings: AnyArray,
+    domains: AnyArray,
+    *,
+    instances: AnyArray | None = None,
+    max_rows: int = 1000,
+    bins: int = 50,
+) -> dict[str, Any]:
+    """Cosines of pairs of different instances: of one domain, and of two.
+
+    Args:
+        embeddings: `[samples, dim]`; the first `max_rows` of known domain are used.
+        domains: Ids; samples with −1 are left out.
+        instances: Pairs of one instance do not count.
+        max_rows: Samples that are compared.
+        bins: Of the histograms, from −1 to 1.
+
+    Returns:
+        ``{"same_domain", "different_domain": {"mean", "variance", "count",
+        "histogram"}, "edges"}``; mean and variance are NaN where no pair is.
+    """
+    known = np.flatnonzero(np.asarray(domains) >= 0)[:max_rows]
+    rows, domains = unit(embeddings)[known], np.asarray(domains)[known]
+    ids = known if instances is None else np.asarray(instances)[known]
+    first, second = np.triu_indices(len(rows), 1)
+    other = ids[first] != ids[second]
+    first, second = first[other], second[other]
+    cosines = (rows @ rows.T)[first, second].clip(-1.0, 1.0)
+    same = domains[first] == domains[second]
+    edges = np.linspace(-1.0, 1.0, bins + 1)
+
+    def moments(chosen: np.ndarray) -> dict[str, Any]:
+        nan = float("nan")
+        return {
+            "mean": float(chosen.mean()) if len(chosen) else nan,
+            "variance": float(chosen.var()) if len(chosen) else nan,
+            "count": len(chosen),
+            "histogram": np.histogram(chosen, edges)[0].tolist(),
+        }
+
+    return {
+        "same_domain": moments(cosines[same]),
+        "different_domain": moments(cosines[~same]),
+        "edges": edges.tolist(),
+    }
+
+
+def unit(embeddings: AnyArray) -> np.ndarray:
+    """Rows of length one; rows of zeros stay zero."""
+    rows = np.asarray(embeddings, np.float32)
+    largest = np.abs(rows).max(1, keepdims=True, initial=0.0)
+    rows = rows / np.where(largest > 0, largest, 1.0)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(lengths > 0, lengths, 1.0)
+
+
+def _known(embeddings: AnyArray, domains: AnyArray) -> tuple[np.ndarray, np.ndarray]:
+    domains = np.asarray(domains)
+    known = domains >= 0
+    return np.asarray(embeddings, np.float64)[known], domains[known]
+
+
+def _by_domain(rows: np.ndarray, domains: np.ndarray) -> Iterator[np.ndarray]:
+    for domain in np.unique(domains):
+        yield rows[domains == domain]

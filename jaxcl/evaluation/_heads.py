@@ -1,0 +1,157 @@
+"""Heads on frozen embeddings: on few labels, on balanced ones, on shifted samples."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from jaxcl.batch import AnyArray
+from jaxcl.evaluation._probes import linear_classifier
+
+
+def draw_labeled(labels: AnyArray, per_class: int, *, seed: int) -> np.ndarray:
+    """Positions of so many samples of each class, by the seed alone.
+
+    Those of a smaller number lie within those of a larger. A class with fewer gives all
+    it has.
+
+    Args:
+        labels: Ids; −1 = unknown, never drawn.
+        per_class: Samples of each class; 0 = all.
+        seed: Of the draw.
+
+    Example:
+        >>> draw_labeled(np.array([0, 1, 0, -1, 1]), 1, seed=0).shape
+        (2,)
+    """
+    labels = np.asarray(labels)
+    if per_class < 0:
+        raise ValueError(f"`per_class` must be at least 0, got {per_class}")
+    known = np.flatnonzero(labels >= 0)
+    if per_class == 0:
+        return known
+    order = np.random.default_rng(seed).permutation(len(labels))
+    order = order[labels[order] >= 0]
+    drawn = [order[labels[order] == c][:per_class] for c in np.unique(labels[known])]
+    return np.sort(np.concatenate([known[:0], *drawn]))
+
+
+def draw_share(labels: AnyArray, share: float, *, seed: int) -> np.ndarray:
+    """Positions of a share of the labeled samples of each class, one at least.
+
+    Those of a smaller share lie within those of a larger.
+
+    Args:
+        labels: Ids; −1 = unknown, never drawn.
+        share: In (0, 1]; of each class, rounded.
+        seed: Of the draw.
+
+    Example:
+        >>> draw_share(np.array([0, 1, 0, -1, 1, 1]), 0.1, seed=0).shape
+        (2,)
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"`share` must be in (0, 1], got {share}")
+    labels = np.asarray(labels)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    drawn = [np.empty(0, np.int64)]
+    for label in np.unique(labels[labels >= 0]):
+        mine = order[labels[order] == label]
+        drawn.append(mine[: max(1, int(share * len(mine) + 0.5))])
+    return np.sort(np.concatenate(drawn))
+
+
+def head_predictions(
+    embeddings: AnyArray, labels: AnyArray, *tests: AnyArray, balanced: bool = False
+) -> list[Any]:
+    """Predictions of one logistic regression for several sets of embeddings.
+
+    Args:
+        embeddings: It is fitted on these, standardized.
+        labels: Of them.
+        tests: What is predicted.
+        balanced: Every class weighs the same.
+
+    Example:
+        >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+        >>> labels = np.array([3, 3, 5, 5])
+        >>> found = head_predictions(train, labels, train[:1], train[2:])
+        >>> [predicted.tolist() for predicted in found]
+        [[3], [5, 5]]
+    """
+    if len(labels) == 0:
+        raise ValueError("`labels` must not be empty: a head is fitted on them")
+    if len(np.unique(labels)) < 2:
+        return [np.full(len(test), labels[0]) for test in tests]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        head = linear_classifier(balanced=balanced).fit(embeddings, labels)
+    return [head.predict(test) if len(test) else labels[:0] for test in tests]
+
+
+def split_for_head(
+    labels: AnyArray, count: int, *, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Samples of a shifted split to fit a head on, and the others to test it on.
+
+    Args:
+        labels: Ids; −1 = unknown, in neither part.
+        count: To fit on.
+        seed: Of the draw.
+
+    Example:
+        >>> fit, rest = split_for_head(np.zeros(10, int), 4, seed=0)
+        >>> len(fit), len(rest), np.intersect1d(fit, rest).tolist()
+        (4, 6, [])
+    """
+    known = np.flatnonzero(np.asarray(labels) >= 0)
+    if not 1 <= count <= len(known) - 2:
+        raise ValueError(
+            f"`count` must leave two of the {len(known)} labeled samples to test on, "
+            f"got {count}"
+        )
+    order = np.random.default_rng(seed).permutation(known)
+    return np.sort(order[:count]), np.sort(order[count:])
+
+
+def balanced_positions(labels: AnyArray, groups: AnyArray, *, seed: int) -> np.ndarray:
+    """As many samples of every pair of label and group as the rarest pair has.
+
+    A head fitted on these cannot gain from the group (as in DFR).
+
+    Args:
+        labels: Ids; samples with −1 here or in `groups` are left out.
+        groups: Ids.
+        seed: Of the draw.
+
+    Example:
+        >>> labels, groups = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 0, 1])
+        >>> chosen = balanced_positions(labels, groups, seed=0)
+        >>> len(chosen), groups[chosen].sum()
+        (4, np.int64(2))
+    """
+    labels, groups = np.asarray(labels), np.asarray(groups)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    order = order[(labels[order] >= 0) & (groups[order] >= 0)]
+    pairs = np.stack([labels[order], groups[order]], axis=1)
+    if len(pairs) == 0:
+        return order
+    _, cells, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
+    cells = cells.reshape(-1)
+    drawn = [order[cells == cell][: counts.min()] for cell in range(len(counts))]
+    return np.sort(np.concatenate(drawn))
+
+
+def check_disjoint(train: AnyArray, test: AnyArray, what: str) -> None:
+    """Raises a `ValueError` that names instances which are in both sets.
+
+    Example:
+        >>> check_disjoint(np.array([1, 2]), np.array([3]), "the test split")
+    """
+    shared = np.intersect1d(train, test)
+    if len(shared):
+        raise ValueError(
+            f"{what} must have no sample of the training split, got {len(shared)}: "
+            f"{shared[:5].tolist()}"
+        )

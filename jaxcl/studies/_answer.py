@@ -1,0 +1,169 @@
+"""What a study found, in sentences and as plain numbers."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from jaxcl.config import StudyConfig, as_dict
+from jaxcl.studies._analysis import Block, Comparison, compare, find_blocks
+from jaxcl.studies._slopes import (
+    Trend,
+    find_efficiency,
+    find_robustness,
+    find_trends,
+)
+from jaxcl.training import describe_versions, find_command, find_commit, timestamp
+
+VERDICTS = ("improves", "harms", "no meaningful effect", "inconclusive")
+
+
+def analyze(config: StudyConfig, frame: pd.DataFrame, missing: int) -> dict[str, Any]:
+    """Verdicts, trends and sentences, as `results.json` has them."""
+    blocks, comparisons = find_blocks(config, frame), compare(config, frame)
+    trends = find_trends(config, frame)
+    robustness = find_robustness(config, frame)
+    efficiency = find_efficiency(config, frame)
+    return {
+        "question": config.question,
+        "answer": say(config, blocks, comparisons, missing),
+        "would_change": what_would_change(config, blocks, comparisons),
+        "blocks": [block._asdict() for block in blocks],
+        "comparisons": [
+            {
+                **_plain(one),
+                "effective_robustness": robustness.get(_key(one)),
+                "label_efficiency": efficiency.get(_key(one)),
+            }
+            for one in comparisons
+        ],
+        "trends": [_plain(trend) for trend in trends],
+        "missing_runs": missing,
+        "config": as_dict(config),
+        "command": find_command(),
+        "commit": find_commit(),
+        "date": timestamp(),
+        "versions": describe_versions(),
+    }
+
+
+def say(
+    config: StudyConfig,
+    blocks: Sequence[Block],
+    comparisons: Sequence[Comparison],
+    missing: int,
+) -> list[str]:
+    """The answer, in three sentences with numbers."""
+    counted = [one for one in comparisons if one.counted]
+    asked = [one for one in counted if one.contrast == "information"]
+    what = "true with shuffled metadata"
+    if not asked:
+        asked = [one for one in counted if one.contrast == "method"]
+        what = "an arm with the baseline"
+    if not asked:
+        return ["No comparison counts: every shift was left out, or no run is there."]
+    counts = Counter(one.verdict for one in asked)
+    shifts = len({one.shift for one in asked})
+    told = ", ".join(f"{counts[v]} {v}" for v in VERDICTS if counts[v])
+    first = (
+        f"Of {len(asked)} comparisons of {what} under {shifts} "
+        f"{'shift' if shifts == 1 else 'shifts'}: {told}."
+    )
+    ordered = sorted(asked, key=lambda one: one.effect.difference)
+    best, worst = ordered[-1], ordered[0]
+    second = f"The largest difference is that of {_effect(best)}"
+    second += f", the smallest that of {_effect(worst)}." if worst != best else "."
+    return [first, second, _cost(asked) + _left_out(config, blocks, missing)]
+
+
+def what_would_change(
+    config: StudyConfig, blocks: Sequence[Block], comparisons: Sequence[Comparison]
+) -> list[str]:
+    """Why the conclusion could be another one."""
+    points = []
+    asked = [one for one in comparisons if one.counted]
+    flips = [
+        one
+        for one in asked
+        if one.other_effect is not None
+        and one.verdict in ("improves", "harms")
+        and (one.other_effect.difference > 0) != (one.effect.difference > 0)
+    ]
+    if flips:
+        names = ", ".join(f"{one.arm} under {one.shift}" for one in flips[:4])
+        points.append(f"The other kind of head has the other sign for {names}.")
+    open_ = [one for one in asked if one.verdict == "inconclusive"]
+    if open_:
+        needed = sorted(one.seeds_for_margin for one in open_)
+        points.append(
+            f"{len(open_)} comparisons are undecided; to see an effect of "
+            f"{config.analysis.margin:g} points four times of five they need "
+            f"{needed[0]} to {needed[-1]} seeds, not {config.seeds}."
+        )
+    controls = {shift.name for shift in config.shifts if shift.control}
+    false = [
+        one
+        for one in comparisons
+        if one.shift in controls
+        and one.contrast == "information"
+        and one.verdict in ("improves", "harms")
+    ]
+    if false:
+        points.append(
+            "Where there is no shift, metadata moved the accuracy too: "
+            + ", ".join(f"{one.arm} {one.effect.difference:+.1f}" for one in false)
+            + " points; part of an effect under shift may be of that kind."
+        )
+    points += [
+        f"{block.shift} is left out ({block.left_out})."
+        for block in blocks
+        if block.left_out
+    ]
+    if not any(arm.oracle for arm in config.arms):
+        points.append("There is no oracle: whether a shift can be learned is unknown.")
+    points.append(
+        "Temperatures and weights were set beforehand and not tuned for each arm; "
+        "encoders and data of another size may answer otherwise."
+    )
+    return points
+
+
+def _effect(one: Comparison) -> str:
+    effect = one.effect
+    samples = f" with {one.unlabeled} samples" if one.unlabeled else ""
+    interval = ""
+    if math.isfinite(effect.low):
+        interval = f" [{effect.low:.1f}, {effect.high:.1f}]"
+    found = f"{effect.difference:+.1f}{interval} points"
+    return f"{one.arm} under {one.shift}{samples}, {found}"
+
+
+def _cost(asked: Sequence[Comparison]) -> str:
+    known = [one.id_effect.difference for one in asked if one.id_effect is not None]
+    if not known:
+        return "What it does without shift was not measured."
+    return (
+        f"Without shift the same comparisons differ by {min(known):+.1f} to "
+        f"{max(known):+.1f} points."
+    )
+
+
+def _left_out(config: StudyConfig, blocks: Sequence[Block], missing: int) -> str:
+    out = sorted({block.shift for block in blocks if block.left_out})
+    said = f" Left out by the rules: {', '.join(out)}." if out else ""
+    if missing:
+        said += f" {missing} runs are missing."
+    return said
+
+
+def _key(one: Comparison) -> tuple:
+    return one.shift, one.unlabeled, one.arm, one.mode, one.rate
+
+
+def _plain(record: Comparison | Trend) -> dict[str, Any]:
+    return {
+        name: value._asdict() if hasattr(value, "_asdict") else value
+        for name, value in record._asdict().items()
+    }

@@ -1,0 +1,192 @@
+"""The page of a study: the answer first, then what it rests on."""
+
+import math
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import pandas as pd
+import tomli_w
+from jinja2 import Environment, StrictUndefined
+
+from jaxcl.config import StudyConfig, as_dict
+from jaxcl.studies._figures import Drawing
+from jaxcl.studies._methods import describe_methods
+
+_TABLES = {
+    "information": (
+        "What the information is worth",
+        "The same loss with true and with shuffled metadata, seed by seed: what the "
+        "metadata themselves add, apart from what their sparsity does to the loss.",
+    ),
+    "method": (
+        "What the method is worth",
+        "Every arm against the baseline, seed by seed.",
+    ),
+}
+_RAW = {
+    "OOD": ("source_head", "ood"),
+    "ID": ("source_head", "id"),
+    "OOD head": ("ood_head", "ood"),
+    "kNN, OOD": ("knn", "ood"),
+    "η²": ("between_domain_share", "id"),
+    "neighbors": ("neighbor_domain_share", "id"),
+    "domain probe": ("low_shot_domain_probe", "id"),
+}
+
+
+def render_study(
+    config: StudyConfig,
+    results: Mapping[str, Any],
+    frame: pd.DataFrame,
+    drawings: Sequence[Drawing],
+) -> str:
+    """The page: it needs no network, no script and no other file."""
+    template = resources.files("jaxcl.studies").joinpath("study.html.jinja")
+    style = resources.files("jaxcl.reports").joinpath("report.css")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    tables = [
+        (heading, note, rows)
+        for contrast, (heading, note) in _TABLES.items()
+        if (rows := comparison_rows(results, contrast))
+    ]
+    return environment.from_string(template.read_text("utf-8")).render(
+        title=config.question or "A study",
+        results=results,
+        origin=_origin(results),
+        tables=tables,
+        trends=[_trend_row(trend) for trend in results["trends"]],
+        figures=drawings,
+        raw=_raw_tables(config, frame),
+        methods=describe_methods(config, frame),
+        config=tomli_w.dumps(_without_empty(as_dict(config))),
+        style=style.read_text("utf-8"),
+    )
+
+
+def comparison_rows(results: Mapping[str, Any], contrast: str) -> list[dict[str, Any]]:
+    """One row a comparison: where, who, the numbers as text, and the verdict."""
+    rows = []
+    for one in results["comparisons"]:
+        if one["contrast"] != contrast:
+            continue
+        effect = one["effect"]
+        rate = f" {one['rate']:g}" if one["rate"] else ""
+        mode = "" if one["mode"] in ("none", "true") else f" ({one['mode']}{rate})"
+        rows.append(
+            {
+                "where": _where(one),
+                "arm": one["arm"] + ("" if contrast == "information" else mode),
+                "verdict": one["verdict"],
+                "counted": one["counted"],
+                "cells": [
+                    signed(effect["difference"]),
+                    _interval(effect),
+                    f"{one['adjusted_p']:.3f}",
+                    effect["seeds"],
+                    signed(_difference(one["other_effect"])),
+                    signed(_difference(one["id_effect"])),
+                    signed(one["effective_robustness"]),
+                    "–" if math.isnan(one["seconds"]) else f"{one['seconds']:.2f}",
+                ],
+            }
+        )
+    return rows
+
+
+def signed(value: float | None) -> str:
+    """A difference in points; a dash for none."""
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:+.1f}".replace("-", "−")
+
+
+def _difference(effect: Mapping[str, float] | None) -> float | None:
+    return None if effect is None else effect["difference"]
+
+
+def _interval(effect: Mapping[str, float]) -> str:
+    if not math.isfinite(effect["low"]):
+        return "–"
+    return f"{signed(effect['low'])} to {signed(effect['high'])}"
+
+
+def _where(one: Mapping[str, Any]) -> str:
+    return one["shift"] + (f", {one['unlabeled']:,}" if one["unlabeled"] else "")
+
+
+def _trend_row(trend: Mapping[str, Any]) -> list[str]:
+    slope = trend["slope"]
+    return [
+        _where(trend),
+        trend["arm"],
+        trend["axis"],
+        signed(slope["slope"]),
+        _interval(slope),
+        f"{slope['p_value']:.3f}",
+    ]
+
+
+def _raw_tables(
+    config: StudyConfig, frame: pd.DataFrame
+) -> list[tuple[str, list[str], list[list[str]]]]:
+    analysis = config.analysis
+    tables = []
+    for shift in config.shifts:
+        for unlabeled in config.unlabeled:
+            here = frame[
+                (frame["shift"] == shift.name) & (frame["unlabeled"] == unlabeled)
+            ]
+            found: dict[tuple, dict[str, str]] = {}
+            for name, (metric, split) in _RAW.items():
+                rows = here[(here["metric"] == metric) & (here["split"] == split)]
+                if metric == "source_head":
+                    rows = rows[rows["labels"] == analysis.primary_labels]
+                elif metric == "ood_head" and analysis.ood_labels:
+                    rows = rows[rows["labels"] == analysis.ood_labels[0]]
+                for key, part in rows.groupby(["arm", "mode", "rate"], sort=False):
+                    values = part["value"] * 100
+                    spread = f" ± {values.std():.1f}" if len(values) > 1 else ""
+                    cell = f"{values.mean():.1f}{spread}"
+                    found.setdefault(key, {})[name] = cell
+            columns = [
+                name for name in _RAW if any(name in row for row in found.values())
+            ]
+            lines = [
+                [_name(*key), *(row.get(name, "–") for name in columns)]
+                for key, row in found.items()
+            ]
+            if lines:
+                tables.append(
+                    (
+                        _where({"shift": shift.name, "unlabeled": unlabeled}),
+                        columns,
+                        lines,
+                    )
+                )
+    return tables
+
+
+def _name(arm: str, mode: str, rate: float) -> str:
+    if mode == "none":
+        return arm
+    return f"{arm}, {mode}" + (f" {rate:g}" if rate else "")
+
+
+def _origin(results: Mapping[str, Any]) -> list[str]:
+    versions = ", ".join(f"{k} {v}" for k, v in results["versions"].items())
+    said = [results["command"], versions, results["date"]]
+    if results["commit"]:
+        said.append(f"commit {results['commit']}")
+    return said
+
+
+def _without_empty(value: Any) -> Any:
+    """What TOML can hold, without what says nothing."""
+    if isinstance(value, dict):
+        return {k: _without_empty(v) for k, v in value.items() if v not in ({}, "")}
+    if isinstance(value, list):
+        return [_without_empty(item) for item in value]
+    return value

@@ -1,0 +1,136 @@
+"""How an effect grows with labels, with wrong metadata, and beside the baseline."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from jaxcl.config import StudyConfig
+from jaxcl.studies._analysis import POINTS, Metric, primary_metric, values_of
+from jaxcl.studies._curves import (
+    effective_robustness,
+    label_efficiency,
+    robustness_line,
+)
+from jaxcl.studies._plan import baseline_of
+from jaxcl.studies._statistics import Slope, estimate_slope
+
+
+class Trend(NamedTuple):
+    """How the worth of true metadata changes along an axis."""
+
+    shift: str
+    unlabeled: int
+    arm: str
+    axis: str
+    """labels: points for each doubling of the labels; noise: points for each tenth of
+    the metadata that is wrong."""
+    slope: Slope
+
+
+def find_trends(config: StudyConfig, frame: pd.DataFrame) -> list[Trend]:
+    """Slopes of true less shuffled over labels, and of accuracy over noise."""
+    trends = []
+    for shift in config.shifts:
+        for unlabeled in config.unlabeled:
+            here = {"shift": shift.name, "unlabeled": unlabeled}
+            for arm in config.arms:
+                points = {
+                    "labels": _over_labels(config, frame, arm.name, here),
+                    "noise": _over_noise(config, frame, arm.name, here),
+                }
+                for axis, (values, x, groups) in points.items():
+                    slope = estimate_slope(
+                        np.array(values),
+                        np.array(x),
+                        np.array(groups),
+                        level=config.analysis.level,
+                    )
+                    if slope is not None:
+                        trends.append(
+                            Trend(**here, arm=arm.name, axis=axis, slope=slope)
+                        )
+    return trends
+
+
+_Points = tuple[list[float], list[float], list[str]]
+
+
+def _over_labels(
+    config: StudyConfig, frame: pd.DataFrame, arm: str, here: dict[str, Any]
+) -> _Points:
+    values, x, groups = [], [], []
+    for labels in config.analysis.labels:
+        metric = Metric("source_head", "ood", labels)
+        one, two = (
+            values_of(frame, metric, arm=arm, mode=mode, **here)
+            for mode in ("true", "shuffled")
+        )
+        for (target, seed), value in _pairs(one - two):
+            values.append(value * POINTS)
+            x.append(np.log2(labels))
+            groups.append(f"{target}/{seed}")
+    return values, x, groups
+
+
+def _over_noise(
+    config: StudyConfig, frame: pd.DataFrame, arm: str, here: dict[str, Any]
+) -> _Points:
+    values, x, groups = [], [], []
+    metric = primary_metric(config.analysis)
+    for rate in (0.0, *config.noise):
+        mode = "noisy" if rate else "true"
+        found = values_of(frame, metric, arm=arm, mode=mode, rate=rate, **here)
+        for (target, seed), value in _pairs(found):
+            values.append(value * POINTS)
+            x.append(rate * 10)
+            groups.append(f"{target}/{seed}")
+    return values, x, groups
+
+
+def _pairs(found: pd.DataFrame) -> list[tuple[tuple[Any, Any], float]]:
+    values = found.to_numpy(float)
+    return [
+        ((target, seed), float(values[i, j]))
+        for i, target in enumerate(found.index)
+        for j, seed in enumerate(found.columns)
+        if np.isfinite(values[i, j])
+    ]
+
+
+def find_efficiency(config: StudyConfig, frame: pd.DataFrame) -> dict[Any, float]:
+    """Mean accuracy over the logarithm of the labels: (shift, samples, arm, mode)."""
+    keys = ["shift", "unlabeled", "arm", "mode", "rate"]
+    heads = frame[(frame["metric"] == "source_head") & (frame["split"] == "ood")]
+    means = heads.groupby([*keys, "labels"])["value"].mean()
+    return {
+        key: label_efficiency(
+            part.index.get_level_values("labels").to_numpy(float), part.to_numpy()
+        )
+        for key, part in means.groupby(level=keys)
+    }
+
+
+def find_robustness(config: StudyConfig, frame: pd.DataFrame) -> dict[Any, float]:
+    """Effective robustness in points, by cell without its target.
+
+    What a cell's runs have under shift beyond what the baseline's runs of the same
+    accuracy without shift have, by a line fitted to these at all numbers of labels.
+    """
+    keys = ["shift", "unlabeled", "arm", "mode", "rate"]
+    heads = frame[frame["metric"] == "source_head"]
+    wide = heads.pivot_table(
+        index=[*keys, "target", "seed", "labels"], columns="split", values="value"
+    ).dropna()
+    found = {}
+    for _, block in wide.groupby(level=["shift", "unlabeled"]):
+        base = block[block.index.get_level_values("arm") == baseline_of(config)]
+        if len(base) < 2:
+            continue
+        line = robustness_line(base["id"].to_numpy(), base["ood"].to_numpy())
+        for key, part in block.groupby(level=keys):
+            beyond = effective_robustness(
+                part["id"].to_numpy(), part["ood"].to_numpy(), line
+            )
+            found[key] = float(np.mean(beyond)) * POINTS
+    return found

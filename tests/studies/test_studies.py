@@ -1,0 +1,180 @@
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from studies.small_studies import SMALL, TREE
+
+from jaxcl.cli import main
+from jaxcl.config import ConfigError, as_dict, study_from_dict
+from jaxcl.studies import StudyDirectory, StudyError, collect, plan_study, run_study
+
+
+def write(study, folder):
+    """The study as a TOML file."""
+    import tomli_w
+
+    file = folder / "small.toml"
+    file.write_text(tomli_w.dumps(as_dict(study)))
+    return str(file)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The directory of the small study after the command, and what it printed."""
+    folder = tmp_path_factory.mktemp("study")
+    workdir = folder / "out"
+    main(["study", write(SMALL, folder), "--workdir", str(workdir), "--quiet"])
+    return StudyDirectory(workdir)
+
+
+def test_all_runs_are_there_with_all_numbers(finished):
+    frame = pd.read_parquet(finished.raw)
+    cells = plan_study(SMALL)
+    runs = frame[["arm", "mode", "seed"]].drop_duplicates()
+    assert len(runs) == len(cells) * 2
+    metrics = {"source_head", "ood_head", "knn", "chance", "between_domain_share"}
+    assert metrics <= set(frame["metric"])
+    heads = frame[frame["metric"] == "source_head"]
+    assert set(heads["labels"]) == {1, 5} and set(heads["split"]) == {"id", "ood"}
+    shares = frame[~frame["metric"].str.startswith(("seconds", "effective"))]
+    assert shares["value"].between(0, 1).all()
+
+
+def test_the_page_stands_alone_and_says_the_answer(finished):
+    page = finished.report.read_text()
+    results = json.loads(finished.results.read_text())
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert all(sentence.split(":")[0] in page for sentence in results["answer"])
+    assert SMALL.question.replace("'", "&#39;") in page
+    assert page.count("<svg") == page.count("</svg>") >= 3
+    assert results["missing_runs"] == 0
+
+
+def test_arms_are_paired_by_seed(finished):
+    """The same labels, so the same chance; other embeddings."""
+    frame = pd.read_parquet(finished.raw)
+    chance = frame[frame["metric"] == "chance"]["value"]
+    assert chance.nunique() == 1
+    losses = [
+        json.loads(finished.result(cell, 0).read_text())["loss"]
+        for cell in plan_study(SMALL)
+    ]
+    assert len({last for _, last in losses}) == 3
+    # Before the first step, the two modes differ in the placebo's metadata alone.
+    assert losses[1][0] != losses[2][0]
+
+
+def test_what_is_finished_is_not_run_again(finished, capsys):
+    stamps = {p: p.stat().st_mtime_ns for p in finished.runs.rglob("seed-*.json")}
+    missing = finished.result(plan_study(SMALL)[1], 1)
+    before = json.loads(missing.read_text())
+    missing.unlink()
+    run_study(SMALL, finished, jobs=1, quiet=True)
+    after = json.loads(missing.read_text())
+    assert after["values"] == before["values"] and after["loss"] == before["loss"]
+    others = {p: p.stat().st_mtime_ns for p in stamps if p != missing}
+    assert others == {p: stamp for p, stamp in stamps.items() if p != missing}
+
+
+def test_a_report_is_made_again_without_training(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr("jaxcl.studies._cells.make_whole_run", None)
+    before = json.loads(finished.results.read_text())
+    finished.report.unlink()
+    config = write(SMALL, tmp_path)
+    main(["study", config, "--workdir", str(finished.path), "--report-only", "--quiet"])
+    after = json.loads(finished.results.read_text())
+    assert finished.report.exists()
+    found = [[one["effect"] for one in r["comparisons"]] for r in (before, after)]
+    assert found[0] == found[1]
+
+
+def test_a_directory_of_another_study_is_refused(finished):
+    other = dataclasses.replace(SMALL, noise=(0.2,))
+    with pytest.raises(StudyError, match=r"holds another study: .*`noise`"):
+        finished.claim(other)
+    # More seeds may be asked for.
+    finished.claim(dataclasses.replace(SMALL, seeds=2))
+
+
+def test_a_result_that_is_cut_off_is_named(finished):
+    cell = plan_study(SMALL)[0]
+    path = finished.result(cell, 0)
+    whole = path.read_text()
+    path.write_text(whole[:100])
+    try:
+        with pytest.raises(StudyError, match="is no result of a run"):
+            collect(SMALL, finished)
+    finally:
+        path.write_text(whole)
+
+
+def test_a_run_that_fails_is_told_and_tried_again(tmp_path, monkeypatch):
+    study = dataclasses.replace(SMALL, seeds=1, arms=SMALL.arms[:2])
+    directory = StudyDirectory(tmp_path / "out")
+    directory.claim(study)
+    from jaxcl.studies import _cells
+
+    whole, calls = _cells.measure, []
+
+    def fails_once(*given):
+        calls.append(given)
+        if len(calls) == 1:
+            raise RuntimeError("the disk sang")
+        return whole(*given)
+
+    monkeypatch.setattr(_cells, "measure", fails_once)
+    run_study(study, directory, jobs=1, quiet=True)
+    failed = directory.failed(plan_study(study), 1)
+    assert failed == {"color/plain/none/all/seed-0": "RuntimeError: the disk sang"}
+    run_study(study, directory, jobs=1, quiet=True)
+    assert not directory.failed(plan_study(study), 1)
+    assert not directory.missing(plan_study(study), 1)
+
+
+def metadata(study_name, **data):
+    shift = {"name": "color", "fields": {"data": {"name": study_name, **data}}}
+    return study_from_dict({**TREE, "shifts": [shift], "seeds": 1})
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"domain": ""}, "arm 'within' .*domain"),
+        ({"domain": "label"}, "say the label of every training sample"),
+        ({"domain": "colour"}, "colour"),
+    ],
+)
+def test_metadata_that_cannot_answer_are_refused(data, message, tmp_path):
+    study = metadata("colored_digits/rho_0.8", **data)
+    directory = StudyDirectory(tmp_path / "out")
+    directory.claim(study)
+    with pytest.raises((ConfigError, ValueError), match=message):
+        run_study(study, directory, jobs=1, quiet=True)
+
+
+def test_a_killed_study_loses_nothing_that_was_finished(tmp_path):
+    study = dataclasses.replace(SMALL, seeds=3)
+    config, out = write(study, tmp_path), tmp_path / "out"
+    command = [sys.executable, "-m", "jaxcl.studies._worker", str(out), "0", "1"]
+    directory = StudyDirectory(out)
+    directory.claim(study)
+    process = subprocess.Popen(command, env={**os.environ, "XLA_FLAGS": ""})
+    first = directory.result(plan_study(study)[0], 0)
+    deadline = time.monotonic() + 120
+    while not first.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = first.read_text()
+    main(["study", config, "--workdir", str(out), "--jobs", "2", "--quiet"])
+    assert first.read_text() == kept
+    assert not directory.missing(plan_study(study), 3)
+    values = pd.read_parquet(directory.raw)["value"].to_numpy()
+    assert np.isfinite(values).all()
