@@ -6,15 +6,20 @@ import shlex
 from pathlib import Path
 
 import pytest
+import tomli_w
 from PIL import Image
 from small_runs import SMALL
+from studies.small_studies import SMALL as SMALL_STUDY
 
 from jaxcl.cli import main
-from jaxcl.config import read_toml, write_toml
+from jaxcl.config import as_dict, read_study, read_toml, write_toml
+from jaxcl.studies import plan_study
+from jaxcl.studies._plan import config_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-CONFIGS = sorted((ROOT / "configs").rglob("*.toml"))
+STUDIES = sorted((ROOT / "configs" / "studies").glob("*.toml"))
+CONFIGS = sorted({*(ROOT / "configs").rglob("*.toml")} - {*STUDIES})
 
 
 def blocks(language):
@@ -32,14 +37,22 @@ def test_the_commands_of_the_readme_work_in_their_order(tmp_path, monkeypatch):
     # The same commands, on a run of seconds.
     write_toml(SMALL, tmp_path / "configs" / "quickstart.toml")
     main(["train", "configs/quickstart.toml", "--quiet"])
+    (tmp_path / "configs" / "studies").mkdir()
+    study = tomli_w.dumps(as_dict(dataclasses.replace(SMALL_STUDY, seeds=1)))
+    (tmp_path / "configs" / "studies" / "quick.toml").write_text(study)
     write_photos(tmp_path)
     lines = [line for block in blocks("bash") for line in block.splitlines()]
     lines = [line for line in lines if line.startswith("jaxcl ")]
     commands = [shlex.split(line, comments=True)[1:] for line in lines]
-    assert len(commands) == 9
+    assert len(commands) == 10
     for arguments in commands:
         main(arguments)
-    for name in ("views.png", "comparison.html", "runs/within/report.html"):
+    for name in (
+        "views.png",
+        "comparison.html",
+        "runs/within/report.html",
+        "studies/quick/report.html",
+    ):
         assert (tmp_path / name).is_file()
 
 
@@ -64,6 +77,18 @@ def test_every_config_can_be_run_and_says_what_it_asks(path):
     assert question.startswith("# ")
     assert question.endswith("?") or "?" in question
     assert f"jaxcl train {path.relative_to(ROOT)}" in command
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_study_can_be_run_and_says_what_it_asks(path):
+    study = read_study(path)
+    study.check()
+    for cell in plan_study(study):
+        config_of(study, cell, 0)
+    lines = path.read_text().splitlines()
+    header = [line for line in lines if line.startswith("# ")]
+    assert any("?" in line for line in header)
+    assert any(f"jaxcl study {path.relative_to(ROOT)}" in line for line in header)
 
 
 def test_every_path_the_readme_names_is_there():

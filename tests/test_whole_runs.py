@@ -74,6 +74,16 @@ def test_seeds_can_be_mapped_over():
         np.testing.assert_allclose(losses[seed], one, rtol=1e-4)
 
 
+def test_steps_one_by_one_are_the_whole():
+    config = dataclasses.replace(SMALL, num_steps=3)
+    run, _, losses = whole(config, 2)
+    data = open_data(config.data, 2)
+    images, batches = read_images(data.train, data.bad), data.stacked_batches(0, 3)
+    state, one_by_one = run.train_by_steps(2, images, batches)
+    assert int(state.step) == 3
+    np.testing.assert_allclose(one_by_one, losses, rtol=1e-4)
+
+
 def test_batches_of_many_steps_are_those_of_each_step():
     data = open_data(SMALL.data, 3)
     stacked = data.stacked_batches(4, 7)

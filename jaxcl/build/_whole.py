@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, UInt8
 
@@ -29,6 +30,9 @@ class WholeRun(NamedTuple):
     train: Callable[..., tuple[TrainState, Float[Array, " steps"]]]
     """``train(seed, images, batches)``: the last state, and the loss of every step. All
     arguments may be traced, so that seeds can be mapped over."""
+    train_by_steps: Callable[..., tuple[TrainState, np.ndarray]]
+    """The same, a call for each step: on a CPU, XLA's convolutions inside of a loop are
+    slower by an order of magnitude."""
     init: Callable[[Any], TrainState]
     """The state that a seed starts with."""
     encode: Callable[[TrainState, jax.Array], jax.Array]
@@ -80,8 +84,8 @@ def make_whole_run(config: TrainConfig, data: RunData) -> WholeRun:
             average=config.model.average,
         )
 
-    def train(seed, images: UInt8[Array, "all h w c"], batches: Batch):
-        step = make_train_step(
+    def step(state: TrainState, batch: Batch, seed, images: UInt8[Array, "all h w c"]):
+        take = make_train_step(
             objective,
             model,
             optimizer,
@@ -90,15 +94,28 @@ def make_whole_run(config: TrainConfig, data: RunData) -> WholeRun:
             options=step_options(config),
             normalization=normalization,
         )
+        state, metrics = take(state, batch, images)
+        return state, metrics["loss"]
 
-        def one(state, batch):
-            state, metrics = step(state, batch, images)
-            return state, metrics["loss"]
+    def train(seed, images: UInt8[Array, "all h w c"], batches: Batch):
+        return lax.scan(
+            lambda state, batch: step(state, batch, seed, images), init(seed), batches
+        )
 
-        return lax.scan(one, init(seed), batches)
+    one_step, start = jax.jit(step, donate_argnums=0), jax.jit(init)
+
+    def train_by_steps(seed, images, batches: Batch):
+        seed, images = jnp.asarray(seed, jnp.int32), jnp.asarray(images)
+        state, losses = start(seed), []
+        for i in range(config.num_steps):
+            batch = jax.tree.map(lambda leaf, i=i: leaf[i], batches)
+            state, loss = one_step(state, batch, seed, images)
+            losses.append(loss)
+        return state, np.asarray(jnp.stack(losses))
 
     return WholeRun(
         train=jax.jit(train),
+        train_by_steps=train_by_steps,
         init=init,
         encode=encode_by(model.encoder, None, normalization),
         project=encode_by(model.encoder, model.head, normalization),

@@ -46,7 +46,8 @@ class TrainConfig:
     """Write the same numbers for TensorBoard too (needs tensorboardX)."""
     steps_per_dispatch: int = 1
     """Steps the devices take between two words of the host. The intervals above and
-    num_steps must be multiples of it."""
+    num_steps must be multiples of it. Leave it at 1 on a CPU: XLA's convolutions are
+    many times slower there inside of a loop."""
     on_non_finite: Literal["raise", "skip", "rollback"] = "raise"
     """What a loss or gradient that is not finite does: end the run; leave the
     parameters as they are and go on; or return to the last checkpoint and pass over

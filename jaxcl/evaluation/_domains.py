@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from jaxcl.batch import AnyArray
 from jaxcl.evaluation._heads import draw_labeled, head_predictions
 
-_ROWS_AT_ONCE = 1024
+_ROWS_AT_ONCE = 256
 
 
 def between_domain_share(embeddings: AnyArray, domains: AnyArray) -> float:
@@ -32,13 +32,13 @@ def between_domain_share(embeddings: AnyArray, domains: AnyArray) -> float:
     rows, domains = _known(embeddings, domains)
     if len(rows) == 0:
         return 0.0
+    rows = rows - rows[0]
     mean = rows.mean(0)
-    total = float(np.sum((rows - mean) ** 2))
-    between = sum(
-        len(mine) * float(np.sum((mine.mean(0) - mean) ** 2))
-        for mine in _by_domain(rows, domains)
-    )
-    return between / total if total > 0 else 0.0
+    within = between = 0.0
+    for mine in _by_domain(rows, domains):
+        within += _scatter(mine)
+        between += len(mine) * float(np.sum((mine.mean(0) - mean) ** 2))
+    return between / (between + within) if between > 0 else 0.0
 
 
 def domain_distance(embeddings: AnyArray, domains: AnyArray) -> float:
@@ -59,10 +59,10 @@ def domain_distance(embeddings: AnyArray, domains: AnyArray) -> float:
     parts = list(_by_domain(rows, domains))
     if len(parts) < 2:
         return 0.0
-    means = np.stack([part.mean(0) for part in parts])
+    means = np.stack([(part - rows[0]).mean(0) for part in parts])
     first, second = np.triu_indices(len(parts), 1)
     distance = float(np.mean(np.linalg.norm(means[first] - means[second], axis=1)))
-    within = np.sqrt(sum(np.sum((p - p.mean(0)) ** 2) for p in parts) / len(rows))
+    within = np.sqrt(sum(_scatter(part) for part in parts) / len(rows))
     if within == 0:
         return np.inf if distance > 0 else 0.0
     return distance / float(within)
@@ -85,6 +85,8 @@ def low_shot_domain_probe(
         The accuracy and the share of the largest domain among the tested, which is what
         guessing gets; None with fewer than two domains of more than `per_domain`.
     """
+    if per_domain < 1:
+        raise ValueError(f"`per_domain` must be at least 1, got {per_domain}")
     rows, domains = _known(embeddings, domains)
     ids, counts = np.unique(domains, return_counts=True)
     enough = np.isin(domains, ids[counts > per_domain])
@@ -122,6 +124,8 @@ def neighbor_domain_share(
         >>> neighbor_domain_share(rows, np.array([0, 0, 1, 0]), neighbors=1)
         0.5
     """
+    if neighbors < 1:
+        raise ValueError(f"`neighbors` must be at least 1, got {neighbors}")
     known = np.asarray(domains) >= 0
     ids = np.arange(len(known)) if instances is None else np.asarray(instances)
     rows, domains, ids = unit(embeddings)[known], np.asarray(domains)[known], ids[known]
@@ -131,7 +135,7 @@ def neighbor_domain_share(
         cosines = rows[part] @ rows.T
         cosines[ids[part, None] == ids] = -np.inf
         count = min(neighbors, len(rows))
-        near = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+        near = np.argpartition(cosines, -count, axis=1)[:, -count:]
         there = np.isfinite(np.take_along_axis(cosines, near, 1))
         same = (domains[near] == domains[part, None]) & there
         found = there.sum(1)
@@ -165,7 +169,7 @@ def group_accuracy(
         >>> right, groups = np.array([True, False, True, True]), np.array([0, 0, 1, 1])
         >>> found = group_accuracy(right, np.zeros(4, int), groups, least=2)
         >>> found["worst"]["name"], found["worst"]["accuracy"]
-        ('label 0, group 0', 0.5)
+        ('label=0, group=0', 0.5)
     """
     labels, groups = np.asarray(labels), np.asarray(groups)
     known = (labels >= 0) & (groups >= 0)
@@ -178,7 +182,7 @@ def group_accuracy(
             continue
         tested = binomtest(int(mine.sum()), len(mine))
         low, high = tested.proportion_ci(confidence_level=level, method="wilson")
-        found[f"label {label}, group {group}"] = {
+        found[f"label={label}, group={group}"] = {
             "accuracy": float(mine.mean()),
             "low": float(low),
             "high": float(high),
@@ -203,7 +207,7 @@ def similarities_by_domain(
     """Cosines of pairs of different instances: of one domain, and of two.
 
     Args:
-        embeddings: `[samples, dim]`; the first `max_rows` of known domain are used.
+        embeddings: `[samples, dim]`; `max_rows` of known domain are drawn.
         domains: Ids; samples with −1 are left out.
         instances: Pairs of one instance do not count.
         max_rows: Samples that are compared.
@@ -213,7 +217,9 @@ def similarities_by_domain(
         ``{"same_domain", "different_domain": {"mean", "variance", "count",
         "histogram"}, "edges"}``; mean and variance are NaN where no pair is.
     """
-    known = np.flatnonzero(np.asarray(domains) >= 0)[:max_rows]
+    # Drawn, since the first rows of a split sorted by domain are all of one domain.
+    known = np.flatnonzero(np.asarray(domains) >= 0)
+    known = np.sort(np.random.default_rng(0).permutation(known)[:max_rows])
     rows, domains = unit(embeddings)[known], np.asarray(domains)[known]
     ids = known if instances is None else np.asarray(instances)[known]
     first, second = np.triu_indices(len(rows), 1)
@@ -252,6 +258,12 @@ def _known(embeddings: AnyArray, domains: AnyArray) -> tuple[np.ndarray, np.ndar
     domains = np.asarray(domains)
     known = domains >= 0
     return np.asarray(embeddings, np.float64)[known], domains[known]
+
+
+def _scatter(rows: np.ndarray) -> float:
+    """Sum of squared distances to the mean; exactly 0 when all rows are one point."""
+    rows = rows - rows[0]
+    return float(np.sum((rows - rows.mean(0)) ** 2))
 
 
 def _by_domain(rows: np.ndarray, domains: np.ndarray) -> Iterator[np.ndarray]:

@@ -69,7 +69,7 @@ def head_predictions(
 
     Args:
         embeddings: It is fitted on these, standardized.
-        labels: Of them.
+        labels: Of them; rows with −1 are left out.
         tests: What is predicted.
         balanced: Every class weighs the same.
 
@@ -80,6 +80,8 @@ def head_predictions(
         >>> [predicted.tolist() for predicted in found]
         [[3], [5, 5]]
     """
+    known = np.asarray(labels) >= 0
+    embeddings, labels = np.asarray(embeddings)[known], np.asarray(labels)[known]
     if len(labels) == 0:
         raise ValueError("`labels` must not be empty: a head is fitted on them")
     if len(np.unique(labels)) < 2:

@@ -116,7 +116,9 @@ class _Trainer:
         batches = data.stacked_batches(0, config.num_steps)
         run, is_new = self._programs.find(config, data)
         opened = time.perf_counter()
-        state, losses = run.train(seed, images, batches)
+        on_cpu = jax.default_backend() == "cpu"
+        train = run.train_by_steps if on_cpu else run.train
+        state, losses = train(seed, images, batches)
         losses = np.asarray(losses)
         if not np.isfinite(losses).all():
             step = int(np.flatnonzero(~np.isfinite(losses))[0]) + 1

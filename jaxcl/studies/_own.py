@@ -72,7 +72,7 @@ def _look(own: OwnData) -> tuple[list[str], int]:
             f"{known}"
         )
     smallest = sum(known.values()) - max(known[name] for name in large[:_MOST_TARGETS])
-    return large[:_MOST_TARGETS], int(np.clip(smallest // 4, 8, 128))
+    return large[:_MOST_TARGETS], int(np.clip(smallest // 4, 8, 64))
 
 
 def _data(own: OwnData) -> DataConfig:
@@ -92,7 +92,7 @@ def _tree(own: OwnData, targets: list[str], batch_size: int) -> dict[str, Any]:
         f"apart in a {own.domain} that was never seen?",
         "seeds": 3,
         "base": {
-            "num_steps": 200,
+            "num_steps": 150,
             "data": {
                 "path": data.path,
                 "table": data.table,
@@ -103,7 +103,7 @@ def _tree(own: OwnData, targets: list[str], batch_size: int) -> dict[str, Any]:
                 "selection": {"validation_fraction": 0.2},
             },
             "augmentation": {"recipe": "simclr"},
-            "model": {"encoder": "convnet", "width": 16},
+            "model": {"encoder": "convnet", "width": 8, "stages": 2},
         },
         "shifts": [
             {
