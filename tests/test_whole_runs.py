@@ -3,6 +3,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from long_tests import long_only
 from small_runs import SMALL
 
 import jaxcl
@@ -23,7 +24,11 @@ def whole(config, seed):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"name": "nt_xent"}, {"name": "moco_v2", "queue_size": 64}, {"name": "byol"}],
+    [
+        {"name": "moco_v2", "queue_size": 64},
+        pytest.param({"name": "nt_xent"}, marks=long_only),
+        pytest.param({"name": "byol"}, marks=long_only),
+    ],
 )
 def test_a_whole_run_is_the_run_of_the_trainer(tmp_path, fields):
     objective = dataclasses.replace(SMALL.objective, **fields)
