@@ -19,6 +19,16 @@ def read_toml(path: str | Path, *, recipe: str = "custom") -> TrainConfig:
     Returns:
         The config, defaults filled in; not yet checked against the rules.
     """
+    tree = read_tree(path)
+    if recipe in RECIPES:
+        # Asked for over the file, it goes over what the file says.
+        chosen = {**RECIPES[recipe], "recipe": recipe}
+        tree = {**tree, "augmentation": {**tree.get("augmentation", {}), **chosen}}
+    return from_dict(tree)
+
+
+def read_tree(path: str | Path) -> dict[str, Any]:
+    """The tables of a TOML file; a `ConfigError` when it is none."""
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -29,11 +39,7 @@ def read_toml(path: str | Path, *, recipe: str = "custom") -> TrainConfig:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config {str(path)!r} is no TOML: {error}") from error
-    if recipe in RECIPES:
-        # Asked for over the file, it goes over what the file says.
-        chosen = {**RECIPES[recipe], "recipe": recipe}
-        tree = {**tree, "augmentation": {**tree.get("augmentation", {}), **chosen}}
-    return from_dict(tree)
+    return tree
 
 
 def write_toml(config: TrainConfig, path: str | Path) -> None:

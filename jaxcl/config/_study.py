@@ -1,11 +1,11 @@
 """A study: which arms are compared, under which shifts, and how it is judged."""
 
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from jaxcl.config._fields import ConfigError, as_dict, build
+from jaxcl.config._files import read_tree
 
 MetadataMode = Literal["none", "true", "shuffled", "noisy", "dropped", "inferred"]
 
@@ -176,16 +176,7 @@ def _rules(config: StudyConfig) -> list[tuple[bool, str]]:
 
 def read_study(path: str | Path) -> StudyConfig:
     """Reads a study from a TOML file; what does not fit is an error that names it."""
-    path = Path(path)
-    try:
-        tree: dict[str, Any] = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise ConfigError(
-            f"config {str(path)!r} cannot be read: {error.strerror}"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config {str(path)!r} is no TOML: {error}") from error
-    return study_from_dict(tree)
+    return study_from_dict(read_tree(path))
 
 
 def study_from_dict(tree: dict[str, Any]) -> StudyConfig:

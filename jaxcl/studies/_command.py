@@ -128,7 +128,9 @@ def _source(options: StudyOptions) -> tuple[Path, Path]:
         own = OwnData(options.data, options.metadata, options.label, options.domain)
         workdir = options.workdir or Path("studies") / options.data.name
         file = workdir / "study.toml"
-        write_own_study(own, file)
+        # Once written it is the user's, to be changed.
+        if not file.exists():
+            write_own_study(own, file)
         return file, workdir
     if options.config is None:
         raise StudyError("name the config of a study, or a folder with --data")
