@@ -63,7 +63,8 @@ def say(
         asked = [one for one in counted if one.contrast == "method"]
         what = "an arm with the baseline"
     if not asked:
-        return ["No comparison counts: every shift was left out, or no run is there."]
+        why = [f"{one.shift}: {one.left_out}" for one in blocks if one.left_out]
+        return ["No comparison counts. " + "; ".join(why or ["No run is there"]) + "."]
     counts = Counter(one.verdict for one in asked)
     shifts = len({one.shift for one in asked})
     told = ", ".join(f"{counts[v]} {v}" for v in VERDICTS if counts[v])
