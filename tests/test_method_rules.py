@@ -7,7 +7,8 @@ import pytest
 from jaxcl._methods import METHODS, OF_ANCHORS, PENALTIES
 from jaxcl.config import ConfigError, ObjectiveConfig, from_dict, read_toml
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.toml"))
+ROOT = Path(__file__).parents[1] / "configs"
+CONFIGS = sorted({*ROOT.rglob("*.toml")} - {*(ROOT / "studies").glob("*.toml")})
 COLUMNS = {"domain": "place", "bias": "color"}
 # A value of every knob that is not the one it starts with.
 TURNED = {

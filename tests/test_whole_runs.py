@@ -26,8 +26,7 @@ def whole(config, seed):
     "fields",
     [
         {"name": "moco_v2", "queue_size": 64},
-        pytest.param({"name": "nt_xent"}, marks=long_only),
-        pytest.param({"name": "byol"}, marks=long_only),
+        *long_only({"name": "nt_xent"}, {"name": "byol"}),
     ],
 )
 def test_a_whole_run_is_the_run_of_the_trainer(tmp_path, fields):

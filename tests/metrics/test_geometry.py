@@ -11,6 +11,7 @@ import pytest
 import references
 from jax.nn import softplus
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from long_tests import long_only
 from metrics.test_similarity_statistics import (
     AXIS,
     KEEP,
@@ -121,7 +122,7 @@ def test_alignment_equals_its_loop(power, where):
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 2.0, 10.0])
 @pytest.mark.parametrize("where", [None, KEEP], ids=["all", "some"])
-@pytest.mark.parametrize("block_size", [None, 1, 5, 100])
+@pytest.mark.parametrize("block_size", [None, 5, *long_only(1, 100)])
 def test_uniformity_equals_its_double_loop(scale, where, block_size):
     rows, _ = random_views()
     expected = uniformity_loop(rows, scale, where)
