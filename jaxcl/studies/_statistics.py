@@ -1,5 +1,6 @@
 """Paired differences to intervals, p-values and verdicts; the tests are libraries'."""
 
+import bisect
 import math
 import warnings
 from collections.abc import Sequence
@@ -46,7 +47,8 @@ def estimate_effect(
     The bootstrap draws targets, then seeds of each; with one target it draws seeds
     alone. Its percentiles are too narrow for few seeds, so their distance from the mean
     is multiplied by sqrt(n / (n - 1)) and by the ratio of the quantiles of t with n - 1
-    degrees of freedom and of the normal law, n the number of seeds.
+    degrees of freedom and of the normal law, n the number of seeds that have all
+    targets. Below two of them nothing is known: no interval, and p-values of 1.
 
     Args:
         differences: `[targets, seeds]`; NaN where a run is missing. Such a seed is left
@@ -71,13 +73,21 @@ def estimate_effect(
         )
     found = differences[np.isfinite(differences)]
     whole = differences[:, np.isfinite(differences).all(0)].mean(0)
-    center = float(np.nanmean(np.nanmean(differences, axis=1)))
-    low, high = _bootstrap(differences, center, level, resamples, seed)
-    p_value, equivalence = _tests(whole, margin)
+    present = [row[np.isfinite(row)] for row in differences]
+    present = [row for row in present if len(row)]
+    center = float(np.mean([row.mean() for row in present]))
+    low, high = -math.inf, math.inf
+    if len(whole) > 1:
+        few = _widening(len(whole), level)
+        sampled = _resample(present, resamples, seed) - center
+        low, high = center + few * np.quantile(
+            sampled, [(1 - level) / 2, (1 + level) / 2]
+        )
+    p_value, equivalence = _tests(whole, margin, float(np.abs(found).max()))
     return Effect(
         difference=center,
-        low=low,
-        high=high,
+        low=float(low),
+        high=float(high),
         p_value=p_value,
         equivalence_p=equivalence,
         deviation=float(np.std(whole, ddof=1)) if len(whole) > 1 else 0.0,
@@ -86,27 +96,28 @@ def estimate_effect(
     )
 
 
-def _tests(whole: np.ndarray, margin: float) -> tuple[float, float]:
+def _tests(whole: np.ndarray, margin: float, scale: float) -> tuple[float, float]:
     """p-values of a difference, and of equivalence."""
     if len(whole) < 2:
         return 1.0, 1.0
     mean = float(np.mean(whole))
-    if np.ptp(whole) <= 1e-12 * abs(mean):
-        return float(mean == 0.0), float(abs(mean) >= margin)
+    # By the size of the differences: rounding is left where targets cancel.
+    if np.ptp(whole) <= 1e-12 * scale:
+        return float(abs(mean) <= 1e-12 * scale), float(abs(mean) >= margin)
     described = DescrStatsW(whole)
     return float(described.ttest_mean(0)[1]), float(
         described.ttost_mean(-margin, margin)[0]
     )
 
 
-def _bootstrap(
-    differences: np.ndarray, center: float, level: float, resamples: int, seed: int
-) -> tuple[float, float]:
-    differences = differences[np.isfinite(differences).any(1)]
-    present = [row[np.isfinite(row)] for row in differences]
-    n = max(len(row) for row in present)
-    if n < 2:
-        return -math.inf, math.inf
+def _widening(n: int, level: float) -> float:
+    tail = (1 - level) / 2
+    ratio = stats.t.ppf(1 - tail, n - 1) / stats.norm.ppf(1 - tail)
+    return math.sqrt(n / (n - 1)) * float(ratio)
+
+
+def _resample(present: list[np.ndarray], resamples: int, seed: int) -> np.ndarray:
+    """Means of drawn targets, each of its own drawn seeds."""
     rng, targets = np.random.default_rng(seed), len(present)
     drawn = rng.integers(targets, size=(resamples, targets))
     means = np.empty((resamples, targets))
@@ -114,13 +125,7 @@ def _bootstrap(
         places = drawn == target
         seeds = rng.integers(len(row), size=(int(places.sum()), len(row)))
         means[places] = row[seeds].mean(1)
-    sampled = means.mean(1)
-    tail = (1 - level) / 2
-    few = (
-        math.sqrt(n / (n - 1)) * stats.t.ppf(1 - tail, n - 1) / stats.norm.ppf(1 - tail)
-    )
-    low, high = np.quantile(sampled, [tail, 1 - tail])
-    return center + few * float(low - center), center + few * float(high - center)
+    return means.mean(1)
 
 
 def adjust_p_values(p_values: Sequence[float]) -> list[float]:
@@ -165,14 +170,21 @@ def seeds_needed(
     """
     if not smallest > 0:
         raise ValueError(f"`smallest` must be positive, got {smallest}")
+    if not 0 <= deviation < math.inf:
+        raise ValueError(f"`deviation` must be finite, not negative, got {deviation}")
     if deviation <= smallest * 1e-3:
         return 2
-    # From two pairs up: fewer have no t test, and the solver looks below them.
-    test, size = TTestPower(), smallest / deviation
-    if test.power(size, 2, 1 - level) >= power:
-        return 2
-    found = test.solve_power(effect_size=size, alpha=1 - level, power=power)
-    return max(2, math.ceil(float(np.squeeze(found))))
+    size, test = smallest / deviation, TTestPower()
+
+    def enough(n: int) -> bool:
+        # One-sided: the law of the other tail, and with it `solve_power`, is NaN for
+        # large effects. So is this one, but only where the power is 1.
+        return not test.power(size, n, (1 - level) / 2, alternative="larger") < power
+
+    most = 2
+    while not enough(most):
+        most *= 2
+    return bisect.bisect_left(range(most), True, lo=2, key=enough)
 
 
 class Slope(NamedTuple):
