@@ -11,6 +11,7 @@ from PIL import Image
 from small_runs import SMALL
 from studies.small_studies import SMALL as SMALL_STUDY
 
+import jaxcl.studies
 from jaxcl.cli import main
 from jaxcl.config import as_dict, read_study, read_toml, write_toml
 from jaxcl.studies import plan_study
@@ -89,6 +90,22 @@ def test_every_study_can_be_run_and_says_what_it_asks(path):
     header = [line for line in lines if line.startswith("# ")]
     assert any("?" in line for line in header)
     assert any(f"jaxcl study {path.relative_to(ROOT)}" in line for line in header)
+
+
+def test_the_commands_of_the_page_on_studies_are_ones(monkeypatch):
+    page = (ROOT / "docs" / "studies.md").read_text()
+    blocks = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    lines = [line for line in lines if line.startswith("jaxcl study ")]
+    asked = []
+    monkeypatch.setattr(
+        jaxcl.studies, "show_study", lambda options: asked.append(options) or True
+    )
+    for line in lines:
+        main(shlex.split(line.replace("$SLURM_ARRAY_TASK_ID", "7"))[1:])
+    assert [options.part for options in asked] == ["", "7/8", "", ""]
+    assert all((ROOT / options.config).exists() for options in asked[:3])
+    assert asked[2].report_only and asked[3].domain == "site"
 
 
 def test_every_path_the_readme_names_is_there():

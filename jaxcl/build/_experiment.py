@@ -9,17 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxcl._methods import PENALTIES
 from jaxcl.batch import Batch
-from jaxcl.build._models import make_model
 from jaxcl.build._objectives import (
-    Facts,
-    find_log_prior,
-    make_objective,
     uninformed_loss,
 )
+from jaxcl.build._parts import make_parts
 from jaxcl.config import ConfigError, TrainConfig
-from jaxcl.data import RunData, Split, channel_statistics, open_data, read_images
+from jaxcl.data import RunData, Split, open_data, read_images
 from jaxcl.models import Encoder
 from jaxcl.objectives import Objective
 from jaxcl.training import (
@@ -27,12 +23,7 @@ from jaxcl.training import (
     Devices,
     Model,
     Normalization,
-    StepOptions,
     TrainState,
-    init_state,
-    make_optimizer,
-    make_train_step,
-    normalize,
     rows_first,
     stack_batches,
 )
@@ -133,109 +124,25 @@ def make_experiment(
     """
     _check_batch_size(config, devices)
     data = open_data(config.data, config.seed)
-    facts = find_facts(config, data)
-    normalization = None
-    if config.data.normalization == "train":
-        normalization = Normalization(*channel_statistics(data.train))
-    shape = data.train.image_shape
-    model = make_model(
-        config.model,
-        config.objective,
-        shape,
-        num_classes=facts.num_classes,
-        encoder=encoder,
-        axis_name=AXIS,
-    )
-    objective = make_objective(config.objective, facts)
-    optimizer, schedule = make_optimizer(
-        config.optimizer, config.num_steps, batch_size=config.data.batch_size
-    )
-    step = make_train_step(
-        objective,
-        model,
-        optimizer,
-        augmentation=config.augmentation,
-        seed=config.seed,
-        options=step_options(config),
-        normalization=normalization,
-        axis_name=AXIS,
-    )
-    images = jnp.zeros((2, *shape))
-
-    def init() -> TrainState:
-        return init_state(
-            model,
-            objective,
-            optimizer,
-            config.seed,
-            images,
-            average=config.model.average,
-        )
-
+    parts = make_parts(config, data, encoder=encoder, axis_name=AXIS)
     return Experiment(
         config=config,
         data=data,
-        model=model,
-        objective=objective,
-        optimizer=optimizer,
-        schedule=schedule,
-        step=step,
-        init=init,
-        encode=encode_by(model.encoder, None, normalization),
-        project=encode_by(model.encoder, model.head, normalization),
-        normalization=normalization,
+        model=parts.model,
+        objective=parts.objective,
+        optimizer=parts.optimizer,
+        schedule=parts.schedule,
+        step=parts.step(config.seed),
+        init=lambda: parts.init(config.seed),
+        encode=parts.encode,
+        project=parts.project,
+        normalization=parts.normalization,
     )
 
 
 def _rates(schedule: optax.Schedule, num_steps: int) -> np.ndarray:
     # At once: asked for step by step, the schedule costs more than a small model.
     return np.asarray(jax.jit(jax.vmap(schedule))(jnp.arange(num_steps)))
-
-
-def find_facts(config: TrainConfig, data: RunData) -> Facts:
-    """What the objective must know of the training samples.
-
-    Only what it needs is asked for: a column may have to be read of every sample.
-    """
-    chosen, train = config.objective, data.train
-    classified = chosen.name == "cross_entropy" or chosen.cross_entropy > 0
-    num_classes, log_prior = 0, None
-    if classified:
-        num_classes = _count_ids(train, "label")
-    if classified and chosen.balance:
-        labels, biases = train.values("label"), train.values("bias")
-        log_prior = find_log_prior(labels, biases, num_classes)
-    weights = vars(chosen.penalties)
-    by_domain = chosen.group_dro > 0 or any(
-        weights[name] > 0 and "domain" in needs.columns
-        for name, needs in PENALTIES.items()
-    )
-    return Facts(
-        num_instances=len(train),
-        num_classes=num_classes,
-        num_domains=_count_ids(train, "domain") if by_domain else None,
-        log_prior=log_prior,
-    )
-
-
-def _count_ids(split: Split, role: str) -> int:
-    names = split.names.get(role)
-    return len(names) if names else int(np.max(split.values(role), initial=0)) + 1
-
-
-def step_options(config: TrainConfig) -> StepOptions:
-    """What a config says of a step, apart from its loss."""
-    return StepOptions(
-        views=config.data.views,
-        chunks=config.optimizer.accumulate,
-        views_apart=config.model.batch_norm_views == "each",
-        num_steps=config.num_steps,
-        momentum=config.objective.momentum,
-        momentum_schedule=config.objective.momentum_schedule,
-        average=config.model.average,
-        skip_non_finite=config.on_non_finite == "skip",
-        count_left_out=config.data.bad_records != "error",
-    )
 
 
 def _check_batch_size(config: TrainConfig, devices: Devices) -> None:
@@ -247,30 +154,3 @@ def _check_batch_size(config: TrainConfig, devices: Devices) -> None:
             f"`data.batch_size` must be divisible by the {devices.size} devices"
             f"{of_chunks}, got {batch_size}"
         )
-
-
-def encode_by(
-    encoder: Encoder, head: Encoder | None, normalization: Normalization | None
-):
-    """Embeddings (or projections, with a head) without training behavior."""
-    key = jax.random.key(0)  # nothing is drawn outside of training
-
-    @jax.jit
-    def apply(params, model_state, images):
-        images = normalize(images, normalization)
-        rows, _ = encoder.apply(
-            params["encoder"], model_state["encoder"], images, False, key
-        )
-        if head is not None:
-            rows, _ = head.apply(params["head"], model_state["head"], rows, False, key)
-        return rows
-
-    def encode(state: TrainState, images: jax.Array) -> jax.Array:
-        params, model_state = state.params, state.model_state
-        if state.average and head is None:
-            # The head has not been averaged: a loss sees the networks as they are.
-            params = {"encoder": state.average["params"]}
-            model_state = {"encoder": state.average["model_state"]}
-        return apply(params, model_state, images)
-
-    return encode

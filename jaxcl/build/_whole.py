@@ -1,7 +1,7 @@
 """A whole run as one program, which any seed can be given to."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,18 +10,10 @@ from jax import lax
 from jaxtyping import Array, Float, UInt8
 
 from jaxcl.batch import Batch
-from jaxcl.build._experiment import encode_by, find_facts, step_options
-from jaxcl.build._models import make_model
-from jaxcl.build._objectives import make_objective
+from jaxcl.build._parts import make_parts
 from jaxcl.config import TrainConfig
-from jaxcl.data import RunData, channel_statistics
-from jaxcl.training import (
-    Normalization,
-    TrainState,
-    init_state,
-    make_optimizer,
-    make_train_step,
-)
+from jaxcl.data import RunData
+from jaxcl.training import TrainState
 
 
 class WholeRun(NamedTuple):
@@ -33,8 +25,6 @@ class WholeRun(NamedTuple):
     train_by_steps: Callable[..., tuple[TrainState, np.ndarray]]
     """The same, a call for each step: on a CPU, XLA's convolutions inside of a loop are
     slower by an order of magnitude."""
-    init: Callable[[Any], TrainState]
-    """The state that a seed starts with."""
     encode: Callable[[TrainState, jax.Array], jax.Array]
     """Embeddings of images, as evaluation sees them."""
     project: Callable[[TrainState, jax.Array], jax.Array]
@@ -61,48 +51,20 @@ def make_whole_run(config: TrainConfig, data: RunData) -> WholeRun:
         >>> int(state.step), losses.shape
         (2, (2,))
     """
-    facts = find_facts(config, data)
-    normalization = None
-    if config.data.normalization == "train":
-        normalization = Normalization(*channel_statistics(data.train))
-    shape = data.train.image_shape
-    model = make_model(
-        config.model, config.objective, shape, num_classes=facts.num_classes
-    )
-    objective = make_objective(config.objective, facts)
-    optimizer, _ = make_optimizer(
-        config.optimizer, config.num_steps, batch_size=config.data.batch_size
-    )
-
-    def init(seed) -> TrainState:
-        return init_state(
-            model,
-            objective,
-            optimizer,
-            seed,
-            jnp.zeros((2, *shape)),
-            average=config.model.average,
-        )
+    parts = make_parts(config, data)
 
     def step(state: TrainState, batch: Batch, seed, images: UInt8[Array, "all h w c"]):
-        take = make_train_step(
-            objective,
-            model,
-            optimizer,
-            augmentation=config.augmentation,
-            seed=seed,
-            options=step_options(config),
-            normalization=normalization,
-        )
-        state, metrics = take(state, batch, images)
+        state, metrics = parts.step(seed)(state, batch, images)
         return state, metrics["loss"]
 
     def train(seed, images: UInt8[Array, "all h w c"], batches: Batch):
         return lax.scan(
-            lambda state, batch: step(state, batch, seed, images), init(seed), batches
+            lambda state, batch: step(state, batch, seed, images),
+            parts.init(seed),
+            batches,
         )
 
-    one_step, start = jax.jit(step, donate_argnums=0), jax.jit(init)
+    one_step, start = jax.jit(step, donate_argnums=0), jax.jit(parts.init)
 
     def train_by_steps(seed, images, batches: Batch):
         seed, images = jnp.asarray(seed, jnp.int32), jnp.asarray(images)
@@ -116,7 +78,6 @@ def make_whole_run(config: TrainConfig, data: RunData) -> WholeRun:
     return WholeRun(
         train=jax.jit(train),
         train_by_steps=train_by_steps,
-        init=init,
-        encode=encode_by(model.encoder, None, normalization),
-        project=encode_by(model.encoder, model.head, normalization),
+        encode=parts.encode,
+        project=parts.project,
     )

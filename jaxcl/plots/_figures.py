@@ -19,6 +19,8 @@ STYLE: Any = {
     "legend.frameon": False,
     # The same picture has the same names in every run.
     "svg.hashsalt": "jaxcl",
+    # A dollar in a name is a dollar.
+    "text.parse_math": False,
 }
 
 

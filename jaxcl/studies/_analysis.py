@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from jaxcl.config import AnalysisConfig, StudyConfig
-from jaxcl.studies._plan import baseline_of
+from jaxcl.studies._plan import baseline_of, rates_of
 from jaxcl.studies._statistics import (
     Effect,
     Verdict,
@@ -22,7 +22,7 @@ POINTS = 100.0
 
 
 class Comparison(NamedTuple):
-    """One arm under one shift against its control."""
+    """One arm under one shift against another, or against itself with a placebo."""
 
     contrast: Contrast
     """information: true less shuffled metadata, all else equal; method: against the
@@ -41,11 +41,12 @@ class Comparison(NamedTuple):
     other_effect: Effect | None
     """On the accuracy of the other kind of head."""
     seconds: float
-    """Of training, as a multiple of the control's."""
-    seeds_for_margin: int
-    """That would show an effect of the margin four times of five."""
+    """Of training, as a multiple of the other's."""
+    seeds_for_margin: int | None
+    """That would show an effect of the margin four times of five; None below two
+    seeds, whose deviation is not known."""
     counted: bool
-    """Whether it counts for the conclusion: no oracle, no control, no block left out"""
+    """For the conclusion: it is no oracle, no control, and of no block left out."""
 
 
 class Block(NamedTuple):
@@ -184,7 +185,7 @@ class _Pair(NamedTuple):
     arm: str
     mode: str
     rate: float
-    control: tuple[str, str]
+    against: tuple[str, str]
     oracle: bool
 
 
@@ -199,15 +200,14 @@ def _information(config: StudyConfig) -> list[_Pair]:
 def _method(config: StudyConfig) -> list[_Pair]:
     base = baseline_of(config)
     arms = {arm.name: arm for arm in config.arms}
-    control = (base, arms[base].modes[0])
+    against = (base, arms[base].modes[0])
     pairs = []
     for arm in config.arms:
         for mode in arm.modes:
-            rates = {"noisy": config.noise, "dropped": config.dropped}.get(mode, (0.0,))
-            if (arm.name, mode) != control:
+            if (arm.name, mode) != against:
                 pairs += [
-                    _Pair("method", arm.name, mode, rate, control, arm.oracle)
-                    for rate in rates
+                    _Pair("method", arm.name, mode, rate, against, arm.oracle)
+                    for rate in rates_of(config, mode)
                 ]
     return pairs
 
@@ -220,7 +220,7 @@ def _compare(
     counted: bool,
 ) -> Comparison | None:
     analysis = config.analysis
-    arm, mode = pair.control
+    arm, mode = pair.against
 
     def differences(metric: Metric) -> np.ndarray | None:
         one = values_of(
@@ -264,7 +264,11 @@ def _compare(
         id_effect=effect_on(without_shift),
         other_effect=effect_on(other_metric(analysis)),
         seconds=float(slow / fast),
-        seeds_for_margin=seeds_needed(effect.deviation, smallest=analysis.margin),
+        seeds_for_margin=(
+            None
+            if effect.seeds < 2
+            else seeds_needed(effect.deviation, smallest=analysis.margin)
+        ),
         counted=counted and not pair.oracle,
         **here,
     )

@@ -1,5 +1,6 @@
 """What a study found, in sentences and as plain numbers."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from jaxcl.config import StudyConfig, as_dict
-from jaxcl.studies._analysis import Block, Comparison, compare, find_blocks
+from jaxcl.studies._analysis import Block, Comparison, find_blocks
 from jaxcl.studies._slopes import (
     Trend,
     find_efficiency,
@@ -20,13 +21,21 @@ from jaxcl.training import describe_versions, find_command, find_commit, timesta
 VERDICTS = ("improves", "harms", "no meaningful effect", "inconclusive")
 
 
-def analyze(config: StudyConfig, frame: pd.DataFrame, missing: int) -> dict[str, Any]:
-    """Verdicts, trends and sentences, as `results.json` has them."""
-    blocks, comparisons = find_blocks(config, frame), compare(config, frame)
+def analyze(
+    config: StudyConfig,
+    frame: pd.DataFrame,
+    comparisons: Sequence[Comparison],
+    missing: int,
+) -> dict[str, Any]:
+    """Verdicts, trends and sentences, as `results.json` has them.
+
+    What is not finite, or not known, is None: JSON has no other word for it.
+    """
+    blocks = find_blocks(config, frame)
     trends = find_trends(config, frame)
     robustness = find_robustness(config, frame)
     efficiency = find_efficiency(config, frame)
-    return {
+    results = {
         "question": config.question,
         "answer": say(config, blocks, comparisons, missing),
         "would_change": what_would_change(config, blocks, comparisons),
@@ -47,6 +56,7 @@ def analyze(config: StudyConfig, frame: pd.DataFrame, missing: int) -> dict[str,
         "date": timestamp(),
         "versions": describe_versions(),
     }
+    return json.loads(json.dumps(_finite(results), allow_nan=False))
 
 
 def say(
@@ -97,11 +107,14 @@ def what_would_change(
         points.append(f"The other kind of head has the other sign for {names}.")
     open_ = [one for one in asked if one.verdict == "inconclusive"]
     if open_:
-        needed = sorted(one.seeds_for_margin for one in open_)
+        needed = sorted(one.seeds_for_margin or 0 for one in open_)
         points.append(
             f"{len(open_)} comparisons are undecided; to see an effect of "
             f"{config.analysis.margin:g} points four times of five they need "
             f"{needed[0]} to {needed[-1]} seeds, not {config.seeds}."
+            if needed[0]
+            else f"{len(open_)} comparisons are undecided; with fewer than two paired "
+            "seeds it is not known how many would decide."
         )
     controls = {shift.name for shift in config.shifts if shift.control}
     false = [
@@ -157,6 +170,14 @@ def _left_out(config: StudyConfig, blocks: Sequence[Block], missing: int) -> str
     if missing:
         said += f" {missing} runs are missing."
     return said
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _key(one: Comparison) -> tuple:

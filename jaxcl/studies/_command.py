@@ -17,7 +17,7 @@ from jaxcl.studies._answer import analyze
 from jaxcl.studies._collect import collect, collect_histograms
 from jaxcl.studies._figures import draw_study
 from jaxcl.studies._files import StudyDirectory, StudyError
-from jaxcl.studies._jobs import run_part, run_study, take_cores
+from jaxcl.studies._jobs import run_part, run_study
 from jaxcl.studies._own import OwnData, write_own_study
 from jaxcl.studies._plan import Cell, plan_study
 from jaxcl.studies._report import comparison_rows, render_study
@@ -64,15 +64,14 @@ def show_study(options: StudyOptions) -> bool:
     if options.seeds is not None:
         config = dataclasses.replace(config, seeds=options.seeds)
     config.check()
-    cells = plan_study(config)
     directory = StudyDirectory(workdir)
     if options.report_only:
         config = directory.read_config()
     else:
         directory.claim(config)
+    cells = plan_study(config)
     if options.part:
         part, parts = _read_part(options.part)
-        take_cores(0, 1)
         run_part(directory, part, parts, Console(stderr=True, quiet=options.quiet))
         return not directory.failed(cells, config.seeds)
     if not options.report_only:
@@ -102,10 +101,10 @@ def write_report(config: StudyConfig, directory: StudyDirectory) -> dict[str, An
     """
     frame = collect(config, directory)
     missing = len(directory.missing(plan_study(config), config.seeds))
-    # As JSON has it, so that a report made again from the file is the same.
-    results = json.loads(json.dumps(analyze(config, frame, missing)))
+    comparisons = compare(config, frame)
+    results = analyze(config, frame, comparisons, missing)
     histograms = collect_histograms(config, directory)
-    drawings = draw_study(config, frame, compare(config, frame), histograms)
+    drawings = draw_study(config, frame, comparisons, histograms)
     frame.to_parquet(directory.raw, index=False)
     write_whole(directory.results, json.dumps(results, indent=1))
     write_whole(directory.report, render_study(config, results, frame, drawings))

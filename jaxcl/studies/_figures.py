@@ -10,7 +10,7 @@ import pandas as pd
 from jaxcl.config import StudyConfig
 from jaxcl.plots import COLORS, GRAY, STYLE, as_svg, one_plot
 from jaxcl.studies._analysis import POINTS, Comparison, primary_metric
-from jaxcl.studies._plan import Cell
+from jaxcl.studies._plan import Cell, name_with_mode
 
 Drawing = tuple[str, str, str]
 _PAIRS = ("same_domain", "different_domain")
@@ -66,7 +66,8 @@ def _forests(
             if len(ends) == 2:
                 axes.plot(ends, [height, height], color=color, linewidth=1.6)
             axes.plot(effect.difference, height, "o", color=color, markersize=5)
-        axes.set_yticks(range(len(rows)), [_name_of(one) for one in reversed(rows)])
+        names = [name_with_mode(one.arm, one.mode, one.rate) for one in rows]
+        axes.set_yticks(range(len(rows)), names[::-1])
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.set_xlabel("difference of accuracy under shift, points")
         axes.spines["left"].set_visible(False)
@@ -184,11 +185,3 @@ def _cosines(shift: str, histograms: Mapping[Cell, Mapping[str, Any]]) -> list[D
             "Projections of different images of the split without shift; first seed.",
         )
     ]
-
-
-def _name_of(one: Comparison) -> str:
-    if one.contrast == "information":
-        return one.arm
-    rate = f" {one.rate:g}" if one.rate else ""
-    mode = "" if one.mode in ("none", "true") else f" ({one.mode}{rate})"
-    return one.arm + mode

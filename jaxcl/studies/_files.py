@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from jaxcl.config import ConfigError, StudyConfig, as_dict, study_from_dict
 from jaxcl.studies._plan import Cell
 from jaxcl.training import write_whole
@@ -37,6 +39,17 @@ class StudyDirectory:
         studies would be compared.
         """
         now = _plain(config)
+        try:
+            self.runs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StudyError(
+                f"{str(self.path)!r} cannot be written: {error.strerror}"
+            ) from error
+        # All jobs of a cluster may begin at once.
+        with FileLock(self.path / ".lock"):
+            self._claim(now)
+
+    def _claim(self, now: dict[str, Any]) -> None:
         if self.config.exists():
             stored = json.loads(self.config.read_text())
             differing = [
@@ -51,12 +64,6 @@ class StudyDirectory:
                     "--workdir, or the same values"
                 )
             now["seeds"] = max(now["seeds"], stored["seeds"])
-        try:
-            self.runs.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StudyError(
-                f"{str(self.path)!r} cannot be written: {error.strerror}"
-            ) from error
         write_whole(self.config, json.dumps(now, indent=1))
 
     def read_config(self) -> StudyConfig:

@@ -37,9 +37,9 @@ def run_part(
     """
     config = directory.read_config()
     cells = plan_study(config)
-    ordered = [
-        cell for i in range(parts) for cell in cells[(part + i) % parts :: parts]
-    ]
+    # Cells that stand together share compiled programs.
+    first = len(cells) * part // parts
+    ordered = cells[first:] + cells[:first]
     run_cells(config, directory, ordered, lambda text: _print(console, text))
 
 

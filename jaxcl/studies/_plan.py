@@ -59,7 +59,7 @@ def plan_study(config: StudyConfig) -> list[Cell]:
         for unlabeled in config.unlabeled
         for arm in config.arms
         for mode in arm.modes
-        for rate in _rates(config, mode)
+        for rate in rates_of(config, mode)
     ]
     paths = [cell.path.lower() for cell in cells]
     for cell, path in zip(cells, paths, strict=True):
@@ -79,6 +79,18 @@ def find_arm(config: StudyConfig, name: str) -> ArmConfig:
 def find_shift(config: StudyConfig, name: str) -> ShiftConfig:
     """The shift of a name."""
     return next(shift for shift in config.shifts if shift.name == name)
+
+
+def name_with_mode(arm: str, mode: str, rate: float) -> str:
+    """An arm and what it was told, as tables and figures call them.
+
+    Example:
+        >>> name_with_mode("CAD", "noisy", 0.3), name_with_mode("CAD", "true", 0.0)
+        ('CAD (noisy 0.3)', 'CAD')
+    """
+    if mode in ("none", "true"):
+        return arm
+    return f"{arm} ({mode} {rate:g})" if rate else f"{arm} ({mode})"
 
 
 def baseline_of(config: StudyConfig) -> str:
@@ -137,7 +149,8 @@ def config_of(
     return made
 
 
-def _rates(config: StudyConfig, mode: MetadataMode) -> tuple[float, ...]:
+def rates_of(config: StudyConfig, mode: MetadataMode) -> tuple[float, ...]:
+    """The shares of the metadata that a mode makes worse, a cell each."""
     return {"noisy": config.noise, "dropped": config.dropped}.get(mode, (0.0,))
 
 

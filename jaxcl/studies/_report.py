@@ -1,6 +1,5 @@
 """The page of a study: the answer first, then what it rests on."""
 
-import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
@@ -10,8 +9,10 @@ import tomli_w
 from jinja2 import Environment, StrictUndefined
 
 from jaxcl.config import StudyConfig, as_dict
+from jaxcl.studies._analysis import POINTS
 from jaxcl.studies._figures import Drawing
 from jaxcl.studies._methods import describe_methods
+from jaxcl.studies._plan import name_with_mode
 
 _TABLES = {
     "information": (
@@ -73,12 +74,10 @@ def comparison_rows(results: Mapping[str, Any], contrast: str) -> list[dict[str,
         if one["contrast"] != contrast:
             continue
         effect = one["effect"]
-        rate = f" {one['rate']:g}" if one["rate"] else ""
-        mode = "" if one["mode"] in ("none", "true") else f" ({one['mode']}{rate})"
         rows.append(
             {
                 "where": _where(one),
-                "arm": one["arm"] + ("" if contrast == "information" else mode),
+                "arm": name_with_mode(one["arm"], one["mode"], one["rate"]),
                 "verdict": one["verdict"],
                 "counted": one["counted"],
                 "cells": [
@@ -89,7 +88,7 @@ def comparison_rows(results: Mapping[str, Any], contrast: str) -> list[dict[str,
                     signed(_difference(one["other_effect"])),
                     signed(_difference(one["id_effect"])),
                     signed(one["effective_robustness"]),
-                    "–" if math.isnan(one["seconds"]) else f"{one['seconds']:.2f}",
+                    "–" if one["seconds"] is None else f"{one['seconds']:.2f}",
                 ],
             }
         )
@@ -98,7 +97,7 @@ def comparison_rows(results: Mapping[str, Any], contrast: str) -> list[dict[str,
 
 def signed(value: float | None) -> str:
     """A difference in points; a dash for none."""
-    if value is None or math.isnan(value):
+    if value is None:
         return "–"
     return f"{value:+.1f}".replace("-", "−")
 
@@ -107,8 +106,8 @@ def _difference(effect: Mapping[str, float] | None) -> float | None:
     return None if effect is None else effect["difference"]
 
 
-def _interval(effect: Mapping[str, float]) -> str:
-    if not math.isfinite(effect["low"]):
+def _interval(effect: Mapping[str, Any]) -> str:
+    if effect["low"] is None or effect["high"] is None:
         return "–"
     return f"{signed(effect['low'])} to {signed(effect['high'])}"
 
@@ -147,7 +146,7 @@ def _raw_tables(
                 elif metric == "ood_head" and analysis.ood_labels:
                     rows = rows[rows["labels"] == analysis.ood_labels[0]]
                 for key, part in rows.groupby(["arm", "mode", "rate"], sort=False):
-                    values = part["value"] * 100
+                    values = part["value"] * POINTS
                     spread = f" ± {values.std():.1f}" if len(values) > 1 else ""
                     cell = f"{values.mean():.1f}{spread}"
                     found.setdefault(key, {})[name] = cell
@@ -155,7 +154,7 @@ def _raw_tables(
                 name for name in _RAW if any(name in row for row in found.values())
             ]
             lines = [
-                [_name(*key), *(row.get(name, "–") for name in columns)]
+                [name_with_mode(*key), *(row.get(name, "–") for name in columns)]
                 for key, row in found.items()
             ]
             if lines:
@@ -167,12 +166,6 @@ def _raw_tables(
                     )
                 )
     return tables
-
-
-def _name(arm: str, mode: str, rate: float) -> str:
-    if mode == "none":
-        return arm
-    return f"{arm}, {mode}" + (f" {rate:g}" if rate else "")
 
 
 def _origin(results: Mapping[str, Any]) -> list[str]:

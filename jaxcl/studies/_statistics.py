@@ -28,7 +28,7 @@ class Effect(NamedTuple):
     equivalence_p: float
     """Of two one-sided tests that the difference lies within the margin."""
     deviation: float
-    """Over seeds, of the mean over targets."""
+    """Over seeds, of the mean over targets; NaN below two."""
     seeds: int
     share_above: float
     """Pairs above zero; ties count half."""
@@ -44,15 +44,16 @@ def estimate_effect(
 ) -> Effect:
     """What paired differences say of their mean.
 
-    The bootstrap draws targets, then seeds of each; with one target it draws seeds
-    alone. Its percentiles are too narrow for few seeds, so their distance from the mean
-    is multiplied by sqrt(n / (n - 1)) and by the ratio of the quantiles of t with n - 1
-    degrees of freedom and of the normal law, n the number of seeds that have all
-    targets. Below two of them nothing is known: no interval, and p-values of 1.
+    The bootstrap draws targets, and seeds for all of them alike, for an effect that a
+    seed has on all targets is one; with one target it draws seeds alone. Its
+    percentiles are too narrow for few seeds, so their distance from the mean is
+    multiplied by sqrt(n / (n - 1)) and by the ratio of the quantiles of t with n - 1
+    degrees of freedom and of the normal law, n the number of seeds.
 
     Args:
-        differences: `[targets, seeds]`; NaN where a run is missing. Such a seed is left
-            out of the tests, and its other targets stay in the bootstrap.
+        differences: `[targets, seeds]`; NaN where a run is missing. A seed counts with
+            all its targets or not at all. Below two that count nothing is known: no
+            interval, and p-values of 1.
         margin: A smaller difference is none that matters.
         level: Of the interval.
         resamples: Of the bootstrap.
@@ -71,61 +72,62 @@ def estimate_effect(
             "`differences` must be [targets, seeds], not all missing, got shape "
             f"{differences.shape}"
         )
-    found = differences[np.isfinite(differences)]
-    whole = differences[:, np.isfinite(differences).all(0)].mean(0)
-    present = [row[np.isfinite(row)] for row in differences]
-    present = [row for row in present if len(row)]
-    center = float(np.mean([row.mean() for row in present]))
-    low, high = -math.inf, math.inf
-    if len(whole) > 1:
-        few = _widening(len(whole), level)
-        sampled = _resample(present, resamples, seed) - center
-        low, high = center + few * np.quantile(
-            sampled, [(1 - level) / 2, (1 + level) / 2]
+    whole = differences[:, np.isfinite(differences).all(0)]
+    if whole.shape[1] < 2:
+        # Of what is there, for want of better.
+        known = whole if whole.size else differences[np.isfinite(differences)]
+        return Effect(
+            difference=float(known.mean()),
+            low=-math.inf,
+            high=math.inf,
+            p_value=1.0,
+            equivalence_p=1.0,
+            deviation=math.nan,
+            seeds=whole.shape[1],
+            share_above=_share_above(known),
         )
-    p_value, equivalence = _tests(whole, margin, float(np.abs(found).max()))
+    low, high = _interval(whole, level, resamples, seed)
+    p_value, equivalence_p = _tests(whole, margin)
     return Effect(
-        difference=center,
-        low=float(low),
-        high=float(high),
+        difference=float(whole.mean()),
+        low=low,
+        high=high,
         p_value=p_value,
-        equivalence_p=equivalence,
-        deviation=float(np.std(whole, ddof=1)) if len(whole) > 1 else 0.0,
-        seeds=len(whole),
-        share_above=float(np.mean(found > 0) + np.mean(found == 0) / 2),
+        equivalence_p=equivalence_p,
+        deviation=float(np.std(whole.mean(0), ddof=1)),
+        seeds=whole.shape[1],
+        share_above=_share_above(whole),
     )
 
 
-def _tests(whole: np.ndarray, margin: float, scale: float) -> tuple[float, float]:
+def _share_above(differences: np.ndarray) -> float:
+    return float(np.mean(differences > 0) + np.mean(differences == 0) / 2)
+
+
+def _tests(differences: np.ndarray, margin: float) -> tuple[float, float]:
     """p-values of a difference, and of equivalence."""
-    if len(whole) < 2:
-        return 1.0, 1.0
-    mean = float(np.mean(whole))
+    by_seed, mean = differences.mean(0), float(differences.mean())
     # By the size of the differences: rounding is left where targets cancel.
-    if np.ptp(whole) <= 1e-12 * scale:
-        return float(abs(mean) <= 1e-12 * scale), float(abs(mean) >= margin)
-    described = DescrStatsW(whole)
-    return float(described.ttest_mean(0)[1]), float(
-        described.ttost_mean(-margin, margin)[0]
-    )
+    rounding = 1e-12 * float(np.abs(differences).max())
+    if np.ptp(by_seed) <= rounding:
+        return float(abs(mean) <= rounding), float(abs(mean) >= margin)
+    described = DescrStatsW(by_seed)
+    two_sided = described.ttest_mean(0)[1]
+    return float(two_sided), float(described.ttost_mean(-margin, margin)[0])
 
 
-def _widening(n: int, level: float) -> float:
+def _interval(
+    differences: np.ndarray, level: float, resamples: int, seed: int
+) -> tuple[float, float]:
+    rng, (targets, n) = np.random.default_rng(seed), differences.shape
+    by_target = rng.multinomial(targets, np.full(targets, 1 / targets), resamples)
+    by_seed = rng.multinomial(n, np.full(n, 1 / n), resamples)
+    sampled = ((by_target @ differences) * by_seed).sum(1) / (targets * n)
     tail = (1 - level) / 2
     ratio = stats.t.ppf(1 - tail, n - 1) / stats.norm.ppf(1 - tail)
-    return math.sqrt(n / (n - 1)) * float(ratio)
-
-
-def _resample(present: list[np.ndarray], resamples: int, seed: int) -> np.ndarray:
-    """Means of drawn targets, each of its own drawn seeds."""
-    rng, targets = np.random.default_rng(seed), len(present)
-    drawn = rng.integers(targets, size=(resamples, targets))
-    means = np.empty((resamples, targets))
-    for target, row in enumerate(present):
-        places = drawn == target
-        seeds = rng.integers(len(row), size=(int(places.sum()), len(row)))
-        means[places] = row[seeds].mean(1)
-    return means.mean(1)
+    wider, mean = math.sqrt(n / (n - 1)) * ratio, differences.mean()
+    low, high = mean + wider * (np.quantile(sampled, [tail, 1 - tail]) - mean)
+    return float(low), float(high)
 
 
 def adjust_p_values(p_values: Sequence[float]) -> list[float]:
@@ -171,7 +173,7 @@ def seeds_needed(
     if not smallest > 0:
         raise ValueError(f"`smallest` must be positive, got {smallest}")
     if not 0 <= deviation < math.inf:
-        raise ValueError(f"`deviation` must be finite, not negative, got {deviation}")
+        raise ValueError(f"`deviation` must be finite and at least 0, got {deviation}")
     if deviation <= smallest * 1e-3:
         return 2
     size, test = smallest / deviation, TTestPower()

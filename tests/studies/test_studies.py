@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,9 @@ from studies.small_studies import SMALL, TREE
 
 from jaxcl.cli import main
 from jaxcl.config import ConfigError, as_dict, study_from_dict
+from jaxcl.data import DataError
 from jaxcl.studies import StudyDirectory, StudyError, collect, plan_study, run_study
+from jaxcl.studies._measure import IntegrityError, check_inference
 
 
 def write(study, folder):
@@ -178,3 +182,48 @@ def test_a_killed_study_loses_nothing_that_was_finished(tmp_path):
     assert not directory.missing(plan_study(study), 3)
     values = pd.read_parquet(directory.raw)["value"].to_numpy()
     assert np.isfinite(values).all()
+
+
+def test_parts_of_a_cluster_run_all_between_them(tmp_path):
+    """Each takes what nobody is at; the first to come may run it all."""
+    study = dataclasses.replace(SMALL, seeds=1)
+    config, out = write(study, tmp_path), str(tmp_path / "out")
+    main(["study", config, "--workdir", out, "--part", "1/2", "--quiet"])
+    directory = StudyDirectory(out)
+    assert not directory.missing(plan_study(study), 1)
+    assert not directory.report.exists()
+    stamps = {p: p.stat().st_mtime_ns for p in directory.runs.rglob("seed-*.json")}
+    main(["study", config, "--workdir", out, "--part", "0/2", "--quiet"])
+    assert stamps == {p: p.stat().st_mtime_ns for p in stamps}
+    main(["study", config, "--workdir", out, "--report-only", "--quiet"])
+    assert directory.report.exists()
+
+
+def test_a_directory_can_be_claimed_by_many_at_once(tmp_path):
+    directory = StudyDirectory(tmp_path / "out")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: directory.claim(SMALL), range(64)))
+    assert directory.read_config() == SMALL
+
+
+def test_a_test_sample_that_was_trained_on_is_an_error(tmp_path):
+    """By the second of two checks: the data set's own refuses it before."""
+    study = metadata("colored_digits/rho_0.8", train_split="train+id_test")
+    directory = StudyDirectory(tmp_path / "out")
+    directory.claim(study)
+    with pytest.raises(DataError, match="id_test"):
+        run_study(study, directory, jobs=1, quiet=True)
+
+
+def test_an_encoder_that_sees_the_batch_is_found():
+    """BatchNorm in training mode, which evaluation must not use."""
+    images = np.random.default_rng(0).integers(0, 255, (8, 4, 4, 3), np.uint8)
+
+    def encode(_, pixels):
+        rows = pixels.reshape(len(pixels), -1)
+        return rows - rows.mean(0, keepdims=True)
+
+    honest = SimpleNamespace(encode=lambda _, pixels: pixels.reshape(len(pixels), -1))
+    check_inference(honest, None, images)
+    with pytest.raises(IntegrityError, match="depends on the images beside it"):
+        check_inference(SimpleNamespace(encode=encode), None, images)
