@@ -8,7 +8,7 @@ import pytest
 from small_runs import small
 
 import jaxcl
-from jaxcl.build import _experiment
+from jaxcl.build import _parts, make_experiment
 from jaxcl.config import ConfigError
 from jaxcl.training import Checkpoints, NonFiniteError, read_lines
 
@@ -21,8 +21,8 @@ def poisoned(monkeypatch):
     """Makes the loss of the fifth batch NaN, and says which samples it has."""
     config = small(num_steps=STEPS, eval_every=0)
     devices = jaxcl.training.make_devices()
-    victims = _experiment.make_experiment(config, devices).instances_at(4)
-    make = _experiment.make_objective
+    victims = make_experiment(config, devices).instances_at(4)
+    make = _parts.make_objective
 
     def make_poisoned(*arguments):
         objective = make(*arguments)
@@ -34,7 +34,7 @@ def poisoned(monkeypatch):
 
         return objective._replace(loss=loss)
 
-    monkeypatch.setattr(_experiment, "make_objective", make_poisoned)
+    monkeypatch.setattr(_parts, "make_objective", make_poisoned)
     return victims
 
 
@@ -81,7 +81,7 @@ def test_rollback_returns_to_the_checkpoint_and_passes_over_the_batch(
     assert np.isfinite(report["curves"]["loss"]).all()
     assert steps_of(tmp_path) == [*range(1, STEPS + 1)]
     config = small(num_steps=STEPS, eval_every=0)
-    template = _experiment.make_experiment(config, jaxcl.training.make_devices()).init()
+    template = make_experiment(config, jaxcl.training.make_devices()).init()
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
         state = checkpoints.restore(template)
     # Steps 5 to 8 saw the batches 6 to 9.
