@@ -18,10 +18,12 @@ from jaxcl.data._builders import (
     BiasedMnist,
     ColoredMnist,
     RotatedMnist,
+    StyledMnist,
     _idx,
     biased_mnist,
     colored_mnist,
     rotated_mnist,
+    styled_mnist,
 )
 
 REAL = Path(__file__).parents[2] / "../shared/data/mnist"
@@ -217,6 +219,39 @@ def test_the_turn_is_counterclockwise_about_the_center():
     assert abs(angle - 30) < 2
     assert abs(distance - 8) < 0.25
     assert len(np.unique(turned)) > 4  # bilinear: there are grays
+
+
+# The styles of Styled MNIST.
+
+
+def test_images_are_dealt_evenly_to_four_styles_whatever_their_digit():
+    styles = styled_mnist.deal_styles(70_000)
+    assert np.bincount(styles).tolist() == [17_500] * 4
+    counts = np.zeros((10, 4), int)
+    np.add.at(counts, (TRAIN_LABELS, styles[:60_000]), 1)
+    expected = counts.sum(axis=1, keepdims=True) / 4
+    chi_squared = ((counts - expected) ** 2 / expected).sum()
+    assert chi_squared < 54.05  # 27 degrees of freedom: one seed in a thousand
+
+
+def test_styles_are_what_they_are_called():
+    image = np.zeros((28, 28), np.uint8)
+    image[14, 10:18] = 200
+    plain, bold, soft, striped = (
+        np.asarray(styled_mnist.restyle(image, style), float)
+        for style in styled_mnist.STYLES
+    )
+    assert np.array_equal(plain, image)
+    assert np.argwhere(bold == 200).tolist() == [
+        [row, column] for row in (13, 14, 15) for column in range(9, 19)
+    ]
+    rows = (soft.sum(axis=1) * (np.arange(28) - 14.0) ** 2).sum() / soft.sum()
+    assert abs(rows - 1.5**2) < 0.25  # the variance of the Gaussian
+    assert (striped[14, 10:18] == 200).all()
+    behind = np.delete(striped, 14, axis=0)
+    assert np.unique(behind).tolist() == [0, 96]
+    assert 0.45 < (behind == 96).mean() < 0.55
+    assert np.array_equal(striped[0, :22], striped[6, :22])
 
 
 def test_draws_are_below_one_as_float32_too(monkeypatch):
@@ -427,7 +462,7 @@ def test_the_mirror_and_sums_are_those_of_the_official_builder(tmp_path):
     official = tfds.builder("mnist", data_dir=tmp_path).url_infos
     ours = _idx.url_infos()
     assert ours == official
-    for builder in (BiasedMnist, ColoredMnist, RotatedMnist):
+    for builder in (BiasedMnist, ColoredMnist, RotatedMnist, StyledMnist):
         assert builder.url_infos == official
     # So a download of the official builder serves ours.
     downloads = tmp_path / "downloads"
@@ -472,6 +507,7 @@ def built(made, tmp_path_factory):
                 ("colored", ColoredMnist, None),
                 ("six", RotatedMnist, "six_angles"),
                 ("continuous", RotatedMnist, "continuous"),
+                ("styled", StyledMnist, None),
             )
         }
     columns = {
@@ -493,6 +529,7 @@ def test_counts_and_columns_are_those_that_are_documented(built):
         "colored": {"train": 500, "test": 100},
         "six": {"train": 600, "test": 200},
         "continuous": {"train": 600, "test": 200},
+        "styled": {"train": 600, "test": 200},
     }
     shapes = {name: read["train"]["image"].shape[1:] for name, read in columns.items()}
     assert shapes == {
@@ -500,12 +537,14 @@ def test_counts_and_columns_are_those_that_are_documented(built):
         "colored": (14, 14, 3),
         "six": (28, 28, 1),
         "continuous": (28, 28, 1),
+        "styled": (28, 28, 1),
     }
     features = {name: set(builder.info.features) for name, builder in builders.items()}
     common = {"image", "label", "instance"}
     assert features["biased"] == common | {"bias"}
     assert features["colored"] == common | {"digit", "clean_label", "bias", "domain"}
     assert features["six"] == features["continuous"] == common | {"domain", "angle"}
+    assert features["styled"] == common | {"domain"}
 
 
 def test_defaults_are_the_documented_configs(tmp_path):
@@ -518,13 +557,16 @@ def test_defaults_are_the_documented_configs(tmp_path):
         "rho_0.99",
         "rho_0.95",
         "rho_0.9",
+        "rho_0.8",
+        "rho_0.5",
+        "rho_0.1",
     ]
 
 
 def test_instances_number_the_images_of_mnist(built):
     numbers = {"train": range(600), "test": range(60_000, 60_200)}
     numbers["biased_test"] = numbers["test"]
-    for name in ("biased", "six", "continuous"):
+    for name in ("biased", "six", "continuous", "styled"):
         for split, read in built[1][name].items():
             assert read["instance"].tolist() == list(numbers[split])
     assert built[1]["colored"]["train"]["instance"].tolist() == list(range(500))

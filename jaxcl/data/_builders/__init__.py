@@ -9,6 +9,7 @@ from jaxcl.data._builders.image_folder import ImageFolder as ImageFolder
 from jaxcl.data._builders.office_home import OfficeHome as OfficeHome
 from jaxcl.data._builders.pacs import Pacs as Pacs
 from jaxcl.data._builders.rotated_mnist import RotatedMnist as RotatedMnist
+from jaxcl.data._builders.styled_mnist import StyledMnist as StyledMnist
 from jaxcl.data._builders.terra_incognita import TerraIncognita as TerraIncognita
 from jaxcl.data._builders.utk_face import UtkFace as UtkFace
 from jaxcl.data._builders.vlcs import Vlcs as Vlcs
@@ -24,6 +25,7 @@ __all__ = [
     "OfficeHome",
     "Pacs",
     "RotatedMnist",
+    "StyledMnist",
     "TerraIncognita",
     "UtkFace",
     "Vlcs",

@@ -35,7 +35,7 @@ PALETTE = {
     "violet": (128, 0, 255),
     "gray": (128, 128, 128),
 }
-RHOS = (0.999, 0.997, 0.995, 0.99, 0.95, 0.9)
+RHOS = (0.999, 0.997, 0.995, 0.99, 0.95, 0.9, 0.8, 0.5, 0.1)
 _SEED = 20200
 _permutation = functools.partial(permutation, seed=_SEED, stream=Stream.BUILDERS)
 _uniform = functools.partial(uniform, seed=_SEED, stream=Stream.BUILDERS)
