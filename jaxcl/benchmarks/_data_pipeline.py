@@ -13,7 +13,7 @@ from jaxcl.benchmarks._data_options import AUGMENTATION, JPEG, VIEWS, batch_of
 from jaxcl.benchmarks._data_timing import Stream
 from jaxcl.benchmarks._data_views import compile_views, completed, make_pictures
 from jaxcl.config import AugmentationConfig, DataConfig
-from jaxcl.data import RunData, open_data, open_split, read_images
+from jaxcl.data import RunData, open_data, open_split
 
 _STOP = 1_000_000_000
 _QUALITY = 90
@@ -102,7 +102,7 @@ def tf_host_views(files: Files) -> Stream:
 def kept_views(files: Files) -> Stream:
     """Images that are on the device from the start, views by JAX."""
     data = files.data
-    images = jnp.asarray(read_images(data.train, data.bad))
+    images = jnp.asarray(data.train_images())
     views = compile_views(files.seed)
     taken = jax.jit(
         lambda epoch, instance, position, images: views(

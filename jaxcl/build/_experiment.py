@@ -15,7 +15,7 @@ from jaxcl.build._objectives import (
 )
 from jaxcl.build._parts import make_parts
 from jaxcl.config import ConfigError, TrainConfig
-from jaxcl.data import RunData, Split, open_data, read_images
+from jaxcl.data import RunData, Split, open_data
 from jaxcl.models import Encoder
 from jaxcl.objectives import Objective
 from jaxcl.training import (
@@ -100,7 +100,7 @@ class Experiment(NamedTuple):
         """All training images, when they are to stay on the device."""
         if not self.config.data.keep_on_device:
             return ()
-        return (read_images(self.data.train, self.data.bad),)
+        return (self.data.train_images(),)
 
     def evaluation_batches(self, split: Split, max_samples: int) -> Iterator[Batch]:
         """Batches of a split in order."""

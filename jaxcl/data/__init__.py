@@ -3,6 +3,7 @@
 from jaxcl.data._build import build as build
 from jaxcl.data._errors import DataError as DataError
 from jaxcl.data._locate import data_directory as data_directory
+from jaxcl.data._memory import ImageMemory as ImageMemory
 from jaxcl.data._metadata import corrupt_metadata as corrupt_metadata, cross as cross
 from jaxcl.data._open import open_split as open_split
 from jaxcl.data._pipeline import (
@@ -29,6 +30,7 @@ __all__ = [
     "DataError",
     "DatasetEntry",
     "EpochSampler",
+    "ImageMemory",
     "RunData",
     "Split",
     "build",

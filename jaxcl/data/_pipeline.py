@@ -19,6 +19,8 @@ from jaxcl.data._sampler import Draw, Sampler
 from jaxcl.data._split import Split, as_ids
 
 Policy = Literal["error", "skip", "count"]
+ReadBatch = Callable[[np.ndarray], Batch]
+"""Makes a batch of the samples at some positions of a split."""
 
 
 class BadRecords:
@@ -108,17 +110,23 @@ def _raised(batch: Batch | DataError) -> Batch:
 
 
 def evaluation_batches(
-    split: Split, batch_size: int, max_samples: int, bad: BadRecords | None = None
+    split: Split, batch_size: int, max_samples: int, read: ReadBatch | None = None
 ) -> Iterator[Batch]:
     """The first samples of a split in order; the last batch is filled up.
 
     The fill has ``where = False``, so that all batches have one shape.
+
+    Args:
+        split: An open split.
+        batch_size: Samples of a batch.
+        max_samples: How many of the split, at most.
+        read: What makes a batch of some samples; reads and decodes when left out.
     """
-    read = ImageReader(split, bad or BadRecords())
+    read = read or ImageReader(split, BadRecords()).batch
     total = min(len(split), max_samples)
     for start in range(0, total, batch_size):
         rows = np.arange(start, min(start + batch_size, total))
-        yield _filled(read.batch(rows), batch_size - len(rows))
+        yield _filled(read(rows), batch_size - len(rows))
 
 
 def local_draw(sampler: Sampler, step: int) -> Draw:

@@ -17,10 +17,13 @@ from jaxcl.config import (
 )
 from jaxcl.data._errors import DataError
 from jaxcl.data._group_samplers import NEEDED_ROLES, make_sampler
+from jaxcl.data._memory import ImageMemory
 from jaxcl.data._metadata import corrupt_metadata
 from jaxcl.data._open import open_split
 from jaxcl.data._pipeline import (
     BadRecords,
+    ImageReader,
+    ReadBatch,
     evaluation_batches,
     stacked_side_data,
     training_batches,
@@ -34,7 +37,7 @@ from jaxcl.data._selection_file import (
     write_selection,
 )
 from jaxcl.data._split import Split
-from jaxcl.data._statistics import color_features
+from jaxcl.data._statistics import color_features, read_images
 
 # Test splits that a selection makes, and the field that does so.
 _SELECTED = {
@@ -56,6 +59,8 @@ class RunData:
     instances: np.ndarray | None
     """Numbers of all samples that could be selected; None when all are trained on."""
     bad: BadRecords
+    memory: ImageMemory | None = None
+    """Images that were decoded before, for evaluation and for `train_images`."""
 
     def keep_selection(self, file: Path) -> None:
         """Stores which samples were selected, or compares them with those stored.
@@ -114,12 +119,26 @@ class RunData:
         draws = [self.sampler.draw(step) for step in range(start, stop)]
         return stacked_side_data(self.train, draws, self.bad)
 
+    def train_images(self) -> np.ndarray:
+        """All training images, `[samples, height, width, channels]` of uint8."""
+        if self.memory is None:
+            return read_images(self.train, self.bad)
+        rows = np.arange(len(self.train))
+        images, _ = self.memory.read(self.config, self.train, rows, self.bad)
+        return images
+
     def evaluation_batches(
         self, split: Split, batch_size: int, max_samples: int
     ) -> Iterator[Batch]:
         """Batches of a split in order."""
         size = min(batch_size, len(split), max_samples)
-        return evaluation_batches(split, size, max_samples, self.bad)
+        return evaluation_batches(split, size, max_samples, self._reader(split))
+
+    def _reader(self, split: Split) -> ReadBatch:
+        if self.memory is None:
+            return ImageReader(split, self.bad).batch
+        read = self.memory.batch
+        return lambda rows: read(self.config, split, rows, self.bad)
 
 
 def load(
@@ -135,13 +154,20 @@ def load(
     return open_data(config, seed, tests=False).batches(0, num_steps)
 
 
-def open_data(config: DataConfig, seed: int = 0, *, tests: bool = True) -> RunData:
+def open_data(
+    config: DataConfig,
+    seed: int = 0,
+    *,
+    tests: bool = True,
+    memory: ImageMemory | None = None,
+) -> RunData:
     """Opens what a config names: selected, corrupted, and checked for leaks.
 
     Args:
         config: Data set, selection, sampler, corruption.
         seed: Of the order of samples.
         tests: Open the test splits too.
+        memory: Keeps decoded images for other runs.
 
     Raises:
         ConfigError: The config and the data set do not go together.
@@ -168,6 +194,7 @@ def open_data(config: DataConfig, seed: int = 0, *, tests: bool = True) -> RunDa
         selection=selection,
         instances=None if config.selection == SelectionConfig() else whole.instances(),
         bad=bad,
+        memory=memory,
     )
 
 

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from jaxcl.build import WholeRun, find_facts, make_whole_run
 from jaxcl.config import ConfigError, DataConfig, StudyConfig, TrainConfig
-from jaxcl.data import DataError, RunData, open_data, read_images
+from jaxcl.data import DataError, ImageMemory, RunData, open_data
 from jaxcl.studies._files import StudyDirectory
 from jaxcl.studies._measure import check_inference, measure
 from jaxcl.studies._plan import Cell, config_of, find_arm
@@ -29,7 +29,7 @@ def run_cells(
     config: StudyConfig, directory: StudyDirectory, cells: Iterable[Cell], tell: Tell
 ) -> None:
     """Runs what is missing of the cells; what another process is at is passed over."""
-    programs = Programs()
+    programs, memory = Programs(), ImageMemory()
     for cell in cells:
         missing = [seed for _, seed in directory.missing([cell], config.seeds)]
         if not missing:
@@ -38,7 +38,8 @@ def run_cells(
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(folder / ".lock", timeout=0):
-                _run_cell(_Trainer(config, cell, programs), directory, missing, tell)
+                trainer = _Trainer(config, cell, programs, memory)
+                _run_cell(trainer, directory, missing, tell)
         except Timeout:
             continue
 
@@ -99,8 +100,11 @@ class Programs:
 class _Trainer:
     """Runs of one cell."""
 
-    def __init__(self, config: StudyConfig, cell: Cell, programs: Programs):
-        self._config, self.cell, self._programs = config, cell, programs
+    def __init__(
+        self, config: StudyConfig, cell: Cell, programs: Programs, memory: ImageMemory
+    ):
+        self._config, self.cell = config, cell
+        self._programs, self._memory = programs, memory
         self._size = 0
         if cell.unlabeled:
             whole = config_of(config, cell, 0)
@@ -110,9 +114,9 @@ class _Trainer:
         """Trains and measures one seed."""
         started, start = timestamp(), time.perf_counter()
         config = config_of(self._config, self.cell, seed, size=self._size)
-        data = open_data(config.data, seed)
+        data = open_data(config.data, seed, memory=self._memory)
         _check_metadata(self._config, self.cell, config, data)
-        images = read_images(data.train, data.bad)
+        images = data.train_images()
         batches = data.stacked_batches(0, config.num_steps)
         run, is_new = self._programs.find(config, data)
         opened = time.perf_counter()
