@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import threadpoolctl
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -129,6 +130,9 @@ def take_cores(part: int, parts: int) -> None:
     cores = sorted(os.sched_getaffinity(0))
     mine = cores[part % len(cores) :: parts] or [cores[part % len(cores)]]
     os.sched_setaffinity(0, mine)
+    # Libraries of linear algebra counted the cores when they were imported: their
+    # threads would wait for each other on those that are left.
+    threadpoolctl.threadpool_limits(len(mine))
 
 
 def _raise_last_words(log: Path, status: int) -> None:
