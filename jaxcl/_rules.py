@@ -48,6 +48,7 @@ def _sizes(values: Mapping[str, Any]) -> list[tuple[str, Any, bool, str]]:
         "data.batch_size": 2,
         "data.views": 1,
         "data.image_size": 0,
+        "data.colors": 0,
         "data.workers": 1,
         "data.max_bad_records": 0,
         "data.selection.per_class": 0,

@@ -43,6 +43,8 @@ class Parts(NamedTuple):
     """Embeddings of images, as evaluation sees them."""
     project: Callable[[TrainState, jax.Array], jax.Array]
     """Projections of images, as the loss sees them."""
+    classify: Callable[[TrainState, jax.Array], jax.Array] | None
+    """Logits of images by the run's own classifier, if it trains one."""
     normalization: Normalization | None
 
 
@@ -102,8 +104,13 @@ def make_parts(
         schedule=schedule,
         init=init,
         step=step,
-        encode=_frozen(model.encoder, None, normalization),
-        project=_frozen(model.encoder, model.head, normalization),
+        encode=_frozen(model.encoder, "", None, normalization),
+        project=_frozen(model.encoder, "head", model.head, normalization),
+        classify=(
+            None
+            if model.classifier is None
+            else _frozen(model.encoder, "classifier", model.classifier, normalization)
+        ),
         normalization=normalization,
     )
 
@@ -154,9 +161,12 @@ def _step_options(config: TrainConfig) -> StepOptions:
 
 
 def _frozen(
-    encoder: Encoder, head: Encoder | None, normalization: Normalization | None
+    encoder: Encoder,
+    name: str,
+    last: Encoder | None,
+    normalization: Normalization | None,
 ):
-    """Embeddings (or projections, with a head) without training behavior."""
+    """Embeddings, or what a last network makes of them, without training behavior."""
     key = jax.random.key(0)  # nothing is drawn outside of training
 
     @jax.jit
@@ -165,14 +175,14 @@ def _frozen(
         rows, _ = encoder.apply(
             params["encoder"], model_state["encoder"], images, False, key
         )
-        if head is not None:
-            rows, _ = head.apply(params["head"], model_state["head"], rows, False, key)
+        if last is not None:
+            rows, _ = last.apply(params[name], model_state[name], rows, False, key)
         return rows
 
     def encode(state: TrainState, images: jax.Array) -> jax.Array:
         params, model_state = state.params, state.model_state
-        if state.average and head is None:
-            # The head has not been averaged: a loss sees the networks as they are.
+        if state.average and last is None:
+            # What comes behind the encoder has not been averaged.
             params = {"encoder": state.average["params"]}
             model_state = {"encoder": state.average["model_state"]}
         return apply(params, model_state, images)

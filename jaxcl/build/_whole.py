@@ -29,6 +29,8 @@ class WholeRun(NamedTuple):
     """Embeddings of images, as evaluation sees them."""
     project: Callable[[TrainState, jax.Array], jax.Array]
     """Projections of images, as the loss sees them."""
+    classify: Callable[[TrainState, jax.Array], jax.Array] | None
+    """Logits of images by the run's own classifier, if it trains one."""
 
 
 def make_whole_run(config: TrainConfig, data: RunData) -> WholeRun:
@@ -80,4 +82,5 @@ def make_whole_run(config: TrainConfig, data: RunData) -> WholeRun:
         train_by_steps=train_by_steps,
         encode=parts.encode,
         project=parts.project,
+        classify=parts.classify,
     )

@@ -96,6 +96,9 @@ class DataConfig:
     """The column of whole numbers that names a sample; empty = its position."""
     metadata: tuple[str, ...] = ()
     """Other columns to carry, texts included; empty = every number and category."""
+    colors: int = 0
+    """Blocks along each side of a training image whose mean colors are carried as the
+    metadata `colors`, numbers from 0 to 1; 0 = none."""
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     """Selection."""
     sampler: SamplerConfig = field(default_factory=SamplerConfig)

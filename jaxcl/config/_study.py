@@ -51,19 +51,23 @@ class ShiftConfig:
 class AnalysisConfig:
     """How a study is judged; fixed before it runs."""
 
-    primary: Literal["source_head", "ood_head", "knn"] = "source_head"
+    primary: Literal["source_head", "own_head", "ood_head", "knn"] = "source_head"
     """Accuracy under shift that verdicts are about: of a linear head fitted on labels
-    of the training split, of one fitted on samples of the shifted split, or of nearest
-    neighbors."""
+    of the training split; of the classifier that the arm trains with its encoder, and
+    of a linear head on all labels where it trains none; of one fitted on samples of the
+    shifted split; or of nearest neighbors."""
     primary_labels: int = 10
     """Labels of each class that the primary head is fitted on; one of `labels`."""
     labels: tuple[int, ...] = (1, 5, 10, 50)
-    """Labels of each class that source heads are fitted on."""
+    """Labels of each class that source heads are fitted on; 0 = all."""
     ood_labels: tuple[int, ...] = (100,)
     """Samples of the shifted split that the other head is fitted on, with the first of
     them for verdicts; it is tested on the rest."""
     neighbors: int = 20
     """Of the kNN classifier."""
+    min_group: int = 30
+    """Samples below which a pair of label and domain is left out of the mean and the
+    worst over such groups."""
     max_train: int = 5000
     """Training samples that are embedded, the first of the split."""
     max_test: int = 2000
@@ -144,6 +148,14 @@ def _rules(config: StudyConfig) -> list[tuple[bool, str]]:
         (
             analysis.primary != "ood_head" or bool(analysis.ood_labels),
             "`analysis.ood_labels` must not be empty with primary = 'ood_head'",
+        ),
+        (
+            all(count >= 0 for count in analysis.labels),
+            f"`analysis.labels` must be counts, got {list(analysis.labels)}",
+        ),
+        (
+            analysis.min_group >= 1,
+            f"`analysis.min_group` must be at least 1, got {analysis.min_group}",
         ),
         (analysis.margin > 0, f"`analysis.margin` must be > 0, got {analysis.margin}"),
         (

@@ -1,5 +1,6 @@
 """All the data of a run: what is trained on, what is tested on, in which order."""
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ from jaxcl.data._selection_file import (
 from jaxcl.data._split import Split
 from jaxcl.data._statistics import color_features, read_images
 
+COLORS = "colors"
 # Test splits that a selection makes, and the field that does so.
 _SELECTED = {
     "held_out": "held_out_domains",
@@ -185,6 +187,7 @@ def open_data(
     for name, test in opened.items():
         check_no_leak(train, test, name)
     bad = BadRecords(config.bad_records, config.max_bad_records)
+    train = _with_colors(train, config.colors, bad)
     train = corrupted(train, config.corruption, bad)
     return RunData(
         config=config,
@@ -196,6 +199,20 @@ def open_data(
         bad=bad,
         memory=memory,
     )
+
+
+def _with_colors(split: Split, size: int, bad: BadRecords) -> Split:
+    """The split with the colors of its images as metadata, for size blocks a side."""
+    if size == 0:
+        return split
+    if COLORS in split.metadata:
+        raise ConfigError(
+            f"`data.colors` must be 0 here, got {size}: the data set has a column of "
+            "that name"
+        )
+    values = color_features(split, bad, size).astype(np.float32)
+    added = dataclasses.replace(split, metadata=(*split.metadata, COLORS))
+    return added.replace(COLORS, values)
 
 
 def share_names(splits: list[Split]) -> list[Split]:

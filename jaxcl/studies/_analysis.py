@@ -75,7 +75,7 @@ def primary_metric(analysis: AnalysisConfig, split: str = "ood") -> Metric:
         return Metric("source_head", split, analysis.primary_labels)
     if analysis.primary == "ood_head":
         return Metric("ood_head", "ood", analysis.ood_labels[0])
-    return Metric("knn", split, 0)
+    return Metric(analysis.primary, split, 0)
 
 
 def other_metric(analysis: AnalysisConfig) -> Metric | None:

@@ -22,7 +22,7 @@ from jaxcl.training import find_commit, timestamp, write_whole
 
 Tell = Callable[[str], None]
 
-_KEPT_PROGRAMS = 16
+_KEPT_PROGRAMS = 48
 
 
 def run_cells(

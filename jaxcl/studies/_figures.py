@@ -86,7 +86,7 @@ def _forests(
 
 def _curves(here: str, rows: pd.DataFrame) -> list[Drawing]:
     heads = rows[(rows["metric"] == "source_head") & (rows["split"] == "ood")]
-    heads = heads[heads["mode"].isin(["none", "true"])]
+    heads = heads[heads["mode"].isin(["none", "true"]) & (heads["labels"] > 0)]
     if heads["labels"].nunique() < 2:
         return []
     figure, axes = one_plot()

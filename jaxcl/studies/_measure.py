@@ -11,10 +11,12 @@ from jaxcl.config import AnalysisConfig, ConfigError, TrainConfig
 from jaxcl.data import RunData, Split
 from jaxcl.evaluation import (
     accuracy_by_domain,
+    balanced_positions,
     between_domain_share,
     check_disjoint,
     draw_labeled,
     embed,
+    group_accuracy,
     head_predictions,
     knn_predictions,
     low_shot_domain_probe,
@@ -86,8 +88,16 @@ def measure(
         if split.origin == data.train.origin:
             check_disjoint(train.instance, test.instance, f"the {name} split")
     projected = _embed(run.project, state, data, first, analysis.max_test)
+    own = None
+    if run.classify is not None:
+        own = {
+            name: _embed(run.classify, state, data, split, analysis.max_test)
+            for name, split in (("id", first), ("ood", second))
+        }
     values = [
         *_source_heads(train, tests, analysis, config.seed),
+        *_own_heads(train, tests, own, analysis),
+        *_balanced_heads(train, tests, config.seed),
         *_shifted_heads(tests["ood"], analysis, config.seed),
         *_neighbors(train, tests, analysis),
         *_domain_left(tests, config.seed),
@@ -143,14 +153,89 @@ def _source_heads(
             *(test.embeddings for test in tests.values()),
         )
         for (split, test), predicted in zip(tests.items(), found, strict=True):
-            scores = accuracy_by_domain(predicted == test.label, test.domain)
-            values.append(Value("source_head", split, count, scores["accuracy"]))
-            if "worst_domain" in scores:
-                worst = scores["worst_domain"]["accuracy"]
-                values.append(Value("source_head_worst_domain", split, count, worst))
+            right = predicted == test.label
+            values += _scores("source_head", split, count, right, test)
+            if count == analysis.primary_labels:
+                values += _groups("source_head", split, count, right, test, analysis)
     shares = np.bincount(tests["ood"].label) / len(tests["ood"].label)
     values.append(Value("chance", "ood", 0, float(shares.max())))
     return values
+
+
+def _own_heads(
+    train: Labeled,
+    tests: dict[str, Labeled],
+    logits: dict[str, Labeled] | None,
+    analysis: AnalysisConfig,
+) -> list[Value]:
+    """Of the arm's own classifier, or of a head on all labels where it has none."""
+    if analysis.primary != "own_head":
+        return []
+    if logits is None:
+        rows = [test.embeddings for test in tests.values()]
+        found = head_predictions(train.embeddings, train.label, *rows)
+    else:
+        found = [part.embeddings.argmax(1) for part in logits.values()]
+    values = []
+    for (split, test), predicted in zip(tests.items(), found, strict=True):
+        right = predicted == test.label
+        values += _scores("own_head", split, 0, right, test)
+        values += _groups("own_head", split, 0, right, test, analysis)
+    return values
+
+
+def _balanced_heads(
+    train: Labeled, tests: dict[str, Labeled], seed: int
+) -> list[Value]:
+    """Of a head that cannot gain from the domain: as many of each label in each."""
+    if train.domain is None:
+        return []
+    rows = balanced_positions(train.label, train.domain, seed=seed)
+    if len(np.unique(train.label[rows])) < 2:
+        return []
+    found = head_predictions(
+        train.embeddings[rows],
+        train.label[rows],
+        *(test.embeddings for test in tests.values()),
+    )
+    return [
+        Value("balanced_head", split, 0, float(np.mean(predicted == test.label)))
+        for (split, test), predicted in zip(tests.items(), found, strict=True)
+    ]
+
+
+def _scores(
+    metric: str, split: str, labels: int, right: np.ndarray, test: Labeled
+) -> list[Value]:
+    """Accuracy, and that of the worst domain."""
+    scores = accuracy_by_domain(right, test.domain)
+    values = [Value(metric, split, labels, scores["accuracy"])]
+    if "worst_domain" in scores:
+        worst = scores["worst_domain"]["accuracy"]
+        values.append(Value(f"{metric}_worst_domain", split, labels, worst))
+    return values
+
+
+def _groups(
+    metric: str,
+    split: str,
+    labels: int,
+    right: np.ndarray,
+    test: Labeled,
+    analysis: AnalysisConfig,
+) -> list[Value]:
+    """The mean over pairs of label and domain, and the worst of them."""
+    if test.domain is None:
+        return []
+    found = group_accuracy(right, test.label, test.domain, least=analysis.min_group)
+    if not found["groups"]:
+        return []
+    accuracies = [group["accuracy"] for group in found["groups"].values()]
+    return [
+        Value(f"{metric}_group_mean", split, labels, float(np.mean(accuracies))),
+        Value(f"{metric}_worst_group", split, labels, min(accuracies)),
+        Value(f"{metric}_groups_left_out", split, labels, float(found["left_out"])),
+    ]
 
 
 def _shifted_heads(test: Labeled, analysis: AnalysisConfig, seed: int) -> list[Value]:

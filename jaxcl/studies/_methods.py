@@ -8,6 +8,9 @@ from jaxcl.studies._plan import Cell, baseline_of, config_of, plan_study
 _PRIMARY = {
     "source_head": "of a logistic regression on standardized frozen embeddings, fitted "
     "on {labels} labels of each class of the training split",
+    "own_head": "of the classifier that an arm trains with its encoder, and, where it "
+    "trains none, of a logistic regression on standardized frozen embeddings and all "
+    "labels",
     "ood_head": "of a logistic regression on standardized frozen embeddings, fitted on "
     "{ood} samples of the shifted split and tested on the others",
     "knn": "of {neighbors} nearest training embeddings by cosine similarity",

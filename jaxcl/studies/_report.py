@@ -26,8 +26,12 @@ _TABLES = {
     ),
 }
 _RAW = {
+    "own head, OOD": ("own_head", "ood"),
+    "own head, ID": ("own_head", "id"),
     "OOD": ("source_head", "ood"),
     "ID": ("source_head", "id"),
+    "worst group, OOD": ("source_head_worst_group", "ood"),
+    "balanced head, OOD": ("balanced_head", "ood"),
     "OOD head": ("ood_head", "ood"),
     "kNN, OOD": ("knn", "ood"),
     "η²": ("between_domain_share", "id"),
@@ -141,7 +145,7 @@ def _raw_tables(
             found: dict[tuple, dict[str, str]] = {}
             for name, (metric, split) in _RAW.items():
                 rows = here[(here["metric"] == metric) & (here["split"] == split)]
-                if metric == "source_head":
+                if metric.startswith("source_head"):
                     rows = rows[rows["labels"] == analysis.primary_labels]
                 elif metric == "ood_head" and analysis.ood_labels:
                     rows = rows[rows["labels"] == analysis.ood_labels[0]]

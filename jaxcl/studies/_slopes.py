@@ -60,7 +60,7 @@ def _over_labels(
     config: StudyConfig, frame: pd.DataFrame, arm: str, here: dict[str, Any]
 ) -> _Points:
     values, x, groups = [], [], []
-    for labels in config.analysis.labels:
+    for labels in filter(None, config.analysis.labels):  # 0 is all, no number
         metric = Metric("source_head", "ood", labels)
         one, two = (
             values_of(frame, metric, arm=arm, mode=mode, **here)
@@ -102,6 +102,7 @@ def find_efficiency(config: StudyConfig, frame: pd.DataFrame) -> dict[Any, float
     """Mean accuracy over the logarithm of the labels: (shift, samples, arm, mode)."""
     keys = ["shift", "unlabeled", "arm", "mode", "rate"]
     heads = frame[(frame["metric"] == "source_head") & (frame["split"] == "ood")]
+    heads = heads[heads["labels"] > 0]
     means = heads.groupby([*keys, "labels"])["value"].mean()
     return {
         key: label_efficiency(

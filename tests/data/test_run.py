@@ -11,7 +11,14 @@ from jaxcl.config import (
     SamplerConfig,
     SelectionConfig,
 )
-from jaxcl.data import DataError, channel_statistics, open_data, open_split, read_images
+from jaxcl.data import (
+    DataError,
+    _run,
+    channel_statistics,
+    open_data,
+    open_split,
+    read_images,
+)
 
 DIGITS = DataConfig(
     name="colored_digits/rho_0.9", domain="domain", batch_size=30, test_splits=()
@@ -278,3 +285,24 @@ def test_a_bad_record_of_one_split_is_none_of_another(damaged):
     read_images(data.train, data.bad)
     batch = next(data.batches(0, 1))
     assert batch.instance[~batch.where].tolist() == [11]
+
+
+def test_colors_of_images_can_be_metadata():
+    data = open_data(config(colors=2))
+    pixels = read_images(data.train, data.bad) / 255.0
+    blocks = pixels.reshape(len(pixels), 2, 8, 2, 8, 3).mean(axis=(2, 4))
+    colors = data.train.values("colors")
+    assert colors.dtype == np.float32
+    # Pillow means along one axis and then the other, and rounds each time.
+    assert np.abs(colors - blocks.reshape(len(pixels), -1)).max() <= 1.01 / 255
+    batch = next(data.batches(0, 1))
+    assert np.array_equal(batch.metadata["colors"], colors[batch.position])
+    stacked = data.stacked_batches(0, 2)
+    assert stacked.metadata["colors"].shape == (2, DIGITS.batch_size, 12)
+
+
+def test_colors_take_no_column_of_that_name():
+    data = open_data(DIGITS)
+    taken = dataclasses.replace(data.train, metadata=("colors",))
+    with pytest.raises(ConfigError, match=r"`data\.colors` must be 0 here, got 3"):
+        _run._with_colors(taken, 3, data.bad)

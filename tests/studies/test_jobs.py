@@ -12,7 +12,8 @@ import numpy, scipy.linalg, sklearn.neighbors
 from threadpoolctl import threadpool_info
 from jaxcl.studies._jobs import take_cores
 take_cores({part}, 2)
-print(sorted(os.sched_getaffinity(0)), {{pool["num_threads"] for pool in threadpool_info()}})
+threads = {{pool["num_threads"] for pool in threadpool_info()}}
+print(sorted(os.sched_getaffinity(0)), threads)
 """
 
 

@@ -1,5 +1,6 @@
 """Numbers of a run, beside scikit-learn on the pixels themselves."""
 
+import dataclasses
 import warnings
 from types import SimpleNamespace
 
@@ -12,9 +13,11 @@ from sklearn.preprocessing import StandardScaler
 
 from jaxcl.config import AnalysisConfig, from_dict
 from jaxcl.data import open_data
-from jaxcl.evaluation import draw_labeled, split_for_head
+from jaxcl.data._builders.colored_digits import COLORS
+from jaxcl.evaluation import balanced_positions, draw_labeled, split_for_head
 from jaxcl.studies._measure import IntegrityError, check_inference, measure
 
+PALETTE = np.array(list(COLORS.values()), float)
 CONFIG = from_dict(
     {
         "seed": 4,
@@ -49,7 +52,7 @@ def data(data_dir):
 
 @pytest.fixture(scope="module")
 def found(data):
-    run = SimpleNamespace(encode=pixels, project=pixels)
+    run = SimpleNamespace(encode=pixels, project=pixels, classify=None)
     measured = measure(run, {"nothing": np.zeros(1)}, data, CONFIG, ANALYSIS)
     return {(v.metric, v.split, v.labels): v.value for v in measured.values}
 
@@ -96,6 +99,61 @@ def test_neighbors_are_of_the_training_split(data, found):
         assert found["knn", split, 0] == pytest.approx(expected)
 
 
+def test_a_balanced_head_sees_as_many_of_every_digit_in_every_color(data, found):
+    rows, labels = rows_and_labels(data, data.train, 400)
+    domains = data.train.values("domain")[:400]
+    chosen = balanced_positions(labels, domains, seed=4)
+    assert len(set(np.bincount(labels[chosen] * 10 + domains[chosen])) - {0}) == 1
+    test = rows_and_labels(data, data.tests["ood_test"], 200)
+    expected = accuracy((rows[chosen], labels[chosen]), test)
+    assert found["balanced_head", "ood", 0] == pytest.approx(expected)
+
+
+def by_group(right, labels, domains, least):
+    """Accuracies of pairs of label and domain, and how many were too small."""
+    groups = {}
+    for hit, *pair in zip(right, labels, domains, strict=True):
+        groups.setdefault(tuple(pair), []).append(hit)
+    kept = [np.mean(hits) for hits in groups.values() if len(hits) >= least]
+    return kept, len(groups) - len(kept)
+
+
+@pytest.mark.parametrize("least", [1, 3])
+def test_groups_below_the_minimum_are_counted_and_not_judged(data, least):
+    """A classifier that takes the color's digit is right on that group alone."""
+    config = dataclasses.replace(ANALYSIS, primary="own_head", min_group=least)
+
+    def by_color(_, images):
+        # The corner shows the background; its color says the domain.
+        corner = images[:, 0, 0]
+        distance = ((corner[:, None] - PALETTE[None] / 255.0) ** 2).sum(-1)
+        return -distance
+
+    run = SimpleNamespace(encode=pixels, project=pixels, classify=by_color)
+    values = measure(run, {"w": np.zeros(1)}, data, CONFIG, config).values
+    found = {(v.metric, v.split, v.labels): v.value for v in values}
+    for split, name in (("id", "id_test"), ("ood", "ood_test")):
+        labels = data.tests[name].values("label")[:200]
+        domains = data.tests[name].values("domain")[:200]
+        right = labels == domains
+        assert found["own_head", split, 0] == pytest.approx(right.mean())
+        kept, out = by_group(right, labels, domains, least)
+        assert found["own_head_groups_left_out", split, 0] == out
+        assert found["own_head_group_mean", split, 0] == pytest.approx(np.mean(kept))
+        assert found["own_head_worst_group", split, 0] == min(kept)
+    assert least == 1 or out > 0
+
+
+def test_an_arm_without_a_classifier_is_judged_by_a_head_on_all_labels(data):
+    config = dataclasses.replace(ANALYSIS, primary="own_head")
+    run = SimpleNamespace(encode=pixels, project=pixels, classify=None)
+    values = measure(run, {"w": np.zeros(1)}, data, CONFIG, config).values
+    found = {(v.metric, v.split, v.labels): v.value for v in values}
+    fit = rows_and_labels(data, data.train, 400)
+    test = rows_and_labels(data, data.tests["ood_test"], 200)
+    assert found["own_head", "ood", 0] == pytest.approx(accuracy(fit, test))
+
+
 def test_chance_is_the_largest_class_under_shift(data, found):
     labels = rows_and_labels(data, data.tests["ood_test"], 200)[1]
     assert found["chance", "ood", 0] == max(np.bincount(labels)) / len(labels)
@@ -121,6 +179,6 @@ def test_an_encoder_that_moves_while_it_is_measured_is_found(data):
         state["weights"] += 1.0
         return pixels(None, images)
 
-    run = SimpleNamespace(encode=encode, project=pixels)
+    run = SimpleNamespace(encode=encode, project=pixels, classify=None)
     with pytest.raises(IntegrityError, match="changed while it was measured"):
         measure(run, state, data, CONFIG, ANALYSIS)
