@@ -9,6 +9,7 @@ from jaxcl.data import DataError
 from jaxcl.identifiability import UnmatchedTemperature
 from jaxcl.reproduce import (
     _similarity_batches,
+    _similarity_images,
     _similarity_numbers,
     _similarity_optima,
     _support_exact,
@@ -30,6 +31,7 @@ CLAIMS: tuple[Claim, ...] = (
     *_similarity_optima.CLAIMS,
     *_similarity_numbers.CLAIMS,
     *_similarity_batches.CLAIMS,
+    *_similarity_images.CLAIMS,
 )
 
 
