@@ -10,6 +10,7 @@ import pandas as pd
 
 from jaxcl.config import StudyConfig, as_dict
 from jaxcl.studies._analysis import Block, Comparison, find_blocks
+from jaxcl.studies._plan import name_with_mode
 from jaxcl.studies._slopes import (
     Trend,
     find_efficiency,
@@ -103,14 +104,14 @@ def what_would_change(
         and (one.other_effect.difference > 0) != (one.effect.difference > 0)
     ]
     if flips:
-        names = ", ".join(f"{one.arm} under {one.shift}" for one in flips[:4])
+        names = ", ".join(_named(one) for one in flips[:4])
         points.append(f"The other kind of head has the other sign for {names}.")
     open_ = [one for one in asked if one.verdict == "inconclusive"]
     if open_:
         needed = sorted(one.seeds_for_margin or 0 for one in open_)
         points.append(
             f"{len(open_)} comparisons are undecided; to see an effect of "
-            f"{config.analysis.margin:g} points four times of five they need "
+            f"{_points(config.analysis.margin)} four times of five they need "
             f"{needed[0]} to {needed[-1]} seeds, not {config.seeds}."
             if needed[0]
             else f"{len(open_)} comparisons are undecided; with fewer than two paired "
@@ -127,7 +128,7 @@ def what_would_change(
     if false:
         points.append(
             "Where there is no shift, metadata moved the accuracy too: "
-            + ", ".join(f"{one.arm} {one.effect.difference:+.1f}" for one in false)
+            + ", ".join(f"{one.arm} {_signed(one.effect.difference)}" for one in false)
             + " points; part of an effect under shift may be of that kind."
         )
     points += [
@@ -145,13 +146,23 @@ def what_would_change(
 
 
 def _effect(one: Comparison) -> str:
-    effect = one.effect
-    samples = f" with {one.unlabeled} samples" if one.unlabeled else ""
-    interval = ""
+    effect, interval = one.effect, ""
     if math.isfinite(effect.low):
-        interval = f" [{effect.low:.1f}, {effect.high:.1f}]"
-    found = f"{effect.difference:+.1f}{interval} points"
-    return f"{one.arm} under {one.shift}{samples}, {found}"
+        interval = f" [{_signed(effect.low)}, {_signed(effect.high)}]"
+    return f"{_named(one)}, {_signed(effect.difference)}{interval} points"
+
+
+def _named(one: Comparison) -> str:
+    samples = f" with {one.unlabeled} samples" if one.unlabeled else ""
+    return f"{name_with_mode(one.arm, one.mode, one.rate)} under {one.shift}{samples}"
+
+
+def _points(number: float) -> str:
+    return f"{number:g} point" + ("" if number == 1 else "s")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _cost(asked: Sequence[Comparison]) -> str:
@@ -159,8 +170,8 @@ def _cost(asked: Sequence[Comparison]) -> str:
     if not known:
         return "What it does without shift was not measured."
     return (
-        f"Without shift the same comparisons differ by {min(known):+.1f} to "
-        f"{max(known):+.1f} points."
+        f"Without shift the same comparisons differ by {_signed(min(known))} to "
+        f"{_signed(max(known))} points."
     )
 
 

@@ -87,7 +87,7 @@ def comparison_rows(results: Mapping[str, Any], contrast: str) -> list[dict[str,
                 "cells": [
                     signed(effect["difference"]),
                     _interval(effect),
-                    f"{one['adjusted_p']:.3f}",
+                    _p_value(one["adjusted_p"]),
                     effect["seeds"],
                     signed(_difference(one["other_effect"])),
                     signed(_difference(one["id_effect"])),
@@ -106,6 +106,10 @@ def signed(value: float | None) -> str:
     return f"{value:+.1f}".replace("-", "−")
 
 
+def _p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def _difference(effect: Mapping[str, float] | None) -> float | None:
     return None if effect is None else effect["difference"]
 
@@ -117,7 +121,8 @@ def _interval(effect: Mapping[str, Any]) -> str:
 
 
 def _where(one: Mapping[str, Any]) -> str:
-    return one["shift"] + (f", {one['unlabeled']:,}" if one["unlabeled"] else "")
+    named = one["shift"] + (f", {one['unlabeled']:,}" if one["unlabeled"] else "")
+    return named.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _trend_row(trend: Mapping[str, Any]) -> list[str]:
@@ -128,7 +133,7 @@ def _trend_row(trend: Mapping[str, Any]) -> list[str]:
         trend["axis"],
         signed(slope["slope"]),
         _interval(slope),
-        f"{slope['p_value']:.3f}",
+        _p_value(slope["p_value"]),
     ]
 
 

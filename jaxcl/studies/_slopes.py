@@ -21,39 +21,57 @@ class Trend(NamedTuple):
 
     shift: str
     unlabeled: int
+    """Training samples; 0 = all, and along these."""
     arm: str
     axis: str
-    """labels: points for each doubling of the labels; noise: points for each tenth of
-    the metadata that is wrong."""
+    """labels, samples: points for each doubling of the labels, or of the training
+    samples; noise: points for each tenth of the metadata that is wrong."""
     slope: Slope
 
 
 def find_trends(config: StudyConfig, frame: pd.DataFrame) -> list[Trend]:
-    """Slopes of true less shuffled over labels, and of accuracy over noise."""
-    trends = []
+    """Slopes of true less shuffled over labels and samples, of accuracy over noise."""
+    level, trends = config.analysis.level, []
+
+    def add(points: _Points, **where: Any) -> None:
+        slope = estimate_slope(*map(np.array, points), level=level)
+        if slope is not None:
+            trends.append(Trend(**where, slope=slope))
+
     for shift in config.shifts:
+        for arm in config.arms:
+            points = _over_samples(config, frame, arm.name, shift.name)
+            add(points, shift=shift.name, unlabeled=0, arm=arm.name, axis="samples")
         for unlabeled in config.unlabeled:
             here = {"shift": shift.name, "unlabeled": unlabeled}
             for arm in config.arms:
-                points = {
-                    "labels": _over_labels(config, frame, arm.name, here),
-                    "noise": _over_noise(config, frame, arm.name, here),
-                }
-                for axis, (values, x, groups) in points.items():
-                    slope = estimate_slope(
-                        np.array(values),
-                        np.array(x),
-                        np.array(groups),
-                        level=config.analysis.level,
-                    )
-                    if slope is not None:
-                        trends.append(
-                            Trend(**here, arm=arm.name, axis=axis, slope=slope)
-                        )
+                points = _over_labels(config, frame, arm.name, here)
+                add(points, **here, arm=arm.name, axis="labels")
+                points = _over_noise(config, frame, arm.name, here)
+                add(points, **here, arm=arm.name, axis="noise")
     return trends
 
 
 _Points = tuple[list[float], list[float], list[str]]
+
+
+def _over_samples(
+    config: StudyConfig, frame: pd.DataFrame, arm: str, shift: str
+) -> _Points:
+    values, x, groups = [], [], []
+    metric = primary_metric(config.analysis)
+    for unlabeled in filter(None, config.unlabeled):  # 0 is all, no number
+        one, two = (
+            values_of(
+                frame, metric, arm=arm, mode=mode, shift=shift, unlabeled=unlabeled
+            )
+            for mode in ("true", "shuffled")
+        )
+        for (target, seed), value in _pairs(one - two):
+            values.append(value * POINTS)
+            x.append(np.log2(unlabeled))
+            groups.append(f"{target}/{seed}")
+    return values, x, groups
 
 
 def _over_labels(

@@ -621,7 +621,7 @@ def test_every_public_loss_has_a_recipe():
     assert public == {recipe.name for recipe in RECIPES.values()}
 
 
-@each(RECIPES)
+@each(RECIPES, [None, *long_only(3)])  # dense and streaming are compared below
 def test_the_value_is_that_of_the_double_loop(case, block_size):
     recipe = RECIPES[case]
     data, side = recipe.inputs(seed=4)

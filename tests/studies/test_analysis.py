@@ -1,5 +1,6 @@
 """Verdicts on a made table, whose accuracies and differences are known."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -176,6 +177,25 @@ def test_trends_have_the_slopes_of_the_table():
     # 38, 36, 34 % with 0, 2, 4 tenths wrong.
     assert trends["color", "within", "noise"].slope == pytest.approx(-1.0, abs=0.05)
     assert ("color", "CAD", "noise") not in trends
+    assert ("color", "within", "samples") not in trends
+
+
+def test_the_worth_of_metadata_can_change_with_the_training_samples():
+    study = dataclasses.replace(STUDY, unlabeled=(100, 400))
+    few = FRAME.assign(unlabeled=100)
+    many = FRAME.assign(unlabeled=400)
+    ood = (many["metric"] == "source_head") & (many["split"] == "ood")
+    better = ood & (many["arm"] == "within") & (many["mode"] == "true")
+    many.loc[better, "value"] += 0.03
+    found = {
+        (t.arm, t.axis, t.unlabeled): t.slope.slope
+        for t in find_trends(study, pd.concat([few, many]))
+        if t.shift == "color"
+    }
+    # Three points more with four times the samples: two doublings.
+    assert found["within", "samples", 0] == pytest.approx(1.5, abs=0.01)
+    assert found["CAD", "samples", 0] == pytest.approx(0.0, abs=0.01)
+    assert found["within", "labels", 100] == pytest.approx(1.75, abs=0.01)
 
 
 def test_robustness_is_beside_the_line_of_the_baseline():
