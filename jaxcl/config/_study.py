@@ -60,6 +60,9 @@ class AnalysisConfig:
     """Labels of each class that the primary head is fitted on; one of `labels`."""
     labels: tuple[int, ...] = (1, 5, 10, 50)
     """Labels of each class that source heads are fitted on; 0 = all."""
+    percents: tuple[int, ...] = ()
+    """Percent of the labels of each class, one at least, that further source heads are
+    fitted on."""
     ood_labels: tuple[int, ...] = (100,)
     """Samples of the shifted split that the other head is fitted on, with the first of
     them for verdicts; it is tested on the rest."""
@@ -152,6 +155,11 @@ def _rules(config: StudyConfig) -> list[tuple[bool, str]]:
         (
             all(count >= 0 for count in analysis.labels),
             f"`analysis.labels` must be counts, got {list(analysis.labels)}",
+        ),
+        (
+            all(0 < percent <= 100 for percent in analysis.percents),
+            "`analysis.percents` must be whole numbers from 1 to 100, got "
+            f"{list(analysis.percents)}",
         ),
         (
             analysis.min_group >= 1,

@@ -14,6 +14,7 @@ from jaxcl.studies._plan import name_with_mode
 from jaxcl.studies._slopes import (
     Trend,
     find_efficiency,
+    find_labels_needed,
     find_robustness,
     find_trends,
 )
@@ -36,6 +37,7 @@ def analyze(
     trends = find_trends(config, frame)
     robustness = find_robustness(config, frame)
     efficiency = find_efficiency(config, frame)
+    needed = find_labels_needed(config, frame)
     results = {
         "question": config.question,
         "answer": say(config, blocks, comparisons, missing),
@@ -46,6 +48,7 @@ def analyze(
                 **_plain(one),
                 "effective_robustness": robustness.get(_key(one)),
                 "label_efficiency": efficiency.get(_key(one)),
+                "labels_needed": needed.get(_key(one)),
             }
             for one in comparisons
         ],

@@ -15,6 +15,7 @@ from jaxcl.evaluation import (
     between_domain_share,
     check_disjoint,
     draw_labeled,
+    draw_share,
     embed,
     group_accuracy,
     head_predictions,
@@ -46,7 +47,8 @@ class Value(NamedTuple):
     split: str
     """id, or ood; empty = no split of its own."""
     labels: int
-    """That the head was fitted on: of each class, or of the shifted split; else 0."""
+    """That the head was fitted on: of each class, percent of them for percent_head, or
+    of the shifted split; else 0."""
     value: float
 
 
@@ -145,8 +147,17 @@ def _source_heads(
     train: Labeled, tests: dict[str, Labeled], analysis: AnalysisConfig, seed: int
 ) -> list[Value]:
     values = []
-    for count in analysis.labels:
-        rows = draw_labeled(train.label, count, seed=seed)
+    draws = [
+        *(
+            ("source_head", count, draw_labeled(train.label, count, seed=seed))
+            for count in analysis.labels
+        ),
+        *(
+            ("percent_head", percent, draw_share(train.label, percent / 100, seed=seed))
+            for percent in analysis.percents
+        ),
+    ]
+    for metric, count, rows in draws:
         found = head_predictions(
             train.embeddings[rows],
             train.label[rows],
@@ -154,8 +165,8 @@ def _source_heads(
         )
         for (split, test), predicted in zip(tests.items(), found, strict=True):
             right = predicted == test.label
-            values += _scores("source_head", split, count, right, test)
-            if count == analysis.primary_labels:
+            values += _scores(metric, split, count, right, test)
+            if metric == "source_head" and count == analysis.primary_labels:
                 values += _groups("source_head", split, count, right, test, analysis)
     shares = np.bincount(tests["ood"].label) / len(tests["ood"].label)
     values.append(Value("chance", "ood", 0, float(shares.max())))

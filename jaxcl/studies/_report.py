@@ -18,7 +18,8 @@ _TABLES = {
     "information": (
         "What the information is worth",
         "The same loss with true and with shuffled metadata, seed by seed: what the "
-        "metadata themselves add, apart from what their sparsity does to the loss.",
+        "metadata themselves add, apart from what their sparsity does to the loss. "
+        "Labels needed: of each class, for what the baseline has with the most.",
     ),
     "method": (
         "What the method is worth",
@@ -92,6 +93,7 @@ def comparison_rows(results: Mapping[str, Any], contrast: str) -> list[dict[str,
                     signed(_difference(one["other_effect"])),
                     signed(_difference(one["id_effect"])),
                     signed(one["effective_robustness"]),
+                    _labels(one["labels_needed"]),
                     "–" if one["seconds"] is None else f"{one['seconds']:.2f}",
                 ],
             }
@@ -104,6 +106,11 @@ def signed(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:+.1f}".replace("-", "−")
+
+
+def _labels(needed: float | None) -> str:
+    """A number of labels; a dash where no number of them was enough."""
+    return "–" if needed is None else f"{needed:.0f}"
 
 
 def _p_value(p: float) -> str:

@@ -10,6 +10,7 @@ from jaxcl.studies._analysis import POINTS, Metric, primary_metric, values_of
 from jaxcl.studies._curves import (
     effective_robustness,
     label_efficiency,
+    labels_to_reach,
     robustness_line,
 )
 from jaxcl.studies._plan import baseline_of
@@ -116,17 +117,39 @@ def _pairs(found: pd.DataFrame) -> list[tuple[tuple[Any, Any], float]]:
     ]
 
 
+_CELL = ["shift", "unlabeled", "arm", "mode", "rate"]
+_Curves = dict[Any, tuple[np.ndarray, np.ndarray]]
+
+
 def find_efficiency(config: StudyConfig, frame: pd.DataFrame) -> dict[Any, float]:
-    """Mean accuracy over the logarithm of the labels: (shift, samples, arm, mode)."""
-    keys = ["shift", "unlabeled", "arm", "mode", "rate"]
+    """Mean accuracy over the logarithm of the labels, by cell without its target."""
+    return {key: label_efficiency(*curve) for key, curve in _curves(frame).items()}
+
+
+def find_labels_needed(config: StudyConfig, frame: pd.DataFrame) -> dict[Any, float]:
+    """Labels of each class for what the baseline has with the most, by cell."""
+    curves = _curves(frame)
+    arms = {arm.name: arm for arm in config.arms}
+    base = baseline_of(config)
+    found = {}
+    for key, curve in curves.items():
+        shift, unlabeled, *_ = key
+        known = curves.get((shift, unlabeled, base, arms[base].modes[0], 0.0))
+        if known is not None:
+            labels, accuracy = known
+            target = float(accuracy[np.argmax(labels)])
+            found[key] = labels_to_reach(*curve, target)
+    return found
+
+
+def _curves(frame: pd.DataFrame) -> _Curves:
+    """Labels and mean accuracy under shift, by cell without its target."""
     heads = frame[(frame["metric"] == "source_head") & (frame["split"] == "ood")]
-    heads = heads[heads["labels"] > 0]
-    means = heads.groupby([*keys, "labels"])["value"].mean()
+    heads = heads[heads["labels"] > 0]  # 0 is all, no number
+    means = heads.groupby([*_CELL, "labels"])["value"].mean()
     return {
-        key: label_efficiency(
-            part.index.get_level_values("labels").to_numpy(float), part.to_numpy()
-        )
-        for key, part in means.groupby(level=keys)
+        key: (part.index.get_level_values("labels").to_numpy(float), part.to_numpy())
+        for key, part in means.groupby(level=_CELL)
     }
 
 
@@ -136,10 +159,9 @@ def find_robustness(config: StudyConfig, frame: pd.DataFrame) -> dict[Any, float
     What a cell's runs have under shift beyond what the baseline's runs of the same
     accuracy without shift have, by a line fitted to these at all numbers of labels.
     """
-    keys = ["shift", "unlabeled", "arm", "mode", "rate"]
     heads = frame[frame["metric"] == "source_head"]
     wide = heads.pivot_table(
-        index=[*keys, "target", "seed", "labels"], columns="split", values="value"
+        index=[*_CELL, "target", "seed", "labels"], columns="split", values="value"
     ).dropna()
     found = {}
     for _, block in wide.groupby(level=["shift", "unlabeled"]):
@@ -147,7 +169,7 @@ def find_robustness(config: StudyConfig, frame: pd.DataFrame) -> dict[Any, float
         if len(base) < 2:
             continue
         line = robustness_line(base["id"].to_numpy(), base["ood"].to_numpy())
-        for key, part in block.groupby(level=keys):
+        for key, part in block.groupby(level=_CELL):
             beyond = effective_robustness(
                 part["id"].to_numpy(), part["ood"].to_numpy(), line
             )

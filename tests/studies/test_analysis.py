@@ -11,7 +11,12 @@ from scipy import stats
 from jaxcl.config import study_from_dict
 from jaxcl.studies._analysis import compare, find_blocks
 from jaxcl.studies._answer import analyze, say, what_would_change
-from jaxcl.studies._slopes import find_efficiency, find_robustness, find_trends
+from jaxcl.studies._slopes import (
+    find_efficiency,
+    find_labels_needed,
+    find_robustness,
+    find_trends,
+)
 
 # Of ten seeds; their mean is zero.
 WOBBLE = np.array([-2, -1.5, -1, -0.5, -0.25, 0.25, 0.5, 1, 1.5, 2]) / 100
@@ -223,6 +228,17 @@ def test_robustness_is_beside_the_line_of_the_baseline():
 def test_label_efficiency_is_a_mean_over_two_budgets():
     found = find_efficiency(STUDY, FRAME)
     assert found["color", 0, "plain", "none", 0.0] == pytest.approx((0.30 + 0.20) / 2)
+
+
+def test_labels_needed_are_those_for_the_best_of_the_baseline():
+    found = find_labels_needed(STUDY, FRAME)
+    # From 0.24 to 0.38 with one to four labels; the baseline has 0.30 with four.
+    share = (0.30 - 0.24) / (0.38 - 0.24)
+    assert found["color", 0, "within", "true", 0.0] == pytest.approx(4**share)
+    assert found["color", 0, "plain", "none", 0.0] == 4
+    noisy = FRAME.copy()
+    noisy.loc[noisy["arm"] == "CAD", "value"] -= 0.2
+    assert math.isinf(find_labels_needed(STUDY, noisy)["color", 0, "CAD", "true", 0.0])
 
 
 def test_the_answer_counts_and_names_what_is_largest():

@@ -14,7 +14,12 @@ from sklearn.preprocessing import StandardScaler
 from jaxcl.config import AnalysisConfig, from_dict
 from jaxcl.data import open_data
 from jaxcl.data._builders.colored_digits import COLORS
-from jaxcl.evaluation import balanced_positions, draw_labeled, split_for_head
+from jaxcl.evaluation import (
+    balanced_positions,
+    draw_labeled,
+    draw_share,
+    split_for_head,
+)
 from jaxcl.studies._measure import IntegrityError, check_inference, measure
 
 PALETTE = np.array(list(COLORS.values()), float)
@@ -29,7 +34,12 @@ CONFIG = from_dict(
     }
 )
 ANALYSIS = AnalysisConfig(
-    labels=(2, 8), primary_labels=8, ood_labels=(60,), max_train=400, max_test=200
+    labels=(2, 8),
+    primary_labels=8,
+    percents=(5,),
+    ood_labels=(60,),
+    max_train=400,
+    max_test=200,
 )
 
 
@@ -80,6 +90,15 @@ def test_source_heads_see_so_many_labels_and_both_splits(data, found, count):
         both.append(expected)
     # Two splits that could be taken for each other would show nothing.
     assert both[0] > both[1] + 0.1
+
+
+def test_a_percentage_of_labels_is_of_each_class(data, found):
+    rows, labels = rows_and_labels(data, data.train, 400)
+    chosen = draw_share(labels, 0.05, seed=4)
+    assert len(chosen) == pytest.approx(20, abs=5)
+    test = rows_and_labels(data, data.tests["ood_test"], 200)
+    expected = accuracy((rows[chosen], labels[chosen]), test)
+    assert found["percent_head", "ood", 5] == pytest.approx(expected)
 
 
 def test_a_shifted_head_is_tested_on_what_it_has_not_seen(data, found):
