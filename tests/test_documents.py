@@ -19,7 +19,7 @@ from jaxcl.studies._plan import config_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-STUDIES = sorted((ROOT / "configs" / "studies").glob("*.toml"))
+STUDIES = sorted((ROOT / "configs" / "studies").rglob("*.toml"))
 CONFIGS = sorted({*(ROOT / "configs").rglob("*.toml")} - {*STUDIES})
 
 
