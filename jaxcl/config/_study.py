@@ -70,7 +70,7 @@ class AnalysisConfig:
     """Of the kNN classifier."""
     min_group: int = 30
     """Samples below which a pair of label and domain is left out of the mean and the
-    worst over such groups."""
+    worst over such groups; where most are left out, there is neither."""
     max_train: int = 5000
     """Training samples that are embedded, the first of the split."""
     max_test: int = 2000

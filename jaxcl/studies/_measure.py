@@ -235,18 +235,20 @@ def _groups(
     test: Labeled,
     analysis: AnalysisConfig,
 ) -> list[Value]:
-    """The mean over pairs of label and domain, and the worst of them."""
+    """The mean over pairs of label and domain, and the worst, if most are judged."""
     if test.domain is None:
         return []
     found = group_accuracy(right, test.label, test.domain, least=analysis.min_group)
-    if not found["groups"]:
-        return []
+    left_out = float(found["left_out"])
+    values = [Value(f"{metric}_groups_left_out", split, labels, left_out)]
     accuracies = [group["accuracy"] for group in found["groups"].values()]
-    return [
-        Value(f"{metric}_group_mean", split, labels, float(np.mean(accuracies))),
-        Value(f"{metric}_worst_group", split, labels, min(accuracies)),
-        Value(f"{metric}_groups_left_out", split, labels, float(found["left_out"])),
-    ]
+    # The mean and the worst of a few pairs of many would say nothing of the many.
+    if len(accuracies) > left_out:
+        values += [
+            Value(f"{metric}_group_mean", split, labels, float(np.mean(accuracies))),
+            Value(f"{metric}_worst_group", split, labels, min(accuracies)),
+        ]
+    return values
 
 
 def _shifted_heads(test: Labeled, analysis: AnalysisConfig, seed: int) -> list[Value]:
