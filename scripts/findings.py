@@ -1,4 +1,4 @@
-"""Writes the table of verdicts in docs/findings.md from docs/claims/claims.json.
+"""Writes the tables of verdicts in docs/findings.md from the claims.json in docs/claims.
 
 jaxcl reproduce --all --budget cpu --out docs/claims && python scripts/findings.py
 """
@@ -32,11 +32,13 @@ def render_table(record: dict) -> str:
 
 def main() -> None:
     """Replaces what is between the marks."""
-    record = json.loads((DOCS / "claims" / "claims.json").read_text())
+    # Claims that were measured apart have a folder of their own.
+    found = sorted((DOCS / "claims").rglob("claims.json"), key=lambda p: len(p.parts))
+    tables = [render_table(json.loads(path.read_text())) for path in found]
     page = DOCS / "findings.md"
     filled = re.sub(
         r"(?<=<!-- verdicts -->\n).*?(?=<!-- end of verdicts -->)",
-        lambda _: render_table(record) + "\n",
+        lambda _: "\n\n".join(tables) + "\n",
         page.read_text(),
         flags=re.DOTALL,
     )
