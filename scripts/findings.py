@@ -1,4 +1,4 @@
-"""Writes the tables of verdicts in docs/findings.md from the claims.json in docs/claims.
+"""Writes the tables of verdicts in docs/findings.md from docs/claims/**/claims.json.
 
 jaxcl reproduce --all --budget cpu --out docs/claims && python scripts/findings.py
 """

@@ -1,6 +1,7 @@
 """Claims on small batches and the penalty, judged by encoders of real images."""
 
 import functools
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from jaxcl.data import open_data
 from jaxcl.evaluation import embed, head_predictions, statistics_of_views
 from jaxcl.identifiability import mlp_encoder
 from jaxcl.losses import negative_variance_penalty, sigmoid_loss
-from jaxcl.metrics import similarity_statistics
+from jaxcl.metrics import SimilarityStatistics, similarity_statistics
 from jaxcl.reproduce._claim import Measured, by_seed, claims_of
 from jaxcl.reproduce._similarity_settings import PAPER, TABLE_1
 
@@ -177,10 +178,10 @@ def _separation(seeds):
     images = jnp.asarray(data.train_images()[:_ROWS], jnp.float32)
     middle = images.shape[2] // 2
     halves = [_standardized(images[:, :, part]) for part in _cut(middle)]
-    means = {}
+    train, means = _two_towers(halves), {}
     for weight in (0.0, _WEIGHT, 10 * _WEIGHT):
-        found = [_two_towers(halves, weight, seed) for seed in seeds]
-        means[weight] = np.array(found).T
+        found = train(jnp.array(seeds), weight)
+        means[weight] = np.array([found.negative_mean, found.positive_mean])
     excess, alignment = means[0.0]
     threshold = -1.0 / (_ROWS - 1)
     checks = [
@@ -202,17 +203,13 @@ def _cut(middle: int) -> tuple[slice, slice]:
 
 def _standardized(half: jax.Array) -> jax.Array:
     rows = half.reshape(len(half), -1)
-    rows = rows - rows.mean(0)
+    rows = rows - rows.mean(0, keepdims=True)
     return rows / rows.std()
 
 
-def _two_towers(halves, weight: float, seed: int) -> tuple[float, float]:
-    """Means of negatives and positives after training."""
+def _two_towers(halves) -> Callable[[jax.Array, float], SimilarityStatistics]:
+    """Trains two encoders for every seed and a weight of the penalty."""
     encoder = mlp_encoder(_ROWS, hidden=(256,))
-    keys = jax.random.split(jax.random.key(seed), 2)
-    params = [
-        encoder.init(key, half.shape[1]) for key, half in zip(keys, halves, strict=True)
-    ]
     optimizer = optax.adam(optax.cosine_decay_schedule(3e-3, _DESCENT))
 
     def embeddings(params):
@@ -220,25 +217,29 @@ def _two_towers(halves, weight: float, seed: int) -> tuple[float, float]:
             encoder.apply(one, half) for one, half in zip(params, halves, strict=True)
         ]
 
-    def loss(params):
+    def loss(params, weight):
         u, v = embeddings(params)
         penalty = negative_variance_penalty(u, v, num_instances=_ROWS)
         total = sigmoid_loss(u, v, logit_scale=_SCALE, logit_bias=_BIAS)
         return total + weight * penalty
 
-    def step(carry, _):
-        params, state = carry
-        updates, state = optimizer.update(jax.grad(loss)(params), state)
-        return (optax.apply_updates(params, updates), state), None
+    def train(seed, weight):
+        keys = jax.random.split(jax.random.key(seed), 2)
+        params = [
+            encoder.init(key, half.shape[1])
+            for key, half in zip(keys, halves, strict=True)
+        ]
 
-    @jax.jit
-    def train(params):
+        def step(carry, _):
+            params, state = carry
+            updates, state = optimizer.update(jax.grad(loss)(params, weight), state)
+            return (optax.apply_updates(params, updates), state), None
+
         start = params, optimizer.init(params)
         (params, _), _ = lax.scan(step, start, None, length=_DESCENT)
         return similarity_statistics(*embeddings(params))
 
-    found = train(params)
-    return float(found.negative_mean), float(found.positive_mean)
+    return jax.jit(jax.vmap(train, (0, None)))
 
 
 _claim = claims_of("similarities", f"founding report, {PAPER}", seeds=5)
