@@ -98,7 +98,8 @@ def what_would_change(
 ) -> list[str]:
     """Why the conclusion could be another one."""
     points = []
-    asked = [one for one in comparisons if one.counted]
+    # A placebo is there to be compared with; nobody concludes from it alone.
+    asked = [one for one in comparisons if one.counted and one.mode != "shuffled"]
     flips = [
         one
         for one in asked
