@@ -13,7 +13,13 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from jaxcl.build import WholeRun, find_facts, make_whole_run
-from jaxcl.config import ConfigError, DataConfig, StudyConfig, TrainConfig
+from jaxcl.config import (
+    ConfigError,
+    CorruptionConfig,
+    DataConfig,
+    StudyConfig,
+    TrainConfig,
+)
 from jaxcl.data import DataError, ImageMemory, RunData, open_data
 from jaxcl.studies._files import StudyDirectory
 from jaxcl.studies._measure import check_inference, measure
@@ -130,6 +136,10 @@ class _Trainer:
         trained = time.perf_counter()
         if is_new:
             check_inference(run, state, images)
+        # Worse metadata are for training alone: heads are the same in all arms.
+        clean = dataclasses.replace(config.data, corruption=CorruptionConfig())
+        if clean != config.data:
+            data = open_data(clean, seed, memory=self._memory)
         measured = measure(run, state, data, config, self._config.analysis)
         end = time.perf_counter()
         return {

@@ -15,8 +15,16 @@ from studies.small_studies import SMALL, TREE
 from jaxcl.build import make_whole_run
 from jaxcl.cli import main
 from jaxcl.config import ConfigError, as_dict, study_from_dict
-from jaxcl.data import DataError, open_data, read_images
-from jaxcl.studies import StudyDirectory, StudyError, collect, plan_study, run_study
+from jaxcl.data import DataError, ImageMemory, open_data, read_images
+from jaxcl.studies import (
+    StudyDirectory,
+    StudyError,
+    _cells,
+    collect,
+    plan_study,
+    run_study,
+)
+from jaxcl.studies._measure import Measured
 from jaxcl.studies._plan import config_of
 
 
@@ -224,3 +232,24 @@ def test_a_test_sample_that_was_trained_on_is_an_error(tmp_path):
     directory.claim(study)
     with pytest.raises(DataError, match="id_test"):
         run_study(study, directory, jobs=1, quiet=True)
+
+
+@pytest.mark.parametrize("column", ["domain", "label"])
+def test_heads_are_fitted_on_true_values_whatever_an_arm_is_told(
+    column, data_dir, monkeypatch
+):
+    arm = dataclasses.replace(SMALL.arms[1], column=column)
+    study = dataclasses.replace(SMALL, arms=(SMALL.arms[0], arm))
+    (cell,) = [cell for cell in plan_study(study) if cell.mode == "shuffled"]
+    seen = []
+    monkeypatch.setattr(
+        _cells,
+        "measure",
+        lambda run, state, data, *_: seen.append(data.train) or Measured([], {}),
+    )
+    trainer = _cells._Trainer(study, cell, _cells.Programs(), ImageMemory())
+    trainer.run(0)
+    told = open_data(config_of(study, cell, 0).data).train.values(column)
+    true = open_data(config_of(study, plan_study(study)[0], 0).data).train
+    assert np.array_equal(seen[0].values(column), true.values(column))
+    assert not np.array_equal(told, true.values(column))
