@@ -8,7 +8,7 @@ from jaxcl._methods import METHODS, OF_ANCHORS, PENALTIES
 from jaxcl.config import ConfigError, ObjectiveConfig, from_dict, read_toml
 
 ROOT = Path(__file__).parents[1] / "configs"
-CONFIGS = sorted({*ROOT.rglob("*.toml")} - {*(ROOT / "studies").glob("*.toml")})
+CONFIGS = sorted({*ROOT.rglob("*.toml")} - {*(ROOT / "studies").rglob("*.toml")})
 COLUMNS = {"domain": "place", "bias": "color"}
 # A value of every knob that is not the one it starts with.
 TURNED = {

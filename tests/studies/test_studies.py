@@ -55,7 +55,11 @@ def test_all_runs_are_there_with_all_numbers(finished):
     assert metrics <= set(frame["metric"])
     heads = frame[frame["metric"] == "source_head"]
     assert set(heads["labels"]) == {1, 5} and set(heads["split"]) == {"id", "ood"}
-    shares = frame[~frame["metric"].str.startswith(("seconds", "effective"))]
+    # A hundred pairs of digit and color, and a hundred test samples.
+    left_out = frame[frame["metric"].str.endswith("groups_left_out")]
+    assert set(left_out["labels"]) == {5} and left_out["value"].between(10, 100).all()
+    others = ("seconds", "effective", "source_head_groups_left_out")
+    shares = frame[~frame["metric"].str.startswith(others)]
     assert shares["value"].between(0, 1).all()
 
 
