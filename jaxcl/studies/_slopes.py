@@ -62,13 +62,8 @@ def _over_samples(
     values, x, groups = [], [], []
     metric = primary_metric(config.analysis)
     for unlabeled in filter(None, config.unlabeled):  # 0 is all, no number
-        one, two = (
-            values_of(
-                frame, metric, arm=arm, mode=mode, shift=shift, unlabeled=unlabeled
-            )
-            for mode in ("true", "shuffled")
-        )
-        for (target, seed), value in _pairs(one - two):
+        here = {"shift": shift, "unlabeled": unlabeled}
+        for (target, seed), value in _worth(frame, metric, arm, here):
             values.append(value * POINTS)
             x.append(np.log2(unlabeled))
             groups.append(f"{target}/{seed}")
@@ -81,11 +76,7 @@ def _over_labels(
     values, x, groups = [], [], []
     for labels in filter(None, config.analysis.labels):  # 0 is all, no number
         metric = Metric("source_head", "ood", labels)
-        one, two = (
-            values_of(frame, metric, arm=arm, mode=mode, **here)
-            for mode in ("true", "shuffled")
-        )
-        for (target, seed), value in _pairs(one - two):
+        for (target, seed), value in _worth(frame, metric, arm, here):
             values.append(value * POINTS)
             x.append(np.log2(labels))
             groups.append(f"{target}/{seed}")
@@ -105,6 +96,17 @@ def _over_noise(
             x.append(rate * 10)
             groups.append(f"{target}/{seed}")
     return values, x, groups
+
+
+def _worth(
+    frame: pd.DataFrame, metric: Metric, arm: str, here: dict[str, Any]
+) -> list[tuple[tuple[Any, Any], float]]:
+    """True less shuffled, by target and seed."""
+    one, two = (
+        values_of(frame, metric, arm=arm, mode=mode, **here)
+        for mode in ("true", "shuffled")
+    )
+    return _pairs(one - two)
 
 
 def _pairs(found: pd.DataFrame) -> list[tuple[tuple[Any, Any], float]]:
