@@ -1,51 +1,74 @@
 """Contrastive representation learning in JAX.
 
 The losses need JAX alone: ``from jaxcl.losses import nt_xent_loss``. Training needs
-the extra ``jaxcl[train]``, and its rooms load when they are first asked for, so that
-importing this package costs nothing.
+the extra ``jaxcl[train]``. Rooms load when they are first asked for, so ``import
+jaxcl`` loads no other package.
 """
 
 import importlib
+import importlib.abc
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxcl.trainer import evaluate as evaluate, train as train
+    from jaxcl.experiment import evaluate as evaluate, train as train
 
 __version__ = "0.1.0"
 
 __all__ = ["evaluate", "train"]
 
 _ROOMS = (
-    "assessment",
     "augment",
     "batch",
-    "benchmarks",
-    "build",
     "config",
     "data",
     "evaluation",
-    "identifiability",
-    "inspection",
+    "experiment",
     "kernels",
+    "labs",
     "losses",
     "metrics",
     "models",
     "objectives",
     "pairs",
     "reports",
-    "reproduce",
-    "trainer",
     "training",
 )
+_MOVED = {
+    "assessment": "experiment",
+    "benchmarks": "labs.benchmarks",
+    "build": "experiment",
+    "identifiability": "labs.identifiability",
+    "inspection": "cli",
+    "plots": "reports",
+    "reproduce": "labs.reproduce",
+    "studies": "labs.studies",
+    "trainer": "experiment",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(importlib.import_module("jaxcl.trainer"), name)
+        return getattr(importlib.import_module("jaxcl.experiment"), name)
     if name in _ROOMS:
         return importlib.import_module(f"jaxcl.{name}")
+    if name in _MOVED:
+        raise AttributeError(f"`jaxcl.{name}` is now `jaxcl.{_MOVED[name]}`")
     raise AttributeError(f"module 'jaxcl' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__, *_ROOMS])
+
+
+class _Forwarding(importlib.abc.MetaPathFinder):
+    """Tells ``import jaxcl.studies`` where the room is now."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
+        root, _, name = fullname.partition(".")
+        if root == "jaxcl" and name in _MOVED:
+            message = f"`{fullname}` is now `jaxcl.{_MOVED[name]}`"
+            raise ModuleNotFoundError(message, name=fullname)
+
+
+sys.meta_path.append(_Forwarding())

@@ -25,7 +25,7 @@ except ModuleNotFoundError:
 import matplotlib.pyplot as plt
 import numpy as np
 
-from jaxcl import identifiability as lab
+from jaxcl.labs import identifiability as lab
 
 SEEDS = (0, 1)
 STEPS = 2000

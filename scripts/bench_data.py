@@ -14,7 +14,7 @@ import importlib.metadata
 import os
 from pathlib import Path
 
-from jaxcl.benchmarks import DataBenchmark, show_data
+from jaxcl.labs.benchmarks import DataBenchmark, show_data
 
 OUT = Path(__file__).parents[1] / "docs" / "benchmarks" / "data"
 

@@ -10,7 +10,7 @@ the other libraries, and a quiet machine for numbers that mean something.
 import argparse
 from pathlib import Path
 
-from jaxcl.benchmarks import LossesBenchmark, show_losses
+from jaxcl.labs.benchmarks import LossesBenchmark, show_losses
 
 ROWS = (1024, 2048, 4096, 16_384)
 OUT = Path(__file__).parents[1] / "docs" / "benchmarks"

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxcl.benchmarks import TrainBenchmark, show_training
+from jaxcl.labs.benchmarks import TrainBenchmark, show_training
 
 OUT = Path(__file__).parents[1] / "docs" / "benchmarks" / "train"
 

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jaxcl.benchmarks import check_migrations
+from jaxcl.labs.benchmarks import check_migrations
 
 COLUMNS = ("library", "their call", "here", "difference", "checked")
 

@@ -15,8 +15,7 @@ import numpy as np
 import tyro
 
 import jaxcl
-from jaxcl._methods import METHODS
-from jaxcl.config import TrainConfig, as_dict, from_dict, read_toml
+from jaxcl.config import METHODS, TrainConfig, as_dict, from_dict, read_toml
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "configs" / "methods.toml"

@@ -22,9 +22,9 @@ from pathlib import Path
 
 from small_faults import before
 
-from jaxcl import _loop, trainer as trainer  # what a run would import later
 from jaxcl.cli import main
 from jaxcl.data import DataError
+from jaxcl.experiment import _loop  # what a run would import later
 from jaxcl.training import Checkpoints, MetricsLog
 
 HELD, PAUSED = 2.5, 8.0

@@ -7,8 +7,8 @@ import numpy as np
 import optax
 
 from jaxcl.batch import Batch
-from jaxcl.build import Facts, make_model, make_objective
 from jaxcl.config import AugmentationConfig, ModelConfig, ObjectiveConfig
+from jaxcl.experiment import Facts, make_model, make_objective
 from jaxcl.training import (
     AXIS,
     Devices,

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 import tomli_w
+from labs.studies.small_studies import SMALL as SMALL_STUDY
 from PIL import Image
 from small_runs import SMALL
-from studies.small_studies import SMALL as SMALL_STUDY
 
-import jaxcl.studies
+import jaxcl.labs.studies
 from jaxcl.cli import main
 from jaxcl.config import as_dict, read_study, read_toml, write_toml
-from jaxcl.studies import plan_study
-from jaxcl.studies._plan import config_of
+from jaxcl.labs.studies import plan_study
+from jaxcl.labs.studies._plan import config_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -99,7 +99,7 @@ def test_the_commands_of_the_page_on_studies_are_ones(monkeypatch):
     lines = [line for line in lines if line.startswith("jaxcl study ")]
     asked = []
     monkeypatch.setattr(
-        jaxcl.studies, "show_study", lambda options: asked.append(options) or True
+        jaxcl.labs.studies, "show_study", lambda options: asked.append(options) or True
     )
     for line in lines:
         main(shlex.split(line.replace("$SLURM_ARRAY_TASK_ID", "7"))[1:])

@@ -24,4 +24,4 @@ def test_the_package_itself_loads_nothing():
 
 
 def test_training_loads_no_tensorflow():
-    assert "tensorflow" not in loaded_by("import jaxcl.trainer, jaxcl.cli")
+    assert "tensorflow" not in loaded_by("import jaxcl.experiment, jaxcl.cli")

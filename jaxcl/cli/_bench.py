@@ -14,7 +14,7 @@ def run_bench(arguments: Arguments) -> None:
 
 def _bench_losses(arguments: Arguments) -> None:
     """Time, memory and accuracy of the losses; --quick takes less than a minute."""
-    from jaxcl.benchmarks import LossesBenchmark, show_losses
+    from jaxcl.labs.benchmarks import LossesBenchmark, show_losses
 
     options = parse(LossesBenchmark, arguments, "jaxcl bench losses")
     if not show_losses(options):
@@ -23,7 +23,7 @@ def _bench_losses(arguments: Arguments) -> None:
 
 def _bench_data(arguments: Arguments) -> None:
     """Throughput of the input paths; --quick takes less than half a minute."""
-    from jaxcl.benchmarks import DataBenchmark, show_data
+    from jaxcl.labs.benchmarks import DataBenchmark, show_data
 
     options = parse(DataBenchmark, arguments, "jaxcl bench data")
     if not show_data(options):
@@ -32,7 +32,7 @@ def _bench_data(arguments: Arguments) -> None:
 
 def _bench_train(arguments: Arguments) -> None:
     """Where the time of a training step goes; --quick takes about half a minute."""
-    from jaxcl.benchmarks import TrainBenchmark, show_training
+    from jaxcl.labs.benchmarks import TrainBenchmark, show_training
 
     options = parse(TrainBenchmark, arguments, "jaxcl bench train")
     if not show_training(options):

@@ -26,7 +26,7 @@ def _data_list(arguments: Arguments) -> None:
             data_dir: Where data sets are; TFDS_DATA_DIR or a user cache when empty.
             json: Print JSON.
         """
-        from jaxcl.inspection import list_data
+        from jaxcl.cli._listing import list_data
 
         show(list_data(data_dir, as_json=json))
 
@@ -80,7 +80,8 @@ def _data_show(arguments: Arguments) -> None:
             data_dir: Where data sets are; the config's value when empty.
             json: Print JSON.
         """
-        from jaxcl.inspection import describe_data, show_data
+        from jaxcl.cli._listing import describe_data
+        from jaxcl.cli._pictures import show_data
 
         if source.endswith(".toml"):
             out = out or Path("views.png")

@@ -30,8 +30,8 @@ _QUIET_LIBRARIES = ("absl", "asyncio", "orbax", "grain")
 _ERRORS = {
     "jaxcl.data": ("DataError",),
     "jaxcl.reports": ("ReportError",),
-    "jaxcl.reproduce": ("ClaimError",),
-    "jaxcl.studies": ("StudyError",),
+    "jaxcl.labs.reproduce": ("ClaimError",),
+    "jaxcl.labs.studies": ("StudyError",),
     "jaxcl.training": ("CheckpointError", "NonFiniteError", "WorkdirError"),
 }
 
@@ -165,7 +165,7 @@ def _doctor(arguments: Arguments) -> None:
             data_dir: Where data sets are; TFDS_DATA_DIR or a user cache when empty.
             json: Print JSON.
         """
-        from jaxcl.inspection import examine
+        from jaxcl.cli._doctor import examine
 
         table, healthy = examine(data_dir, as_json=json)
         show(table)
@@ -177,7 +177,7 @@ def _doctor(arguments: Arguments) -> None:
 
 def _study(arguments: Arguments) -> None:
     """Compares losses with and without metadata under shift, with verdicts."""
-    from jaxcl.studies import StudyOptions, show_study
+    from jaxcl.labs.studies import StudyOptions, show_study
 
     options = parse(
         StudyOptions, arguments, "jaxcl study", config=(tyro.conf.FlagCreatePairsOff,)
@@ -188,7 +188,7 @@ def _study(arguments: Arguments) -> None:
 
 def _reproduce(arguments: Arguments) -> None:
     """Judges claims of the papers by running them; `reproduce list` shows them."""
-    from jaxcl.reproduce import ReproduceOptions, show_claims
+    from jaxcl.labs.reproduce import ReproduceOptions, show_claims
 
     options = parse(
         ReproduceOptions,

@@ -19,6 +19,7 @@ from jaxcl.config._files import (
     read_toml as read_toml,
     write_toml as write_toml,
 )
+from jaxcl.config._methods import METHODS as METHODS, PENALTIES as PENALTIES
 from jaxcl.config._model import ModelConfig as ModelConfig
 from jaxcl.config._objective import (
     ObjectiveConfig as ObjectiveConfig,
@@ -40,6 +41,8 @@ from jaxcl.config._training import (
 )
 
 __all__ = [
+    "METHODS",
+    "PENALTIES",
     "AnalysisConfig",
     "ArmConfig",
     "AugmentationConfig",

@@ -4,8 +4,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from jaxcl._recipes import RECIPES
 from jaxcl.config._fields import ConfigError, as_dict, build, flatten
+from jaxcl.config._recipes import RECIPES
 from jaxcl.config._training import TrainConfig
 
 

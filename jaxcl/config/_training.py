@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jaxcl._rules import find_broken_rules
 from jaxcl.config._data import AugmentationConfig, DataConfig
 from jaxcl.config._distributed import DistributedConfig
 from jaxcl.config._fields import ConfigError, as_dict, build, flatten
 from jaxcl.config._model import ModelConfig
 from jaxcl.config._objective import ObjectiveConfig
 from jaxcl.config._optimizer import OptimizerConfig
+from jaxcl.config._rules import find_broken_rules
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,23 @@ from jaxcl.reports._files import (
     read_reports as read_reports,
 )
 from jaxcl.reports._page import render_html as render_html
+from jaxcl.reports._plots import (
+    COLORS as COLORS,
+    GRAY as GRAY,
+    STYLE as STYLE,
+    as_svg as as_svg,
+    one_plot as one_plot,
+)
 from jaxcl.reports._table import render_table as render_table
 
-__all__ = ["ReportError", "read_reports", "render_html", "render_table"]
+__all__ = [
+    "COLORS",
+    "GRAY",
+    "STYLE",
+    "ReportError",
+    "as_svg",
+    "one_plot",
+    "read_reports",
+    "render_html",
+    "render_table",
+]

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcl._recipes import RECIPES
 from jaxcl.augment import augment_batch, augment_small, sample_keys
 from jaxcl.config import AugmentationConfig, from_dict
+from jaxcl.config._recipes import RECIPES
 
 
 def read(recipe, **given):

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from small_faults import before
 
-from jaxcl import _loop
 from jaxcl.cli import main
+from jaxcl.experiment import _loop
 from jaxcl.training import Checkpoints, MetricsLog
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from small_runs import small
 
-from jaxcl.build import make_experiment
 from jaxcl.config import write_toml
+from jaxcl.experiment import make_experiment
 from jaxcl.training import Checkpoints, make_devices, read_lines, state_digest
 
 PROGRAM = Path(__file__).with_name("run_program.py")

@@ -3,10 +3,9 @@
 import jax
 import numpy as np
 
-from jaxcl._methods import METHODS
 from jaxcl.batch import Batch
-from jaxcl.build import Facts, make_objective
-from jaxcl.config import ObjectiveConfig, PenaltiesConfig
+from jaxcl.config import METHODS, ObjectiveConfig, PenaltiesConfig
+from jaxcl.experiment import Facts, make_objective
 from jaxcl.objectives import Objective, Outputs
 
 VIEWS, ROWS, WIDTH, DIM, CLASSES = 2, 8, 5, 4, 3

@@ -20,9 +20,8 @@ from objectives.made_up import (
     settings,
 )
 
-from jaxcl._methods import METHODS
-from jaxcl.build import _objectives as table, make_objective
-from jaxcl.config import ConfigError, DataConfig, ObjectiveConfig, TrainConfig
+from jaxcl.config import METHODS, ConfigError, DataConfig, ObjectiveConfig, TrainConfig
+from jaxcl.experiment import _objectives as table, make_objective
 
 
 def test_config_table_and_methods_name_the_same():

@@ -17,8 +17,8 @@ from objectives.made_up import (
 )
 
 from jaxcl.batch import Batch
-from jaxcl.build import make_objective
 from jaxcl.config import ObjectiveConfig
+from jaxcl.experiment import make_objective
 from jaxcl.objectives import (
     Outputs,
     count_log_prior,

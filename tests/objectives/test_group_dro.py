@@ -18,8 +18,8 @@ from objectives.made_up import (
 )
 from objectives.penalty_formulas import anchors_of, weighed
 
-from jaxcl.build import make_objective
 from jaxcl.config import ConfigError
+from jaxcl.experiment import make_objective
 
 
 @functools.cache

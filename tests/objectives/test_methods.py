@@ -21,7 +21,7 @@ from objectives.made_up import (
     seen_by,
 )
 
-from jaxcl._methods import METHODS
+from jaxcl.config import METHODS
 from jaxcl.objectives import Outputs
 from jaxcl.training import value_and_grad
 

@@ -26,9 +26,8 @@ from objectives.penalty_formulas import (
     weighed,
 )
 
-from jaxcl._methods import PENALTIES
-from jaxcl.build import make_objective
-from jaxcl.config import PenaltiesConfig
+from jaxcl.config import PENALTIES, PenaltiesConfig
+from jaxcl.experiment import make_objective
 from jaxcl.objectives import with_penalties
 from jaxcl.training import value_and_grad
 

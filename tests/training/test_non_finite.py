@@ -8,8 +8,8 @@ import pytest
 from small_runs import small
 
 import jaxcl
-from jaxcl.build import _parts, make_experiment
 from jaxcl.config import ConfigError
+from jaxcl.experiment import _parts, make_experiment
 from jaxcl.training import Checkpoints, NonFiniteError, read_lines
 
 # 160 samples in batches of 16: no sample comes twice in ten steps.

@@ -11,9 +11,8 @@ from small_clusters import run_processes
 from small_runs import small
 
 import jaxcl
-from jaxcl import _loop
-from jaxcl.build import make_experiment
 from jaxcl.config import write_toml
+from jaxcl.experiment import _loop, make_experiment
 from jaxcl.training import Checkpoints, make_devices, read_lines
 
 pytestmark = pytest.mark.slow

@@ -32,7 +32,7 @@ def test_an_installed_package_is_found_in_the_checkout_it_came_from(
     monkeypatch.setattr(_record, "__file__", str(package / "training" / "_record.py"))
     monkeypatch.chdir(checkout)
     assert find_commit() == commit
-    (checkout / "jaxcl" / "trainer.py").write_text("changed = True\n")
+    (checkout / "jaxcl" / "batch.py").write_text("changed = True\n")
     assert find_commit() is None
 
 
@@ -41,7 +41,7 @@ def test_a_changed_checkout_is_called_dirty(tmp_path, monkeypatch):
     commit = commit_everything(tmp_path)
     monkeypatch.setattr(_record, "__file__", str(package / "training" / "_record.py"))
     assert find_commit() == commit
-    (package / "trainer.py").write_text("changed = True\n")
+    (package / "batch.py").write_text("changed = True\n")
     assert find_commit() == f"{commit}-dirty"
 
 

@@ -10,9 +10,7 @@ import pytest
 from long_tests import LONG
 from small_runs import small
 
-from jaxcl import _loop
-from jaxcl._loop import Session, run_steps
-from jaxcl.build import make_experiment
+from jaxcl.experiment import Session, _loop, make_experiment, run_steps
 from jaxcl.training import (
     Checkpoints,
     Clock,

@@ -10,8 +10,8 @@ import pytest
 
 from jaxcl.augment import augment_batch, sample_keys
 from jaxcl.batch import Batch
-from jaxcl.build import Facts, make_model, make_objective
 from jaxcl.config import AugmentationConfig, ModelConfig, ObjectiveConfig
+from jaxcl.experiment import Facts, make_model, make_objective
 from jaxcl.training import (
     AXIS,
     Normalization,

@@ -1,0 +1,37 @@
+"""A config made into an experiment, trained, evaluated and reported."""
+
+from jaxcl.experiment._experiment import (
+    Experiment as Experiment,
+    make_experiment as make_experiment,
+)
+from jaxcl.experiment._loop import Session as Session, run_steps as run_steps
+from jaxcl.experiment._models import (
+    make_encoder as make_encoder,
+    make_model as make_model,
+)
+from jaxcl.experiment._objectives import (
+    Facts as Facts,
+    make_objective as make_objective,
+)
+from jaxcl.experiment._parts import find_facts as find_facts
+from jaxcl.experiment._train import evaluate as evaluate, train as train
+from jaxcl.experiment._whole import (
+    WholeRun as WholeRun,
+    make_whole_run as make_whole_run,
+)
+
+__all__ = [
+    "Experiment",
+    "Facts",
+    "Session",
+    "WholeRun",
+    "evaluate",
+    "find_facts",
+    "make_encoder",
+    "make_experiment",
+    "make_model",
+    "make_objective",
+    "make_whole_run",
+    "run_steps",
+    "train",
+]

@@ -1,0 +1,243 @@
+"""The steps of a run: from one state to the last one, or to where it was stopped."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from jaxcl.config import TrainConfig
+from jaxcl.experiment._assessment import quick_evaluation
+from jaxcl.experiment._experiment import Experiment
+from jaxcl.training import (
+    Checkpoints,
+    Clock,
+    CollapseWatch,
+    Devices,
+    JsonLines,
+    MetricsLog,
+    NonFiniteError,
+    Parallel,
+    Progress,
+    Sink,
+    StopRequest,
+    TensorBoard,
+    TrainState,
+    Workdir,
+    append_line,
+    host_copy,
+    parallelize,
+)
+
+# XLA's collectives between CPU devices can lock up in loops that never wait (jax 0.10
+# and 0.11): there, the host waits for its metrics at least this often.
+_CPU_STEPS_IN_FLIGHT = 10
+
+
+class Session(NamedTuple):
+    """What one process of a run works with."""
+
+    experiment: Experiment
+    devices: Devices
+    run: Workdir
+    checkpoints: Checkpoints
+    progress: Progress
+    clock: Clock
+    stop: StopRequest
+
+    @property
+    def config(self) -> TrainConfig:
+        """The run."""
+        return self.experiment.config
+
+
+def run_steps(session: Session, initial: TrainState, state: TrainState) -> TrainState:
+    """Steps from the state's own to the last, or to a request to stop.
+
+    Returns:
+        The state it ends with, which is saved; as NumPy arrays.
+
+    Raises:
+        NonFiniteError: Loss or gradient became NaN, and the config does not allow it,
+            or not so often.
+    """
+    experiment = session.experiment
+    parallel = parallelize(
+        experiment.step,
+        session.devices,
+        *experiment.resident_images(),
+        steps=session.config.steps_per_dispatch,
+    )
+    for _ in range(session.config.max_non_finite + 1):
+        try:
+            return _run_on(session, parallel, state)
+        except NonFiniteError as error:
+            state = _answer(session, error, initial, state)
+    raise NonFiniteError(
+        f"loss or gradient were not finite more than {session.config.max_non_finite} "
+        f"times (`max_non_finite`); see {session.run.incidents}"
+    )
+
+
+def _run_on(session: Session, parallel: Parallel, state: TrainState) -> TrainState:
+    """Steps until all are done or somebody asks to stop; one checkpoint at the end."""
+    with _open_log(session, int(state.step), int(state.position)) as log:
+        return _run_and_log(session, parallel, state, log)
+
+
+def _run_and_log(
+    session: Session, parallel: Parallel, state: TrainState, log: MetricsLog
+) -> TrainState:
+    experiment, clock = session.experiment, session.clock
+    config, first = session.config, int(state.step)
+    batches = _batches(session, state)
+    state = parallel.place_state(state)
+    step, taken = first, config.steps_per_dispatch
+    while step < config.num_steps and not _all_stop(session.stop, step, config):
+        # The first call compiles; the others are what throughput is made of.
+        compiles, step = step == first, step + taken
+        with clock("compile" if compiles else "train"):
+            batch = parallel.place_batch(next(batches))
+            state, metrics = parallel.step(state, batch)
+            log.add(step, metrics, taken)
+            if compiles or _is_pause(step, config):
+                log.wait()
+        clock.steps += 0 if compiles else taken
+        _check_skipped(session, log)
+        session.progress.show(log.step, log.loss, images_per_second(session))
+        if config.eval_every and step % config.eval_every == 0:
+            with clock("evaluate"):
+                log.write(step, quick_evaluation(experiment, state))
+        if step % config.checkpoint_every == 0:
+            with clock("checkpoint"):
+                session.checkpoints.save(state)
+    with clock("train"):
+        log.wait()
+    with clock("checkpoint"):
+        session.checkpoints.save(state)
+    return host_copy(state)
+
+
+def _batches(session: Session, state: TrainState) -> Iterator[Any]:
+    """Training batches from the state's position on, as many as steps are left."""
+    start, left = int(state.position), session.config.num_steps - int(state.step)
+    return session.experiment.batches(start, start + left)
+
+
+def _open_log(session: Session, step: int, position: int) -> MetricsLog:
+    """A log that continues at a step and a position; the first process writes it."""
+    config, run = session.config, session.run
+    sinks: list[Sink] = []
+    if jax.process_index() == 0:
+        sinks.append(JsonLines(run.metrics, step))
+        if config.tensorboard:
+            sinks.append(TensorBoard(run.tensorboard, step))
+    watch = CollapseWatch(
+        session.experiment.uninformed_loss,
+        session.progress.say,
+        after=config.optimizer.warmup_steps,
+    )
+    rates = session.experiment.rates
+    return MetricsLog(
+        *sinks,
+        step=step,
+        every=config.log_every,
+        in_flight=_steps_in_flight(session),
+        rate=lambda step: float(rates[step]),
+        on_line=watch,
+        on_skipped=lambda error: _write_incident(
+            session, error, position + error.step - 1 - step
+        ),
+    )
+
+
+def _answer(
+    session: Session, error: NonFiniteError, initial: TrainState, state: TrainState
+) -> TrainState:
+    """The state to go on with after numbers that are not finite; or the error."""
+    config, checkpoints = session.config, session.checkpoints
+    # Batches are drawn one a step, from where the state stood.
+    position = int(state.position) + error.step - 1 - int(state.step)
+    _write_incident(session, error, position)
+    kept = checkpoints.latest_step()
+    last = "there is no checkpoint" if kept is None else f"step {kept} is kept"
+    explained = NonFiniteError(
+        f"{error}; {last} in {checkpoints.directory}; its batch and the parameters "
+        f"concerned are in {session.run.incidents}",
+        error.step,
+        error.values,
+        error.bad_leaves,
+    )
+    if config.on_non_finite != "rollback":
+        raise explained from error
+    good = checkpoints.restore(initial) or initial
+    session.progress.say(
+        f"{error}: back to step {int(good.step)}, and past the batches up to this one"
+    )
+    moved = np.asarray(position + 1, np.int32)
+    return TrainState(**{**vars(good), "position": moved})
+
+
+def _write_incident(session: Session, error: NonFiniteError, position: int) -> None:
+    """What a person needs to look into numbers that are not finite."""
+    if jax.process_index() != 0:
+        return
+    names = session.experiment.parameter_names
+    instances = session.experiment.instances_at(position)
+    append_line(
+        session.run.incidents,
+        {
+            "step": error.step,
+            "position": position,
+            "reason": str(error),
+            "loss": str(error.values.get("loss")),
+            "gradient_norm": str(error.values.get("gradient_norm")),
+            "gradients_not_finite": [names[i] for i in error.bad_leaves],
+            "instances": instances.tolist(),
+        },
+    )
+
+
+def _check_skipped(session: Session, log: MetricsLog) -> None:
+    limit = session.config.max_non_finite
+    if log.skipped > limit:
+        raise NonFiniteError(
+            f"{log.skipped} steps were skipped, more than `max_non_finite` = {limit}",
+            log.step,
+        )
+
+
+def _is_pause(step: int, config: TrainConfig) -> bool:
+    """Whether something after this step needs its result."""
+    due = [config.checkpoint_every, config.eval_every or config.checkpoint_every]
+    return step == config.num_steps or any(step % every == 0 for every in due)
+
+
+def _steps_in_flight(session: Session) -> int:
+    on_cpu = session.devices.mesh.devices.flat[0].platform == "cpu"
+    every = session.config.log_every
+    return min(every, _CPU_STEPS_IN_FLIGHT) if on_cpu else every
+
+
+def _all_stop(stop: StopRequest, step: int, config: TrainConfig) -> bool:
+    """Whether to stop here; several hosts ask each other now and then only."""
+    if jax.process_count() > 1 and step % config.log_every:
+        return False
+    return agree_on_stop(stop) > 0
+
+
+def agree_on_stop(stop: StopRequest) -> int:
+    """The signal that asked some host to stop, the same number on all; 0 = none."""
+    number = 0 if stop.signal is None else int(stop.signal)
+    if jax.process_count() == 1:
+        return number
+    return int(np.max(multihost_utils.process_allgather(np.array(number))))
+
+
+def images_per_second(session: Session) -> float | None:
+    """How many images have been trained on each second, the compilation left out."""
+    seconds, steps = session.clock.seconds["train"], session.clock.steps
+    if not seconds or not steps:
+        return None
+    return steps * session.config.data.batch_size / seconds

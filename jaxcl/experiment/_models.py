@@ -1,0 +1,140 @@
+"""The networks of a config."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxcl.config import METHODS, ConfigError, ModelConfig, ObjectiveConfig
+from jaxcl.models import (
+    MLP,
+    ConvNet,
+    Encoder,
+    MLPHead,
+    ResNet,
+    SimpleConvNet,
+    ViT,
+    from_nnx,
+)
+from jaxcl.training import Model
+
+Shape = tuple[int, ...]
+
+
+def make_model(
+    config: ModelConfig,
+    objective: ObjectiveConfig,
+    image_shape: Shape,
+    *,
+    num_classes: int = 0,
+    encoder: Encoder | None = None,
+    axis_name: str | None = None,
+) -> Model:
+    """Encoder, head, and the networks that an objective needs beside them.
+
+    Args:
+        config: Which networks, and how large.
+        objective: Says whether there are predictor, targets and classifier.
+        image_shape: Height, width and channels.
+        num_classes: Classes of the classifier.
+        encoder: Takes the place of the config's encoder.
+        axis_name: Devices of this axis share their BatchNorm statistics.
+    """
+    axis = axis_name if config.sync_batch_norm else None
+    if encoder is None:
+        encoder = make_encoder(config, image_shape, axis_name=axis)
+    dim = _dimension(encoder, image_shape)
+    out_dim = config.head_dim if config.head_layers else dim
+    networks = METHODS[objective.name].networks
+    predictor = classifier = None
+    if "predictor" in networks:
+        predictor = _head(
+            config,
+            out_dim,
+            hidden=config.predictor_hidden,
+            out_dim=out_dim,
+            layers=2,
+            axis_name=axis,
+        )
+    if objective.name == "cross_entropy" or objective.cross_entropy > 0:
+        classifier = from_nnx(lambda rngs: nnx.Linear(dim, num_classes, rngs=rngs))
+    head = _head(
+        config,
+        dim,
+        hidden=config.head_hidden,
+        out_dim=out_dim,
+        layers=config.head_layers,
+        last_norm=config.head_last_norm,
+        axis_name=axis,
+    )
+    return Model(encoder, head, predictor, classifier, "target" in networks)
+
+
+def make_encoder(
+    config: ModelConfig, image_shape: Shape, *, axis_name: str | None = None
+) -> Encoder:
+    """The encoder of a config.
+
+    Args:
+        config: Which, and how large.
+        image_shape: Height, width and channels.
+        axis_name: Devices of this axis share their BatchNorm statistics.
+    """
+    name, channels = config.encoder, image_shape[-1]
+    common: dict[str, Any] = {"dtype": jnp.dtype(config.dtype)}
+    normed = {**common, "norm": config.norm, "axis_name": axis_name}
+
+    def make(rngs: nnx.Rngs) -> nnx.Module:
+        if name.startswith("resnet"):
+            depth: Any = int(name.removeprefix("resnet"))
+            return ResNet(channels, depth=depth, stem=config.stem, rngs=rngs, **normed)
+        if name.startswith("vit"):
+            size: Any = name.removeprefix("vit_")
+            shape: Any = image_shape
+            return ViT(
+                shape, size=size, patch_size=config.patch_size, rngs=rngs, **common
+            )
+        if name == "simple_convnet":
+            return SimpleConvNet(channels, rngs=rngs, **normed)
+        sizes = {"width": config.width}
+        if name == "mlp":
+            pixels = image_shape[0] * image_shape[1] * channels
+            return MLP(pixels, layers=config.stages, rngs=rngs, **sizes, **normed)
+        return ConvNet(channels, stages=config.stages, rngs=rngs, **sizes, **normed)
+
+    if name == "custom":
+        raise ConfigError(
+            "`model.encoder` must name an encoder, got 'custom': hand yours to "
+            "jaxcl.train(config, workdir, encoder=...)"
+        )
+    return from_nnx(make)
+
+
+def _head(config: ModelConfig, in_dim: int, **arguments: Any) -> Encoder:
+    return from_nnx(
+        lambda rngs: MLPHead(
+            in_dim,
+            norm=config.head_norm,
+            dtype=jnp.dtype(config.dtype),
+            rngs=rngs,
+            **arguments,
+        )
+    )
+
+
+def _dimension(encoder: Encoder, image_shape: Shape) -> int:
+    """How wide the embeddings are."""
+    images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+
+    def embed(key, images):
+        params, state = encoder.init(key, images)
+        return encoder.apply(params, state, images, False, key)[0]
+
+    shape = jax.eval_shape(embed, key, images).shape
+    if len(shape) != 2 or shape[0] != 2:
+        raise ConfigError(
+            f"`encoder` must return one row an image, (2, dim), got {shape}"
+        )
+    return shape[1]

@@ -1,0 +1,190 @@
+"""A run: from a config and a directory to a trained encoder and a report."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxcl.config import ConfigError, TrainConfig, as_dict
+from jaxcl.experiment._assessment import (
+    evaluate_states,
+    make_report,
+    renew_report,
+    write_report,
+)
+from jaxcl.experiment._experiment import make_experiment
+from jaxcl.experiment._loop import Session, agree_on_stop, run_steps
+from jaxcl.models import Encoder
+from jaxcl.training import (
+    CheckpointError,
+    Checkpoints,
+    Clock,
+    Progress,
+    Workdir,
+    append_timings,
+    claim_workdir,
+    find_workdir,
+    join_cluster,
+    leave_by,
+    make_devices,
+    open_workdir,
+    stop_requests,
+    timestamp,
+    watch_hosts,
+)
+
+__all__ = ["evaluate", "train"]
+
+
+def train(
+    config: TrainConfig,
+    workdir: str | Path,
+    *,
+    encoder: Encoder | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Trains an encoder, evaluates it and writes the report.
+
+    Called again with the same config and directory, it continues from the last
+    checkpoint, and the result equals that of a run that was never stopped.
+
+    Args:
+        config: The run.
+        workdir: Receives `config.toml`, `metrics.jsonl`, `checkpoints/`, `report.json`
+            and `report.html`.
+        encoder: A network of your own in the place of `model.encoder`, which then is
+            "custom": see `jaxcl.models.from_linen` and `from_nnx`.
+        quiet: Show no progress.
+
+    Returns:
+        The report, as written to `report.json`.
+
+    Raises:
+        ConfigError: The config breaks rules; each is named.
+        DataError: The data is not there, or not what the config says.
+        WorkdirError: The directory belongs to another run, or cannot be written.
+        CheckpointError: No checkpoint of the directory can be read or written.
+        NonFiniteError: The loss became NaN; the last good checkpoint is kept.
+        KeyboardInterrupt: SIGINT; a checkpoint was written first.
+        SystemExit: SIGTERM or SIGUSR1; a checkpoint was written first.
+    """
+    config.check()
+    _check_encoder(config, encoder)
+    join_cluster(config.distributed)
+    run = open_workdir(workdir, config)
+    with watch_hosts(run.path, config.distributed.timeout):
+        return _train(config, run, encoder, quiet or jax.process_index() != 0)
+
+
+def _train(
+    config: TrainConfig, run: Workdir, encoder: Encoder | None, quiet: bool
+) -> dict[str, Any]:
+    started, clock = timestamp(), Clock()
+    devices = make_devices(config.parallel)
+    with clock("data"):
+        experiment = make_experiment(config, devices, encoder=encoder)
+    with (
+        claim_workdir(run, config),
+        Checkpoints(run.checkpoints, {"config": as_dict(config)}) as checkpoints,
+        stop_requests() as stop,
+    ):
+        if jax.process_index() == 0:
+            experiment.data.keep_selection(run.path / "selection.json")
+        initial = experiment.init()
+        state = checkpoints.restore(initial) or initial
+        first = int(state.step)
+        progress = Progress(config.num_steps, step=first, quiet=quiet)
+        session = Session(experiment, devices, run, checkpoints, progress, clock, stop)
+        progress.say(_opening(session, first))
+        try:
+            with progress:
+                state = run_steps(session, initial, state)
+            if signal := agree_on_stop(stop):
+                progress.say(
+                    f"stopped after step {int(state.step)}; it is saved, and the same "
+                    "command continues"
+                )
+                leave_by(signal)
+            progress.say("evaluating")
+            with clock("evaluate"):
+                evaluation = evaluate_states(experiment, initial, state)
+        finally:
+            # Looking at a finished run again is no part of it.
+            if jax.process_index() == 0 and first < config.num_steps:
+                append_timings(run.timings, clock)
+        renewed = first >= config.num_steps
+        report = renew_report(run, evaluation) if renewed else None
+        if report is None:
+            report = make_report(experiment, devices, run, started, evaluation)
+        if jax.process_index() == 0:
+            write_report(run, report)
+            progress.say(f"report: {run.report_html}")
+        # A signal that came during the evaluation: all is saved now.
+        leave_by(agree_on_stop(stop))
+    return report
+
+
+def _check_encoder(config: TrainConfig, encoder: Encoder | None) -> None:
+    """A run of a network of one's own must say so: its config names no other."""
+    if (encoder is not None) != (config.model.encoder == "custom"):
+        given = "none" if encoder is None else "one"
+        raise ConfigError(
+            "`model.encoder` must be 'custom' when an encoder is handed to jaxcl.train "
+            f"in Python, and only then; got {config.model.encoder!r} and {given}"
+        )
+
+
+def evaluate(
+    workdir: str | Path,
+    *,
+    data_dir: str = "",
+    encoder: Encoder | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Evaluates the last checkpoint of a run and writes its report again.
+
+    Args:
+        workdir: The directory of a run.
+        data_dir: Where its data are now, when they have moved.
+        encoder: The one it was trained with, if it was handed one.
+        quiet: Show no progress.
+
+    Returns:
+        The report, as written to `report.json`.
+    """
+    started = timestamp()
+    run, config = find_workdir(workdir)
+    _check_encoder(config, encoder)
+    if data_dir:
+        data = dataclasses.replace(config.data, data_dir=data_dir)
+        config = dataclasses.replace(config, data=data)
+    devices = make_devices(config.parallel)
+    experiment = make_experiment(config, devices, encoder=encoder)
+    initial = experiment.init()
+    with Checkpoints(run.checkpoints) as checkpoints:
+        state = checkpoints.restore(initial)
+    if state is None:
+        raise CheckpointError(f"no checkpoint in {str(run.checkpoints)!r}")
+    progress = Progress(config.num_steps, quiet=quiet)
+    progress.say(f"evaluating step {int(state.step)} of {run.path}")
+    evaluation = evaluate_states(experiment, initial, state)
+    report = renew_report(run, evaluation)
+    if report is None:
+        report = make_report(experiment, devices, run, started, evaluation)
+    write_report(run, report)
+    return report
+
+
+def _opening(session: Session, step: int) -> str:
+    experiment, devices = session.experiment, session.devices
+    config = experiment.config
+    where = f"{devices.size} {devices.mesh.devices.flat[0].platform} device(s)"
+    verb = "continuing from step" if step else "starting at step"
+    if step >= config.num_steps:
+        verb = "already trained to step"
+    return (
+        f"{config.objective.name} on {config.data.path or config.data.name}: "
+        f"{len(experiment.train_split)} training images, {where} by "
+        f"{devices.parallel}, {verb} {step} in {session.run.path}"
+    )

@@ -1,0 +1,153 @@
+"""All runs of a study: in this process, or in several that share its directory."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import threadpoolctl
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from jaxcl.config import ConfigError, StudyConfig
+from jaxcl.data import DataError
+from jaxcl.labs.studies._cells import run_cells
+from jaxcl.labs.studies._files import StudyDirectory
+from jaxcl.labs.studies._plan import Cell, plan_study
+
+_LOOKS_PER_SECOND = 2
+_SECONDS_BETWEEN_LINES = 20.0
+
+
+def run_part(
+    directory: StudyDirectory, part: int, parts: int, console: Console
+) -> None:
+    """This process's share of the missing runs; then what others have not begun.
+
+    Any number of processes, also of several machines that share the directory, may do
+    so at once.
+    """
+    config = directory.read_config()
+    cells = plan_study(config)
+    # Cells that stand together share compiled programs.
+    first = len(cells) * part // parts
+    ordered = cells[first:] + cells[:first]
+    run_cells(config, directory, ordered, lambda text: _print(console, text))
+
+
+def run_study(
+    config: StudyConfig, directory: StudyDirectory, *, jobs: int, quiet: bool
+) -> None:
+    """Runs what is missing of a study, and shows how far it is.
+
+    Args:
+        config: The study.
+        directory: Its directory, which belongs to it.
+        jobs: Processes at once; each has its share of the cores.
+        quiet: Show no progress.
+    """
+    cells = plan_study(config)
+    before = len(directory.missing(cells, config.seeds))
+    if before == 0:
+        return
+    console = Console(stderr=True, quiet=quiet)
+    total = len(cells) * config.seeds
+    _print(console, f"{total - before} of {total} runs are there; running {before}")
+    if jobs == 1:
+        run_part(directory, 0, 1, console)
+        return
+    directory.logs.mkdir(exist_ok=True)
+    workers = [_start(directory, part, jobs) for part in range(jobs)]
+    try:
+        _watch(workers, config, directory, cells, console)
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.wait()
+    for part, worker in enumerate(workers):
+        if worker.returncode != 0:
+            _raise_last_words(directory.logs / f"worker-{part}.log", worker.returncode)
+
+
+def _watch(
+    workers: Sequence[subprocess.Popen],
+    config: StudyConfig,
+    directory: StudyDirectory,
+    cells: Sequence[Cell],
+    console: Console,
+) -> None:
+    total = len(cells) * config.seeds
+    bar = Progress(
+        TextColumn("runs"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    start = total - len(directory.missing(cells, config.seeds))
+    begun, spoken = time.monotonic(), time.monotonic()
+    with bar:
+        task = bar.add_task("", total=total, completed=start)
+        while any(worker.poll() is None for worker in workers):
+            time.sleep(1 / _LOOKS_PER_SECOND)
+            done = total - len(directory.missing(cells, config.seeds))
+            bar.update(task, completed=done)
+            now = time.monotonic()
+            if not console.is_terminal and now - spoken > _SECONDS_BETWEEN_LINES:
+                spoken = now
+                left = "?"
+                if done > start:
+                    minutes = (now - begun) * (total - done) / (done - start) / 60
+                    left = f"{minutes:.0f}"
+                _print(console, f"{done} of {total} runs, about {left} min left")
+
+
+def _start(directory: StudyDirectory, part: int, parts: int) -> subprocess.Popen:
+    command = [sys.executable, "-m", "jaxcl.labs.studies._worker", str(directory.path)]
+    with (directory.logs / f"worker-{part}.log").open("w") as log:
+        return subprocess.Popen(
+            [*command, str(part), str(parts)], stdout=log, stderr=subprocess.STDOUT
+        )
+
+
+def take_cores(part: int, parts: int) -> None:
+    """Keeps this process to its share of the cores, where the system can do so."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    mine = cores[part % len(cores) :: parts] or [cores[part % len(cores)]]
+    os.sched_setaffinity(0, mine)
+    # Libraries of linear algebra counted the cores when they were imported: their
+    # threads would wait for each other on those that are left.
+    threadpoolctl.threadpool_limits(len(mine))
+
+
+def _raise_last_words(log: Path, status: int) -> None:
+    lines = log.read_text().strip().splitlines()
+    last = lines[-1] if lines else ""
+    kind, _, message = last.partition(": ")
+    if kind == "config":
+        raise ConfigError(message)
+    if kind == "data":
+        raise DataError(message)
+    raise RuntimeError(
+        f"a process of the study ended with status {status}; nothing that was finished "
+        f"is lost, and the same command runs the rest. Its log: {log}"
+    )
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
