@@ -14,7 +14,7 @@ import importlib.metadata
 import os
 from pathlib import Path
 
-from jaxcl.labs.benchmarks import DataBenchmark, show_data
+from jaxcl.labs.benchmarks import DataBenchmark, show_benchmark
 
 OUT = Path(__file__).parents[1] / "docs" / "benchmarks" / "data"
 
@@ -41,7 +41,7 @@ def main() -> int:
         seed=arguments.seed,
         out=arguments.out,
     )
-    return 0 if show_data(benchmark) else 1
+    return 0 if show_benchmark(benchmark) else 1
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ the other libraries, and a quiet machine for numbers that mean something.
 import argparse
 from pathlib import Path
 
-from jaxcl.labs.benchmarks import LossesBenchmark, show_losses
+from jaxcl.labs.benchmarks import LossesBenchmark, show_benchmark
 
 ROWS = (1024, 2048, 4096, 16_384)
 OUT = Path(__file__).parents[1] / "docs" / "benchmarks"
@@ -33,7 +33,7 @@ def main() -> int:
         seed=arguments.seed,
         out=arguments.out,
     )
-    return 0 if show_losses(benchmark) else 1
+    return 0 if show_benchmark(benchmark) else 1
 
 
 if __name__ == "__main__":

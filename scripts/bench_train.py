@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxcl.labs.benchmarks import TrainBenchmark, show_training
+from jaxcl.labs.benchmarks import TrainBenchmark, show_benchmark
 
 OUT = Path(__file__).parents[1] / "docs" / "benchmarks" / "train"
 
@@ -43,13 +43,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=OUT / f"jax-{version}")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--threads", type=int, nargs="+", default=())
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-peers", dest="peers", action="store_false")
     parser.add_argument("--dry", action="store_true")
     shared = vars(parser.parse_args())
+    shared["threads"] = tuple(shared["threads"])
     dry = shared.pop("dry")
-    return 0 if show_training(*plan(shared, dry=dry)) else 1
+    return 0 if show_benchmark(*plan(shared, dry=dry)) else 1
 
 
 if __name__ == "__main__":

@@ -8,13 +8,15 @@ what the table says.
 """
 
 import argparse
+import importlib
 import importlib.metadata
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from jaxcl.labs.benchmarks import check_migrations
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+check_migrations = importlib.import_module("peers.migrations").check_migrations
 
 COLUMNS = ("library", "their call", "here", "difference", "checked")
 

@@ -14,28 +14,24 @@ def run_bench(arguments: Arguments) -> None:
 
 def _bench_losses(arguments: Arguments) -> None:
     """Time, memory and accuracy of the losses; --quick takes less than a minute."""
-    from jaxcl.labs.benchmarks import LossesBenchmark, show_losses
-
-    options = parse(LossesBenchmark, arguments, "jaxcl bench losses")
-    if not show_losses(options):
-        raise SystemExit(1)
+    _bench("LossesBenchmark", arguments, "losses")
 
 
 def _bench_data(arguments: Arguments) -> None:
     """Throughput of the input paths; --quick takes less than half a minute."""
-    from jaxcl.labs.benchmarks import DataBenchmark, show_data
-
-    options = parse(DataBenchmark, arguments, "jaxcl bench data")
-    if not show_data(options):
-        raise SystemExit(1)
+    _bench("DataBenchmark", arguments, "data")
 
 
 def _bench_train(arguments: Arguments) -> None:
     """Where the time of a training step goes; --quick takes about half a minute."""
-    from jaxcl.labs.benchmarks import TrainBenchmark, show_training
+    _bench("TrainBenchmark", arguments, "train")
 
-    options = parse(TrainBenchmark, arguments, "jaxcl bench train")
-    if not show_training(options):
+
+def _bench(options: str, arguments: Arguments, name: str) -> None:
+    from jaxcl.labs import benchmarks
+
+    asked = parse(getattr(benchmarks, options), arguments, f"jaxcl bench {name}")
+    if not benchmarks.show_benchmark(asked):
         raise SystemExit(1)
 
 

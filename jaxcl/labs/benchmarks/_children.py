@@ -1,50 +1,69 @@
-"""Work in a process of its own: a request goes in, events come out, one a line.
+"""Runs a job in a process of its own: a request goes in, results come out, one a line.
 
-A child that dies (out of memory, a crash) is an event too, and costs nothing but what
-it was doing.
+A child that dies (out of memory, a crash) is reported like any other failure and costs
+nothing but what it was doing.
 """
 
+import dataclasses
+import importlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TextIO
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TextIO
+
+from jaxcl.labs.benchmarks._measurement import Measurement
 
 _MODULE = "jaxcl.labs.benchmarks"
 
-Event = dict[str, Any]
 Tell = Callable[[str], None]
-Job = Callable[..., Iterator[Event]]
+
+
+class Job(NamedTuple):
+    """Work for one child process."""
+
+    function: str
+    """`module:name` of a generator of measurements that takes `tell` and arguments."""
+    arguments: Mapping[str, Any]
+    """Plain values."""
+    blank: Measurement
+    """What is reported as failed when the child dies."""
+    threads: int | None = None
+    """Cores the process may use; None = all."""
+    then: Callable[[list[Measurement]], "Job | None"] = lambda found: None
+    """The job that follows from what this one found."""
+
+
+def run_job(job: Job, tell: Tell = lambda text: None) -> list[Measurement]:
+    """What a child process measured, and a failure if it did not finish."""
+    found, death = run_child(
+        job.function, job.arguments, threads=job.threads, tell=tell
+    )
+    rows = [Measurement(**{**row, "samples": tuple(row["samples"])}) for row in found]
+    if death:
+        rows.append(dataclasses.replace(job.blank, status="failed", reason=death))
+    return rows
 
 
 def run_child(
-    job: str,
+    function: str,
     arguments: Mapping[str, Any],
     *,
     threads: int | None = None,
     tell: Tell = lambda text: None,
-    module: str = _MODULE,
-) -> list[Event]:
-    """Runs a job in a new process and returns its events.
-
-    Args:
-        job: Name of the job.
-        arguments: Its arguments, plain values.
-        threads: Cores the process may use; None = all.
-        tell: Called with what the child is doing at the moment.
-        module: The module that serves the job.
+) -> tuple[list[Any], str]:
+    """Runs a generator in a new process.
 
     Returns:
-        Its events; a last one, `{"event": "died", "reason": ..., "during": ...}`, when
-        the process did not come to its end.
+        What it yielded, as plain values, and why it died ("" when it finished).
     """
-    request = {"job": job, "arguments": dict(arguments), "threads": threads}
-    events, doing, finished = [], "starting", False
+    request = {"function": function, "arguments": dict(arguments), "threads": threads}
+    found, doing, finished = [], "starting", False
     with tempfile.TemporaryFile("w+") as errors:
         child = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", _MODULE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -57,57 +76,59 @@ def run_child(
             child.stdin.write(json.dumps(request))
             child.stdin.close()
             for line in child.stdout:
-                event = json.loads(line)
-                finished = finished or event["event"] == "finished"
-                if event["event"] == "doing":
-                    doing = event["text"]
+                event, content = json.loads(line)
+                if event == "doing":
+                    doing = content
                     tell(doing)
-                elif event["event"] != "finished":
-                    events.append(event)
+                elif event == "found":
+                    found.append(content)
+                else:
+                    finished = True
             child.wait()
         finally:
             child.kill()
             child.wait()
             child.stdout.close()
-        if not finished:
-            reason = _cause_of_death(child.returncode, errors)
-            events.append({"event": "died", "reason": reason, "during": doing})
-    return events
+        if finished:
+            return found, ""
+        cause = _cause_of_death(child.returncode, errors)
+        return found, f"{cause} (during {doing})"
 
 
-def serve(jobs: Mapping[str, Job]) -> None:
-    """The child's side: reads the request, runs the job, writes its events."""
+def serve() -> None:
+    """The child's side: reads the request, runs the function, writes what it yields."""
     request = json.load(sys.stdin)
-    # Libraries that print must not write between the events.
+    # Libraries that print must not write between the results.
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    pin_threads(request["threads"])
+    _pin_threads(request["threads"])
 
-    def send(event: Event) -> None:
-        channel.write(json.dumps(event) + "\n")
+    def send(event: str, content: Any = None) -> None:
+        channel.write(json.dumps([event, content]) + "\n")
         channel.flush()
 
-    def tell(text: str) -> None:
-        send({"event": "doing", "text": text})
+    module, _, name = request["function"].partition(":")
+    function = getattr(importlib.import_module(module), name)
+    for found in function(
+        tell=lambda text: send("doing", text), **request["arguments"]
+    ):
+        plain = dataclasses.asdict(found) if isinstance(found, Measurement) else found
+        send("found", plain)
+    send("finished")
 
-    for event in jobs[request["job"]](tell=tell, **request["arguments"]):
-        send(event)
-    send({"event": "finished"})
 
-
-def pin_threads(threads: int | None) -> None:
+def _pin_threads(threads: int | None) -> None:
     """Keeps this process on its first cores; before JAX counts them."""
-    if threads is None:
-        return
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, cores[:threads])
+    if threads is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
 def _environment(threads: int | None) -> dict[str, str]:
     environment = dict(os.environ)
     # Two libraries share the accelerator: JAX must not take most of it at its start.
     environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    # The last line of a dying child must be its error, not a remark on the traceback.
+    environment.setdefault("JAX_TRACEBACK_FILTERING", "off")
     if threads is not None:
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             environment[name] = str(threads)

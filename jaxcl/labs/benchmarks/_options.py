@@ -1,55 +1,37 @@
-"""What `jaxcl bench losses` can be asked."""
+"""What every benchmark can be asked."""
 
+import abc
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar
 
 from jaxcl.config import ConfigError
-from jaxcl.labs.benchmarks._contenders import LossName
+from jaxcl.labs.benchmarks._children import Job
+from jaxcl.labs.benchmarks._measurement import Measurement
 
-_QUICK_ROWS = (256, 1024)
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Benchmark(abc.ABC):
+    """The options that all benchmarks share."""
 
-@dataclasses.dataclass(frozen=True)
-class LossesBenchmark:
-    """Times the losses against dense code and other libraries, and checks them."""
+    name: ClassVar[str]
+    """Of the files it writes."""
+    packages: ClassVar[tuple[str, ...]]
+    """Those whose versions are reported, beside JAX and its companions."""
 
-    rows: tuple[int, ...] = (1024, 4096)
-    """Rows of both views together."""
-    dim: tuple[int, ...] = (128,)
-    """Length of a row."""
-    losses: tuple[LossName, ...] = ("nt_xent", "info_nce", "supcon", "combined")
-    """The losses to compare."""
     threads: tuple[int, ...] = ()
-    """Cores to use, one measurement each; all when left out."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """What the rows are given in."""
-    temperature: float = 0.1
-    """Divides the similarities."""
-    peers: bool = True
-    """Compare with other libraries, as far as they are installed."""
-    memory: bool = True
-    """Measure the memory of a call, each in a process of its own."""
-    accuracy: bool = False
-    """Compare gradients with float64, at temperatures down to 0.01."""
-    accuracy_rows: int = 2048
-    """Rows of that comparison."""
-    large: bool = False
-    """One call of 262,144 rows, and the support-corrected loss."""
-    large_rows: int = 262_144
-    """Rows of that call."""
-    largest: bool = False
-    """Double the batch until it does not fit any more."""
-    rounds: int = 9
-    """Measured calls of each implementation."""
-    seconds: float = 20.0
-    """Slower implementations are called less often, but three times."""
+    """Numbers of cores to use, one measurement each; all cores when left out."""
+    rounds: int = 5
+    """Measured runs of each implementation, in turn; medians are shown."""
+    seconds: float = 1.0
+    """Length of a measured run."""
     quick: bool = False
-    """Under a minute: 256 and 1,024 rows, no memory measurement, few rounds."""
+    """A small version of the benchmark; what is named explicitly stays."""
     seed: int = 0
-    """Of the rows, labels and domains."""
+    """Seed of everything that is drawn."""
     out: Path | None = None
-    """Directory for losses.json, losses.md and losses.png."""
+    """Directory for the files of results."""
     json: bool = False
     """Print the results as JSON on standard output."""
     quiet: bool = False
@@ -57,25 +39,40 @@ class LossesBenchmark:
 
     def check(self) -> None:
         """Raises `ConfigError` for what cannot be measured."""
-        for name, values in (("rows", self.rows), ("dim", self.dim)):
-            if not values or min(values) < 1:
-                raise ConfigError(f"`{name}` must be positive numbers, got {values}")
-        if any(rows % 2 or rows < 4 for rows in self.rows):
-            raise ConfigError(f"`rows` must be even and at least 4, got {self.rows}")
-        if not self.losses:
-            raise ConfigError("`losses` must name at least one loss")
-        if any(threads < 1 for threads in self.threads):
-            raise ConfigError(f"`threads` must be at least 1, got {self.threads}")
-        if not self.temperature > 0:
-            raise ConfigError(f"`temperature` must be positive, got {self.temperature}")
-        if self.rounds < 1 or not self.seconds > 0:
-            raise ConfigError("`rounds` and `seconds` must be positive")
+        self.at_least(1, "threads", "rounds")
+        self.at_least(0, "seed")
+        if not self.seconds > 0:
+            raise ConfigError(f"`seconds` must be positive, got {self.seconds}")
 
-    def resolve(self) -> "LossesBenchmark":
-        """The same with what `quick` stands for."""
-        if not self.quick:
-            return self
-        rows = self.rows if self.rows != LossesBenchmark.rows else _QUICK_ROWS
-        return dataclasses.replace(
-            self, rows=rows, memory=False, rounds=min(self.rounds, 5), seconds=2.0
-        )
+    def at_least(self, least: int, *names: str) -> None:
+        """Raises `ConfigError` where a field, or one of its values, is smaller."""
+        for name in names:
+            value = getattr(self, name)
+            values = value if isinstance(value, tuple) else (value,)
+            if any(one < least for one in values):
+                raise ConfigError(f"`{name}` must be at least {least}, got {value}")
+
+    def is_default(self, name: str) -> bool:
+        """Whether a field was left as it is."""
+        return getattr(self, name) == type(self).__dataclass_fields__[name].default
+
+    @abc.abstractmethod
+    def resolve(self) -> "Benchmark":
+        """The same options with what `quick` stands for."""
+
+    @abc.abstractmethod
+    def plan(self, platform: str) -> Iterable[Job | Measurement]:
+        """The work of every child process, and rows that need none.
+
+        Args:
+            platform: What JAX computes on.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """The fields that change what is measured, as plain values."""
+        return {
+            field.name: str(value) if isinstance(value, Path) else value
+            for field in dataclasses.fields(self)
+            if field.name not in ("out", "json", "quiet")
+            for value in (getattr(self, field.name),)
+        }

@@ -1,18 +1,18 @@
 """Where results come from: command, commit, versions, machine."""
 
-import dataclasses
 import importlib.metadata
 import os
 import platform
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcl.labs.benchmarks._options import LossesBenchmark
-
-_PEERS = ("torch", "lightly", "pytorch-metric-learning")
+from jaxcl.labs.benchmarks._options import Benchmark
 
 
-def describe_origin(options: LossesBenchmark, device: dict[str, Any]) -> dict[str, Any]:
+def describe_origin(
+    asked: Sequence[Benchmark], device: dict[str, Any]
+) -> dict[str, Any]:
     """What a reader needs to make the same numbers again."""
     # Children load this module too, and have no use for a trainer.
     from jaxcl.training import (
@@ -22,27 +22,25 @@ def describe_origin(options: LossesBenchmark, device: dict[str, Any]) -> dict[st
         timestamp,
     )
 
+    options, *others = (one.describe() for one in asked)
     return {
         "command": find_command(),
         "commit": find_commit(),
         "date": timestamp(),
-        "versions": describe_versions() | find_versions(_PEERS),
+        "versions": describe_versions() | _find_versions(asked[0].packages),
         "device": device,
         "machine": {
             "processor": _processor(),
-            "cores": _cores(),
+            "cores": count_cores(),
             "load": round(os.getloadavg()[0], 1),
         },
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "options": {
-            field.name: getattr(options, field.name)
-            for field in dataclasses.fields(options)
-            if field.name not in ("out", "json", "quiet")
-        },
+        "options": options,
+        "other_options": others,
     }
 
 
-def find_versions(packages: tuple[str, ...]) -> dict[str, str]:
+def _find_versions(packages: Iterable[str]) -> dict[str, str]:
     """Versions of packages; "–" = not installed."""
     versions = {}
     for package in packages:
@@ -53,10 +51,11 @@ def find_versions(packages: tuple[str, ...]) -> dict[str, str]:
     return versions
 
 
-def _cores() -> int | None:
+def count_cores() -> int:
+    """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    return os.cpu_count()
+    return os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -1,14 +1,13 @@
-import importlib.util
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxcl.augment import augment_batch, sample_keys
-from jaxcl.labs.benchmarks._children import run_child
-from jaxcl.labs.benchmarks._data_options import AUGMENTATION
-from jaxcl.labs.benchmarks._data_peers import tf_image_views
-from jaxcl.labs.benchmarks._data_views import (
+from jaxcl.labs.benchmarks import DataBenchmark
+from jaxcl.labs.benchmarks._children import run_job
+from jaxcl.labs.benchmarks._data._names import AUGMENTATION
+from jaxcl.labs.benchmarks._data._peers import tf_image_views
+from jaxcl.labs.benchmarks._data._views import (
     Pictures,
     completed,
     draw_base,
@@ -88,10 +87,16 @@ def test_the_customary_views_of_tf_image_are_two_and_differ():
 
 
 def test_torchvision_takes_part_where_it_is_installed():
-    if importlib.util.find_spec("torchvision") is None:
-        pytest.skip("torchvision is not installed")
-    arguments = {"size": 16, "paths": ["torchvision"], "threads": 1, "seed": 0}
-    arguments |= {"rounds": 1, "seconds": 0.01}
-    (event,) = run_child("time_views", arguments, threads=1)
-    assert event["record"]["status"] == "measured", event
-    assert event["record"]["wall_ratio"] > 0
+    pytest.importorskip("torchvision", reason="torchvision is not installed")
+    options = DataBenchmark(
+        sizes=(16,),
+        paths=("torchvision",),
+        threads=(1,),
+        rounds=1,
+        seconds=0.01,
+        data=(),
+    )
+    (job,) = options.plan("cpu")
+    found = {one.quantity: one for one in run_job(job)}
+    assert found["wall"].status == "measured", found
+    assert found["wall ratio"].value > 0

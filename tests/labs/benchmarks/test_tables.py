@@ -1,13 +1,21 @@
 import dataclasses
 import io
+from pathlib import Path
 
+import pytest
 from rich.console import Console
 
-from jaxcl.labs.benchmarks import Results, find_faults, render_results, write_results
-from jaxcl.labs.benchmarks._records import Accuracy, Memory, Peak, Timing
-from jaxcl.labs.benchmarks._tables import render_markdown
+from jaxcl.labs.benchmarks import (
+    Measurement,
+    Results,
+    find_faults,
+    read_results,
+    render_page,
+    render_results,
+    write_results,
+)
 
-RECORD = {
+ORIGIN = {
     "command": "jaxcl bench losses",
     "commit": "abc1234",
     "date": "2026-01-02T03:04:05+00:00",
@@ -16,52 +24,31 @@ RECORD = {
     "machine": {"processor": "a processor", "cores": 2, "load": 0.1},
     "options": {"seed": 0},
 }
-DENSE = Timing(
-    "nt_xent",
-    "dense jnp",
-    1024,
-    128,
-    "float32",
-    1,
-    wall_ms=10.0,
-    cpu_ms=10.0,
-    wall_ratio=1.0,
-    cpu_ratio=1.0,
-    temporaries_mib=17.0,
-)
-OURS = dataclasses.replace(
-    DENSE,
-    contender="jaxcl",
-    wall_ms=4.2,
-    wall_ratio=0.42,
-    peak_share=0.815,
-    gradient_difference=2e-7,
-)
-MISSING = Timing(
-    "nt_xent",
-    "torch cross-entropy",
-    1024,
-    128,
-    "float32",
-    1,
+DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
+SETTING = {"loss": "nt_xent", "dim": 128, "dtype": "float32", "threads": 1}
+OURS = Measurement("losses", "jaxcl", 1024, SETTING)
+MISSING = dataclasses.replace(
+    OURS.of("wall", None),
+    contender="torch cross-entropy",
     status="not installed",
     reason="pip install torch",
+    required=False,
 )
+ACCURACY = Measurement("accuracy", "jaxcl", 2048, {**SETTING, "regime": "aligned"})
+ACCURACY = ACCURACY.but(temperature=0.01)
 RESULTS = Results(
-    RECORD,
-    timings=(OURS, DENSE, MISSING, dataclasses.replace(MISSING, rows=2048)),
-    peaks=(Peak(1024, 128, 1, "float32", 173.0),),
-    memory=(Memory("nt_xent", "jaxcl", 1024, 128, "float32", growth_mib=8.5),),
-    accuracy=(
-        Accuracy("aligned", 0.01, "nt_xent", "jaxcl", "float32", gradient_error=3e-6),
-        Accuracy(
-            "aligned",
-            0.01,
-            "nt_xent",
-            "torch cross-entropy",
-            "float32",
-            status="not installed",
-        ),
+    "losses",
+    ORIGIN,
+    (
+        OURS.of("wall", 4.2, "ms", (4.1, 4.2, 4.4)),
+        OURS.of("wall ratio", 0.42),
+        OURS.of("peak share", 0.815),
+        OURS.of("gradient difference", 2e-7),
+        MISSING,
+        dataclasses.replace(MISSING, size=2048),
+        dataclasses.replace(OURS, what="memory").of("growth", 8.5, "MiB"),
+        ACCURACY.of("gradient error", 3e-6),
+        dataclasses.replace(ACCURACY, contender="torch", status="not installed"),
     ),
 )
 
@@ -73,8 +60,8 @@ def printed(results):
 
 
 def test_tables_show_ratios_shares_and_what_is_missing():
-    for text in (printed(RESULTS), render_markdown(RESULTS)):
-        for piece in ("0.42", "82 %", "2e-7", "173 GFLOP/s", "8.5", "3e-6"):
+    for text in (printed(RESULTS), render_page(RESULTS)):
+        for piece in ("0.42", "82 %", "2e-7", "8.5", "3e-6", "aligned"):
             assert piece in text
         assert "not installed: pip install torch" in text
         # One line for all sizes of what could not run.
@@ -82,29 +69,47 @@ def test_tables_show_ratios_shares_and_what_is_missing():
 
 
 def test_the_page_says_where_its_numbers_come_from():
-    page = render_markdown(RESULTS)
+    page = render_page(RESULTS)
     for piece in ("a processor", "abc1234", "2026-01-02", "seed 0", "jax 0.10.2"):
         assert piece in page
     assert "torch –" not in page
 
 
-def test_files_are_written(tmp_path):
+def test_files_are_written_and_read(tmp_path):
     paths = write_results(RESULTS, tmp_path / "new" / "folder")
     assert [path.name for path in paths] == ["losses.json", "losses.md", "losses.png"]
     assert paths[2].read_bytes().startswith(b"\x89PNG")
+    assert read_results(paths[0]) == RESULTS
 
 
 def test_a_picture_of_nothing_measured_can_be_drawn(tmp_path):
-    empty = dataclasses.replace(RESULTS, timings=(MISSING,), memory=())
-    assert write_results(empty, tmp_path)[2].stat().st_size > 0
+    results = dataclasses.replace(RESULTS, measurements=(MISSING,))
+    assert write_results(results, tmp_path)[2].stat().st_size > 0
 
 
 def test_faults_are_those_of_ours_alone():
     assert find_faults(RESULTS) == []
-    wrong = dataclasses.replace(OURS, gradient_difference=0.5)
-    unknown = dataclasses.replace(OURS, gradient_difference=float("nan"))
-    broken = dataclasses.replace(MISSING, contender="jaxcl", status="failed")
-    died = dataclasses.replace(MISSING, contender="all", status="failed")
-    peer = dataclasses.replace(MISSING, status="failed", reason="its own affair")
-    results = dataclasses.replace(RESULTS, timings=(wrong, unknown, broken, died, peer))
-    assert len(find_faults(results)) == 4
+    failed = {"status": "failed", "reason": "it broke"}
+    peer = dataclasses.replace(MISSING, **failed)
+    died = dataclasses.replace(OURS, contender="all", **failed)
+    results = Results("losses", ORIGIN, (peer, died))
+    assert find_faults(results) == [
+        "all, losses, size 1024, loss nt_xent, dim 128, dtype float32, threads 1: "
+        "it broke"
+    ]
+
+
+def numbers(page):
+    """Tables and headings; not what could not run, which is merged over sizes."""
+    lines = page.replace("–", "").splitlines()
+    return [line for line in lines if line[:1] in "|#`" and "skipped: " not in line]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(DOCS.rglob("*.json")), ids=lambda path: str(path.relative_to(DOCS))
+)
+def test_the_pages_on_record_show_what_their_data_say(path):
+    rendered = set(numbers(render_page(read_results(path))))
+    kept = numbers(path.with_suffix(".md").read_text())
+    assert len(kept) > 20
+    assert [line for line in kept if line not in rendered] == []

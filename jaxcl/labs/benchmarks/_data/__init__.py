@@ -1,0 +1,1 @@
+"""What views and whole input paths cost beside other ways to the same views."""

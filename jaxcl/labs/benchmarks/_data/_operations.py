@@ -1,0 +1,140 @@
+"""The operations of our input paths, each alone: where a path waits, they do not."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcl.data._decode import decode_image
+from jaxcl.data._pipeline import ImageReader, local_draw, side_data
+from jaxcl.labs.benchmarks._data._names import AUGMENTATION, VIEWS
+from jaxcl.labs.benchmarks._data._pipeline import Files, read_encoded
+from jaxcl.labs.benchmarks._data._streams import Stream
+from jaxcl.labs.benchmarks._data._views import (
+    compile_views,
+    completed,
+    draw_base,
+)
+
+# Different ones, since a processor learns what it sees again and again.
+_BATCHES = 4
+
+Operations = dict[str, Callable[[Files], Stream]]
+
+
+def read(files: Files) -> Stream:
+    """Bytes and columns of the samples of each step, by Python."""
+    split, sampler = files.data.train, files.data.sampler
+    reader = ImageReader(split, files.data.bad)
+
+    def of_step(step: int) -> Any:
+        draw = local_draw(sampler, step)
+        records = reader.records(draw.rows)
+        return side_data(split, draw.rows, records, draw.epochs)
+
+    return _of_steps(of_step, files)
+
+
+def draw(files: Files) -> Stream:
+    """The random numbers of the views, by JAX on the host."""
+    return _of_steps(draw_base(files.seed, files.batch_size), files)
+
+
+def decode_by_pillow(files: Files) -> Stream:
+    """Bytes to a batch of pixels."""
+    batches = [read_encoded(files, step) for step in range(_BATCHES)]
+
+    def of_step(step: int) -> np.ndarray:
+        return _decode(files, batches[step % _BATCHES])
+
+    return _of_steps(of_step, files)
+
+
+def decode_by_tf(files: Files) -> Stream:
+    """The same by TensorFlow."""
+    from jaxcl.data._tf import tensorflow
+    from jaxcl.data._tf._decode import decode_and_fit
+
+    tf, split = tensorflow(), files.data.train
+    encoded = np.array([read_encoded(files, i) for i in range(_BATCHES)], object)
+
+    def of_batch(data: Any) -> Any:
+        return decode_and_fit(data, split.image_shape, split.fit)
+
+    return _of_tensors(tf, (encoded,), of_batch, files)
+
+
+def views_by_jax(files: Files) -> Stream:
+    """Pixels to views."""
+    views, images = compile_views(files.seed), decoded(files)
+    instances = jnp.arange(files.batch_size)
+
+    def batches() -> Iterator[Any]:
+        # As in training, the pixels come from the host every time.
+        return completed(
+            views(jnp.int32(step), instances, images[step % _BATCHES])
+            for step in itertools.count()
+        )
+
+    return Stream(batches, files.batch_size)
+
+
+def views_by_tf(files: Files) -> Stream:
+    """The same by TensorFlow, with the numbers drawn before."""
+    from jaxcl.data._tf import tensorflow
+    from jaxcl.data._tf._views import make_views
+
+    tf, images = tensorflow(), decoded(files)
+    draw_step = draw_base(files.seed, files.batch_size)
+    base = np.stack([draw_step(step) for step in range(_BATCHES)])
+
+    def of_batch(images: Any, base: Any) -> Any:
+        return make_views(images, base, None, AUGMENTATION, VIEWS)
+
+    return _of_tensors(tf, (images, base), of_batch, files)
+
+
+# By the name of the path they make up, in its order.
+OPERATIONS: dict[str, Operations] = {
+    "grain + JAX views": {
+        "read": read,
+        "decode": decode_by_pillow,
+        "views": views_by_jax,
+    },
+    "tf.data, views on the host": {
+        "read": read,
+        "draw": draw,
+        "decode": decode_by_tf,
+        "views": views_by_tf,
+    },
+}
+
+
+def decoded(files: Files) -> np.ndarray:
+    """The pixels of the first steps, `[steps, batch, height, width, channels]`."""
+    encoded = (read_encoded(files, step) for step in range(_BATCHES))
+    return np.stack([_decode(files, batch) for batch in encoded])
+
+
+def _decode(files: Files, encoded: list[bytes]) -> np.ndarray:
+    split = files.data.train
+    images = np.zeros((len(encoded), *split.image_shape), np.uint8)
+    for i, data in enumerate(encoded):
+        images[i] = decode_image(data, split.image_shape, split.fit)
+    return images
+
+
+def _of_steps(function: Callable[[int], Any], files: Files) -> Stream:
+    return Stream(lambda: map(function, itertools.count()), files.batch_size)
+
+
+def _of_tensors(
+    tf: Any, tensors: tuple[Any, ...], function: Callable[..., Any], files: Files
+) -> Stream:
+    """A function of batches, one after the other, as the pipeline maps it."""
+    same = tf.data.Dataset.from_tensor_slices(tensors).repeat()
+    mapped = same.map(function, num_parallel_calls=tf.data.AUTOTUNE)
+    batches = mapped.prefetch(tf.data.AUTOTUNE)
+    return Stream(batches.as_numpy_iterator, files.batch_size)

@@ -1,0 +1,128 @@
+"""Our views of images that are in memory: by JAX, and by tf.data."""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from jaxcl.augment import augment_batch, draw_numbers, sample_keys
+from jaxcl.labs.benchmarks._data._names import AUGMENTATION, VIEWS
+from jaxcl.labs.benchmarks._data._streams import Stream
+
+_QUALITY = 90
+_PICTURES_AT_ONCE = 64
+
+Views = Callable[[Any, Any, Any], jax.Array]
+
+
+class Pictures(NamedTuple):
+    """Images of one batch, the same for every implementation."""
+
+    images: np.ndarray
+    """`[batch, height, width, 3]` of uint8."""
+    seed: int
+
+
+def make_pictures(count: int, size: int, seed: int) -> np.ndarray:
+    """Images of smooth blots and some grain, as compressible as photographs.
+
+    Returns:
+        `[count, size, size, 3]` of uint8.
+
+    Example:
+        >>> make_pictures(2, 16, seed=0).shape
+        (2, 16, 16, 3)
+    """
+    generator = np.random.default_rng(seed)
+    blots = generator.uniform(0, 255, (count, 4, 4, 3))
+    # Bilinear, from 4 by 4 colors to all pixels.
+    places = np.linspace(0, 3, size)
+    weights = np.maximum(0.0, 1.0 - np.abs(places[:, None] - np.arange(4)))
+    smooth = np.einsum("yh,xw,nhwc->nyxc", weights, weights, blots, optimize=True)
+    grain = generator.normal(0, 8, smooth.shape)
+    return np.clip(smooth + grain, 0, 255).astype(np.uint8)
+
+
+def write_pictures(
+    directory: Path, count: int, size: int, seed: int, suffix: str
+) -> None:
+    """Image files of one domain and two classes."""
+    for start in range(0, count, _PICTURES_AT_ONCE):
+        some = min(_PICTURES_AT_ONCE, count - start)
+        for i, pixels in enumerate(make_pictures(some, size, seed + start), start):
+            file = directory / "made" / "ab"[i % 2] / f"{i}.{suffix}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(file, quality=_QUALITY)
+
+
+def jax_views(pictures: Pictures) -> Stream:
+    """`augment_batch` on the default device, from images that are there already."""
+    views = compile_views(pictures.seed)
+    images = jnp.asarray(pictures.images)
+    instances = jnp.arange(len(images))
+
+    def batches() -> Iterator[jax.Array]:
+        made = (views(jnp.int32(step), instances, images) for step in itertools.count())
+        return completed(made)
+
+    return Stream(batches, len(images))
+
+
+@functools.cache
+def compile_views(seed: int) -> Views:
+    """Views of (epoch, instances, images) in one program, keys and all."""
+
+    @jax.jit
+    def views(epoch, instances, images):
+        keys = sample_keys(seed, epoch, instances)
+        return augment_batch(keys, images, VIEWS, AUGMENTATION)
+
+    return views
+
+
+def completed(batches: Iterator[jax.Array]) -> Iterator[jax.Array]:
+    """Batches that are there; the next one is on its way then, as in training."""
+    try:
+        before = next(batches)
+        for batch in batches:
+            yield jax.block_until_ready(before)
+            before = batch
+    finally:
+        getattr(batches, "close", lambda: None)()
+
+
+def tf_views(pictures: Pictures) -> Stream:
+    """The views of our tf.data path, drawn by JAX and made by TensorFlow."""
+    from jaxcl.data._tf import tensorflow
+    from jaxcl.data._tf._views import make_views
+
+    tf = tensorflow()
+    count = len(pictures.images)
+    draw = draw_base(pictures.seed, count)
+    images = tf.constant(pictures.images)
+
+    def of_step(step):
+        base = tf.numpy_function(draw, [step], tf.float32)
+        return make_views(images, base, None, AUGMENTATION, VIEWS)
+
+    steps = tf.data.Dataset.range(2**31 - 1)
+    made = steps.map(of_step, num_parallel_calls=tf.data.AUTOTUNE)
+    return Stream(made.prefetch(tf.data.AUTOTUNE).as_numpy_iterator, count)
+
+
+def draw_base(seed: int, count: int) -> Callable[[Any], np.ndarray]:
+    """What draws the numbers of all views of a step, as our tf.data path does."""
+    instances = np.arange(count)
+
+    def draw(step):
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):
+            keys = sample_keys(seed, jnp.int32(step), jnp.asarray(instances))
+            return np.asarray(draw_numbers(keys, VIEWS, AUGMENTATION)[0])
+
+    return draw

@@ -1,0 +1,75 @@
+"""How right gradients are: relative error against float64, down to tiny losses."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from jaxcl.labs.benchmarks._losses import _oracle
+from jaxcl.labs.benchmarks._losses._calls import read_result
+from jaxcl.labs.benchmarks._losses._cases import REGIMES, Case, make_case
+from jaxcl.labs.benchmarks._losses._contenders import find_contender, prepare
+from jaxcl.labs.benchmarks._losses._names import DENSE, OURS
+from jaxcl.labs.benchmarks._measurement import Measurement, attempt
+
+# Loss, contender, type, and instances of a label. SupCon has three positives a row
+# where rows are random or aligned, a whole cluster where they are clustered.
+_JUDGED = (
+    ("nt_xent", OURS, "float32", 1),
+    ("nt_xent", OURS, "bfloat16", 1),
+    ("nt_xent", DENSE, "float32", 1),
+    ("nt_xent", "torch cross-entropy", "float32", 1),
+    ("supcon", OURS, "float32", 2),
+    ("supcon", DENSE, "float32", 2),
+)
+
+
+def judge(
+    blank: Measurement,
+    dim: int,
+    temperatures: list[float],
+    peers: bool,
+    seed: int,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Iterator[Measurement]:
+    """Errors in every regime, at every temperature, of every implementation."""
+    for regime in REGIMES:
+        for temperature in temperatures:
+            truths: dict[tuple[str, str], np.ndarray] = {}
+            for loss, name, dtype, instances in _JUDGED:
+                if name not in (OURS, DENSE) and not peers:
+                    continue
+                tell(f"{regime}, t = {temperature}: {loss}, {name}")
+                case = make_case(
+                    blank.size,
+                    dim,
+                    temperature=temperature,
+                    dtype=dtype,
+                    regime=regime,
+                    instances_per_label=instances,
+                    seed=seed,
+                )
+                if (loss, dtype) not in truths:
+                    truths[loss, dtype] = _find_truth(loss, case)
+                row = dataclasses.replace(blank, contender=name).but(
+                    regime=regime, temperature=temperature, loss=loss, dtype=dtype
+                )
+                yield from _judge(row, case, truths[loss, dtype])
+
+
+def _find_truth(loss: str, case: Case) -> np.ndarray:
+    if loss == "supcon":
+        return _oracle.supcon(case.u, case.v, case.labels, case.temperature)[1]
+    return _oracle.nt_xent(case.u, case.v, case.temperature)[1]
+
+
+def _judge(row: Measurement, case: Case, truth: np.ndarray) -> Iterator[Measurement]:
+    entry = find_contender(row.setting["loss"], row.contender)
+    found, row = attempt(row, lambda: read_result(prepare(entry, case).call()))
+    if found is None:
+        yield row
+        return
+    value, gradient = found
+    error = np.linalg.norm(gradient - truth) / np.linalg.norm(truth)
+    yield row.of("gradient error", float(error))
+    yield row.of("value", value)

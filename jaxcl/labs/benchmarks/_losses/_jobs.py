@@ -1,0 +1,234 @@
+"""What a child process measures of the losses."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcl.labs.benchmarks._children import Tell
+from jaxcl.labs.benchmarks._losses._accuracy import judge
+from jaxcl.labs.benchmarks._losses._calls import (
+    Prepared,
+    on_accelerator,
+    prepare_compiled,
+    read_result,
+)
+from jaxcl.labs.benchmarks._losses._cases import Case, make_case
+from jaxcl.labs.benchmarks._losses._contenders import (
+    find_contender,
+    find_contenders,
+    prepare,
+)
+from jaxcl.labs.benchmarks._losses._memory import measure_growth, per_mib
+from jaxcl.labs.benchmarks._losses._names import DENSE, OURS
+from jaxcl.labs.benchmarks._losses._support import prepare_support
+from jaxcl.labs.benchmarks._measurement import Measurement, attempt
+from jaxcl.labs.benchmarks._timing import Samples, summarize, take_turns, time_once
+
+_LEAST_ROUNDS = 3
+# Largest difference from the dense code, relative, that is still the same loss.
+_TOLERANCES = {"float32": 1e-3, "bfloat16": 5e-2}
+
+
+def time_losses(
+    *,
+    tell: Tell,
+    losses: list[str],
+    peers: bool,
+    rows: int,
+    dim: int,
+    temperature: float,
+    dtype: str,
+    threads: int | None,
+    rounds: int,
+    seconds: float,
+    seed: int,
+) -> Iterator[Measurement]:
+    """Times every implementation of some losses at one size."""
+    tell("matmul peak")
+    # The peak is the better of two measurements, before and after.
+    peak = matmul_peak(dtype)
+    case = make_case(rows, dim, temperature=temperature, dtype=dtype, seed=seed)
+    setting = {"dim": dim, "dtype": dtype, "threads": threads}
+    found: list[Measurement] = []
+    for loss in losses:
+        blank = Measurement("losses", "", rows, {"loss": loss, **setting}, "wall")
+        found += _time_loss(blank, case, peers, rounds, seconds, tell)
+    peak = max(peak, matmul_peak(dtype))
+    for row in found:
+        yield row
+        if row.quantity == "wall" and row.contender == OURS and row.value is not None:
+            flops = count_flops(row.setting["loss"], case)
+            share = flops / (row.value / 1000) / peak
+            yield row.of("peak share", round(share, 4))
+    blank = Measurement("matmul", "square matmul", rows, setting)
+    yield blank.of("speed", round(peak / 1e9, 1), "GFLOP/s")
+
+
+def _time_loss(
+    blank: Measurement,
+    case: Case,
+    peers: bool,
+    rounds: int,
+    seconds: float,
+    tell: Tell,
+) -> Iterator[Measurement]:
+    prepared: dict[str, Prepared] = {}
+    results: dict[str, tuple[float, np.ndarray]] = {}
+    rows: dict[str, Measurement] = {}
+    for entry in find_contenders((blank.setting["loss"],), peers=peers):
+        name, required = entry.name, entry.name in (OURS, DENSE)
+        tell(f"{entry.loss}, {blank.size} rows: {name}")
+        row = dataclasses.replace(blank, contender=name, required=required)
+
+        def start(entry=entry) -> tuple[Prepared, tuple[float, np.ndarray]]:
+            ready = prepare(entry, case)
+            return ready, read_result(ready.call())
+
+        started, rows[name] = attempt(row, start)
+        if started is not None:
+            prepared[name], results[name] = started
+    samples = interleave_calls(prepared, rounds=rounds, seconds=seconds, tell=tell)
+    for name, row in rows.items():
+        if name not in prepared:
+            yield row
+            continue
+        yield from summarize(row, samples[name], "ms", samples.get(DENSE))
+        yield row.of("temporaries", per_mib(prepared[name].temporaries), "MiB")
+        yield from compare(row, results[name], results.get(DENSE))
+
+
+def interleave_calls(
+    prepared: Mapping[str, Prepared],
+    *,
+    rounds: int,
+    seconds: float,
+    tell: Callable[[str], None] = lambda text: None,
+) -> dict[str, Samples]:
+    """Single calls in turn, after one unmeasured call of each.
+
+    An implementation of which `rounds` calls would take more than `seconds` is called
+    less often, but at least three times.
+    """
+    planned, calls = {}, {}
+    for name, one in prepared.items():
+        tell(f"{name}: warm-up")
+        once, _ = time_once(one.call)
+        planned[name] = max(_LEAST_ROUNDS, min(rounds, int(seconds / max(once, 1e-9))))
+        calls[name] = lambda one=one: time_once(one.call)
+    return take_turns(calls, planned, tell)
+
+
+def matmul_peak(dtype: str) -> float:
+    """FLOP/s of the fastest of five square matmuls."""
+    size = 8192 if on_accelerator() else 2048
+    x = jax.random.normal(jax.random.key(0), (size, size), jnp.dtype(dtype))
+    product = prepare_compiled(jnp.matmul, x, x)
+    product.call()
+    return 2.0 * size**3 / min(time_once(product.call)[0] for _ in range(5))
+
+
+def count_flops(loss: str, case: Case) -> float:
+    """Matmul work of our tiles: 4 N²D for one set of N rows, 8 B²D for two of B."""
+    batch, dim = case.u.shape
+    return 8.0 * batch**2 * dim if loss == "info_nce" else 16.0 * batch**2 * dim
+
+
+def compare(
+    row: Measurement,
+    result: tuple[float, np.ndarray],
+    baseline: tuple[float, np.ndarray] | None,
+) -> Iterator[Measurement]:
+    """The value, and how far value and gradient are from those of the dense code."""
+    value, gradient = result
+    yield row.of("value", value)
+    if baseline is None:
+        return
+    other_value, other = baseline
+    apart = abs(value - other_value) / max(abs(other_value), 1e-30)
+    yield row.of("value difference", apart)
+    apart = relative_difference(gradient, other)
+    row = row.of("gradient difference", apart)
+    # A NaN is no smaller than anything.
+    if row.contender == OURS and not apart <= _TOLERANCES[row.setting["dtype"]]:
+        reason = f"gradient differs from the dense one by {apart:.1e}"
+        row = dataclasses.replace(row, status="failed", reason=reason)
+    yield row
+
+
+def relative_difference(x: np.ndarray, y: np.ndarray) -> float:
+    """Norm of the difference over the norm of the second."""
+    return float(np.linalg.norm(x - y) / max(np.linalg.norm(y), 1e-300))
+
+
+def measure_memory(
+    *, tell: Tell, blank: dict[str, Any], temperature: float, seed: int
+) -> Iterator[Measurement]:
+    """Memory of one call of one implementation."""
+    row = Measurement(**blank)
+    loss, dim, dtype = (row.setting[name] for name in ("loss", "dim", "dtype"))
+    entry = find_contender(loss, row.contender)
+    tell(f"memory of {loss}, {row.size} rows: {row.contender}")
+
+    def ready(rows: int) -> Prepared:
+        case = make_case(rows, dim, temperature=temperature, dtype=dtype, seed=seed)
+        return prepare(entry, case)
+
+    def load_torch_and_prepare() -> Prepared:
+        prepared = ready(row.size)
+        if entry.in_torch:
+            # Loads its libraries; JAX has loaded its own to compile.
+            ready(32).call()
+        return prepared
+
+    yield from _grow(row, load_torch_and_prepare, uses_torch=entry.in_torch)
+
+
+def measure_support(
+    *,
+    tell: Tell,
+    blank: dict[str, Any],
+    num_negatives: int,
+    chunk_size: int | None,
+    seed: int,
+) -> Iterator[Measurement]:
+    """Memory of support-corrected InfoNCE, chunked or all at once."""
+    row = Measurement(**blank)
+    tell(f"{row.setting['loss']}: {row.contender}")
+    yield from _grow(
+        row, lambda: prepare_support(row.size, num_negatives, chunk_size, seed)
+    )
+
+
+def _grow(
+    row: Measurement, make: Callable[[], Prepared], *, uses_torch: bool = False
+) -> Iterator[Measurement]:
+    prepared, row = attempt(row, make)
+    found = None
+    if prepared is not None:
+        found, row = attempt(
+            row, lambda: measure_growth(prepared, uses_torch=uses_torch)
+        )
+    if prepared is None or found is None:
+        yield row
+        return
+    yield row.of("growth", per_mib(found["growth"]), "MiB")
+    yield row.of("temporaries", per_mib(prepared.temporaries), "MiB")
+    yield row.of("seconds", found["seconds"], "s")
+    yield row.of("cpu seconds", found["cpu_seconds"], "s")
+
+
+def measure_accuracy(
+    *,
+    tell: Tell,
+    blank: dict[str, Any],
+    dim: int,
+    temperatures: list[float],
+    peers: bool,
+    seed: int,
+) -> Iterator[Measurement]:
+    """Errors of gradients against float64, in every regime, at every temperature."""
+    yield from judge(Measurement(**blank), dim, temperatures, peers, seed, tell)

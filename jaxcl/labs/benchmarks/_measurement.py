@@ -1,0 +1,118 @@
+"""The one table of results: each row holds one number and says what it measures."""
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+Status = Literal["measured", "not installed", "skipped", "failed"]
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """One row of the table of results."""
+
+    what: str
+    """What was measured: a key of `SHEETS`."""
+    contender: str
+    size: int
+    """Rows of a loss, pixels of an image, images of a training step."""
+    setting: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Whatever else two measurements can differ in, as plain values."""
+    quantity: str = ""
+    value: float | None = None
+    unit: str = ""
+    samples: tuple[float, ...] = ()
+    """The values of all rounds, where `value` is their median."""
+    status: Status = "measured"
+    reason: str = ""
+    """Why there is no value, or a remark on it."""
+    required: bool = True
+    """Whether a failure is a fault of this library."""
+
+    def of(
+        self,
+        quantity: str,
+        value: float | None,
+        unit: str = "",
+        samples: Sequence[float] = (),
+    ) -> "Measurement":
+        """The same row for one of its quantities."""
+        return dataclasses.replace(
+            self, quantity=quantity, value=value, unit=unit, samples=tuple(samples)
+        )
+
+    def but(self, **setting: Any) -> "Measurement":
+        """The same row with some of its setting replaced."""
+        return dataclasses.replace(self, setting={**self.setting, **setting})
+
+    @property
+    def spread(self) -> tuple[float, float] | None:
+        """The quartiles of the samples; None without samples."""
+        if not self.samples:
+            return None
+        # One sample has no quartiles: it stands for two.
+        several = self.samples if len(self.samples) > 1 else 2 * self.samples
+        low, _, high = statistics.quantiles(several, n=4, method="inclusive")
+        return low, high
+
+
+class Excuse(Exception):
+    """Why a contender takes no part, though nothing is broken."""
+
+    def __init__(self, status: Status, reason: str):
+        super().__init__(reason)
+        self.status: Status = status
+
+
+def attempt(
+    row: Measurement, make: Callable[[], T]
+) -> tuple[T, Measurement] | tuple[None, Measurement]:
+    """What `make` returns, or None and the row with the reason why it does not."""
+    try:
+        return make(), row
+    except Excuse as excuse:
+        status, reason = excuse.status, str(excuse)
+    except Exception as error:  # another library can raise anything
+        status, reason = "failed", describe_error(error)
+    return None, dataclasses.replace(row, status=status, reason=reason)
+
+
+def describe_error(error: Exception) -> str:
+    """The type of an error and the line of its text that says most."""
+    said = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    # TensorFlow says "in user code:", and what is wrong at the end.
+    line = said[-1] if said[0].endswith(":") else said[0]
+    return f"{type(error).__name__}: {line}"[:300]
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """All that one command measured, and where it was measured."""
+
+    name: str
+    """Of the files: losses, data or train."""
+    origin: dict[str, Any]
+    measurements: tuple[Measurement, ...] = ()
+
+    def to_json(self) -> str:
+        """Text with one measurement a line."""
+        rows = [json.dumps(dataclasses.asdict(row)) for row in self.measurements]
+        return (
+            f'{{"name": {json.dumps(self.name)},\n'
+            f'"origin": {json.dumps(self.origin, indent=1)},\n'
+            '"measurements": [\n' + ",\n".join(rows) + "\n]}\n"
+        )
+
+
+def read_results(path: Path) -> Results:
+    """What `to_json` wrote."""
+    found = json.loads(path.read_text())
+    rows = [
+        Measurement(**{**row, "samples": tuple(row["samples"])})
+        for row in found["measurements"]
+    ]
+    return Results(found["name"], found["origin"], tuple(rows))

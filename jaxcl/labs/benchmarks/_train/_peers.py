@@ -1,0 +1,99 @@
+"""Training on views that are there, by this library and by PyTorch with lightly."""
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcl.labs.benchmarks._losses._calls import load_torch, on_accelerator
+from jaxcl.labs.benchmarks._measurement import Excuse, Measurement, attempt
+from jaxcl.labs.benchmarks._timing import Samples, summarize
+from jaxcl.labs.benchmarks._train._contenders import LAYOUTS, OURS, stand_ins
+from jaxcl.labs.benchmarks._train._inputs import on_all, split_rows
+from jaxcl.labs.benchmarks._train._setup import Rig
+from jaxcl.labs.benchmarks._train._steps import Run, interleave_runs, plan_run
+from jaxcl.labs.benchmarks._train._torch import make_torch_step
+from jaxcl.training import make_devices, parallelize
+from jaxcl.training._views import with_views
+
+
+def measure_peers(
+    row: Measurement,
+    rig: Rig,
+    *,
+    steps: int,
+    rounds: int,
+    seconds: float,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Iterator[Measurement]:
+    """Times all in turn, in one process, on the same views."""
+    if on_accelerator() and not load_torch().cuda.is_available():
+        yield from stand_ins(row, Excuse("skipped", "this torch has no GPU"))
+        return
+    options: dict[str, Any] = {"steps": steps, "seconds": seconds}
+    views = draw_views(rig)
+    tell(OURS)
+    runs = {OURS: plan_run(_our_call(rig, views), **options)}
+    counts = {OURS: sum(x.size for x in jax.tree.leaves(rig.initial.params))}
+    for name, last in LAYOUTS.items():
+        tell(name)
+
+        def start(last=last) -> tuple[Run, int]:
+            step = make_torch_step(rig.config, views, channels_last=last)
+            return plan_run(step.call, wait=step.wait, **options), step.parameters
+
+        theirs = dataclasses.replace(row, contender=name, required=False)
+        started, theirs = attempt(theirs, start)
+        if started is None:
+            yield theirs
+        else:
+            runs[name], counts[name] = started
+    found = interleave_runs(runs, rounds=rounds, tell=tell)
+    yield from compare_steps(row, found, counts)
+
+
+def compare_steps(
+    row: Measurement, found: Mapping[str, Samples], counts: Mapping[str, int]
+) -> Iterator[Measurement]:
+    """Medians, and ratios to ours in the same rounds."""
+    for name, samples in found.items():
+        row = dataclasses.replace(row, contender=name, required=name == OURS)
+        yield from summarize(row, samples, "ms", found[OURS])
+        speed = row.size / statistics.median(samples.wall)
+        yield row.of("images per second", speed, "1/s")
+        yield row.of("parameters", counts[name])
+
+
+def draw_views(rig: Rig) -> np.ndarray:
+    """Two views of a batch, `[2, batch, height, width, channels]`."""
+    config, batch = rig.config, rig.batch()
+    if batch.image is None and batch.views is None:
+        batch = dataclasses.replace(
+            batch, image=rig.resident[0][np.asarray(batch.position)]
+        )
+    see = jax.jit(
+        lambda batch: (
+            with_views(
+                batch, config.seed, config.data.views, config.augmentation, None
+            ).views
+        )
+    )
+    return np.asarray(see(jax.tree.map(jnp.asarray, batch)))
+
+
+def _our_call(rig: Rig, views: np.ndarray) -> Callable[[], Any]:
+    devices = make_devices("pmap", list(rig.devices.mesh.devices.flat))
+    parallel = parallelize(rig.experiment.step, devices)
+    given = dataclasses.replace(rig.batch(), image=None, views=np.swapaxes(views, 0, 1))
+    placed, state = split_rows(rig, given, 0), on_all(rig, rig.initial)
+
+    def call() -> Any:
+        nonlocal state
+        state, metrics = parallel.step(state, placed)
+        return metrics
+
+    return call
