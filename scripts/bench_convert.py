@@ -70,7 +70,7 @@ def of_speed(old: dict[str, Any]) -> Iterator[Measurement]:
     yield row.of("wall ratio", old["wall_ratio"])
     yield row.of("cpu", old["cpu_us"], "µs", old["cpu_samples_us"])
     yield row.of("cpu ratio", old["cpu_ratio"])
-    yield row.of("images per second", old["images_per_second"], "1/s")
+    yield row.of("images per second", old["images_per_second"])
 
 
 def of_stall(old: dict[str, Any]) -> Iterator[Measurement]:
@@ -94,7 +94,7 @@ def of_breakdown(old: dict[str, Any]) -> Iterator[Measurement]:
     yield row.of("wall share", 1.0)
     yield row.of("cpu", old["cpu_ms"], "ms")
     yield row.of("cpu share", 1.0)
-    yield row.of("images per second", old["images_per_second"], "1/s")
+    yield row.of("images per second", old["images_per_second"])
     for name, value in old["parts_ms"].items():
         reason = "whole − pieces" if name == "rest" else ""
         row = Measurement("step", name, size, setting, reason=reason)
@@ -128,7 +128,7 @@ def of_rival(old: dict[str, Any]) -> Iterator[Measurement]:
     yield row.of("wall ratio", old["wall_ratio"])
     yield row.of("cpu", old["cpu_ms"], "ms")
     yield row.of("cpu ratio", old["cpu_ratio"])
-    yield row.of("images per second", old["images_per_second"], "1/s")
+    yield row.of("images per second", old["images_per_second"])
     yield row.of("parameters", old["parameters"])
 
 

@@ -1,4 +1,4 @@
-"""Runs a job in a process of its own: a request goes in, results come out, one a line.
+"""Runs a job in a process of its own and takes what it measures, row by row.
 
 A child that dies (out of memory, a crash) is reported like any other failure and costs
 nothing but what it was doing.
@@ -6,17 +6,21 @@ nothing but what it was doing.
 
 import dataclasses
 import importlib
-import json
+import multiprocessing
 import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TextIO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from jaxcl.labs.benchmarks._measurement import Measurement
+from jaxcl.labs.benchmarks._measurement import Measurement, describe_error
 
-_MODULE = "jaxcl.labs.benchmarks"
+# A fork would copy a JAX that has started, and locks that its threads hold.
+_SPAWN = multiprocessing.get_context("spawn")
+# A library that does not end its threads is not waited for.
+_LAST_SECONDS = 10.0
 
 Tell = Callable[[str], None]
 
@@ -25,119 +29,113 @@ class Job(NamedTuple):
     """Work for one child process."""
 
     function: str
-    """`module:name` of a generator of measurements that takes `tell` and arguments."""
-    arguments: Mapping[str, Any]
-    """Plain values."""
-    blank: Measurement
-    """What is reported as failed when the child dies."""
-    threads: int | None = None
-    """Cores the process may use; None = all."""
+    """`module:name` of a generator of measurements. It is given the row, the options,
+    more, and `tell`, which takes a line of progress."""
+    row: Measurement
+    """What is to be filled in, and what is reported as failed when the child dies."""
+    options: Any
+    more: tuple[Any, ...] = ()
     then: Callable[[list[Measurement]], "Job | None"] = lambda found: None
     """The job that follows from what this one found."""
 
 
 def run_job(job: Job, tell: Tell = lambda text: None) -> list[Measurement]:
     """What a child process measured, and a failure if it did not finish."""
-    found, death = run_child(
-        job.function, job.arguments, threads=job.threads, tell=tell
-    )
-    rows = [Measurement(**{**row, "samples": tuple(row["samples"])}) for row in found]
+    arguments = job.row, job.options, *job.more
+    threads = job.row.setting.get("threads")
+    found, death = run_child(job.function, *arguments, threads=threads, tell=tell)
     if death:
-        rows.append(dataclasses.replace(job.blank, status="failed", reason=death))
-    return rows
+        found.append(dataclasses.replace(job.row, status="failed", reason=death))
+    return found
 
 
 def run_child(
     function: str,
-    arguments: Mapping[str, Any],
-    *,
+    *arguments: Any,
     threads: int | None = None,
     tell: Tell = lambda text: None,
 ) -> tuple[list[Any], str]:
-    """Runs a generator in a new process.
+    """What a generator yields in a new process, and why it died ("": it did not).
 
-    Returns:
-        What it yielded, as plain values, and why it died ("" when it finished).
+    Args:
+        function: `module:name`.
+        arguments: Of the generator, beside `tell`.
+        threads: Cores the process may use; None = all.
+        tell: Called with what the child is doing at the moment.
     """
-    request = {"function": function, "arguments": dict(arguments), "threads": threads}
-    found, doing, finished = [], "starting", False
-    with tempfile.TemporaryFile("w+") as errors:
-        child = subprocess.Popen(
-            [sys.executable, "-m", _MODULE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=_environment(threads),
-        )
-        assert child.stdin is not None
-        assert child.stdout is not None
+    found, doing, death = [], "starting", None
+    receiver, sender = _SPAWN.Pipe(duplex=False)
+    with tempfile.NamedTemporaryFile() as log:
+        request = sender, log.name, function, arguments, threads
+        child = _SPAWN.Process(target=_serve, args=request)
+        with _environment(threads):
+            child.start()
+        sender.close()
         try:
-            child.stdin.write(json.dumps(request))
-            child.stdin.close()
-            for line in child.stdout:
-                event, content = json.loads(line)
+            while death is None:
+                event, content = receiver.recv()
                 if event == "doing":
                     doing = content
                     tell(doing)
                 elif event == "found":
                     found.append(content)
                 else:
-                    finished = True
-            child.wait()
+                    death = content
+        except EOFError:
+            pass
         finally:
+            child.join(_LAST_SECONDS)
             child.kill()
-            child.wait()
-            child.stdout.close()
-        if finished:
-            return found, ""
-        cause = _cause_of_death(child.returncode, errors)
-        return found, f"{cause} (during {doing})"
+            child.join()
+        if death is None:
+            death = _cause_of_death(child.exitcode, Path(log.name))
+    return found, death and f"{death} (during {doing})"
 
 
-def serve() -> None:
-    """The child's side: reads the request, runs the function, writes what it yields."""
-    request = json.load(sys.stdin)
-    # Libraries that print must not write between the results.
-    channel = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    _pin_threads(request["threads"])
-
-    def send(event: str, content: Any = None) -> None:
-        channel.write(json.dumps([event, content]) + "\n")
-        channel.flush()
-
-    module, _, name = request["function"].partition(":")
-    function = getattr(importlib.import_module(module), name)
-    for found in function(
-        tell=lambda text: send("doing", text), **request["arguments"]
-    ):
-        plain = dataclasses.asdict(found) if isinstance(found, Measurement) else found
-        send("found", plain)
-    send("finished")
-
-
-def _pin_threads(threads: int | None) -> None:
-    """Keeps this process on its first cores; before JAX counts them."""
+def _serve(
+    sender: Connection,
+    log: str,
+    function: str,
+    arguments: tuple[Any, ...],
+    threads: int | None,
+) -> None:
+    """The child's side."""
+    # What libraries print is of interest only when the process dies.
+    file = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    # Before JAX counts the cores.
     if threads is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    module, _, name = function.partition(":")
+    try:
+        call = getattr(importlib.import_module(module), name)
+        for found in call(*arguments, tell=lambda text: sender.send(("doing", text))):
+            sender.send(("found", found))
+    except Exception as error:
+        sender.send(("ended", describe_error(error)))
+        raise
+    sender.send(("ended", ""))
 
 
-def _environment(threads: int | None) -> dict[str, str]:
-    environment = dict(os.environ)
+@contextmanager
+def _environment(threads: int | None) -> Iterator[None]:
+    """What a child that starts now finds in its environment."""
+    before = dict(os.environ)
     # Two libraries share the accelerator: JAX must not take most of it at its start.
-    environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    # The last line of a dying child must be its error, not a remark on the traceback.
-    environment.setdefault("JAX_TRACEBACK_FILTERING", "off")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if threads is not None:
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            environment[name] = str(threads)
-    return environment
+            os.environ[name] = str(threads)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
-def _cause_of_death(status: int, errors: TextIO) -> str:
+def _cause_of_death(status: int | None, log: Path) -> str:
     if status == -9:
         return "killed, most likely out of memory"
-    errors.seek(0)
-    said = [line.strip() for line in errors.read().splitlines() if line.strip()]
+    said = [line.strip() for line in log.read_text().splitlines() if line.strip()]
     return said[-1][:300] if said else f"ended with status {status}"

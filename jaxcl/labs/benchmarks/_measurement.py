@@ -5,7 +5,10 @@ import json
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Status = Literal["measured", "not installed", "skipped", "failed"]
 T = TypeVar("T")
@@ -106,6 +109,22 @@ class Results:
             f'"origin": {json.dumps(self.origin, indent=1)},\n'
             '"measurements": [\n' + ",\n".join(rows) + "\n]}\n"
         )
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row a measurement, a column for each setting, quartiles in low, high."""
+        import pandas as pd
+
+        rows = []
+        for one in self.measurements:
+            row = {**dataclasses.asdict(one), **one.setting}
+            del row["setting"], row["samples"]
+            row["low"], row["high"] = one.spread or (None, None)
+            # None would be a value that is missing.
+            rows.append(
+                row | ({"threads": "all"} if row.get("threads", 0) is None else {})
+            )
+        columns = [field.name for field in dataclasses.fields(Measurement)]
+        return pd.DataFrame(rows, columns=None if rows else columns)
 
 
 def read_results(path: Path) -> Results:

@@ -29,7 +29,7 @@ def run_benchmark(
         one.check()
     asked = tuple(one.resolve() for one in asked)
     # This process never starts JAX: it would take an accelerator from its children.
-    found, death = run_child(f"{__name__}:describe_device", {})
+    found, death = run_child(f"{__name__}:describe_device")
     if death:
         raise RuntimeError(f"the benchmark cannot start: {death}")
     device = found[0]

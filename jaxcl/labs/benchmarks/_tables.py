@@ -1,115 +1,167 @@
-"""Renders results: the same cells for a terminal and for a Markdown page."""
+"""Renders the table of results: as Markdown, which a terminal shows too."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rich.console import Group
-from rich.markup import escape
-from rich.table import Table
+from rich.markdown import Markdown
 
 from jaxcl.labs.benchmarks._figure import draw_losses
-from jaxcl.labs.benchmarks._measurement import Measurement, Results
-from jaxcl.labs.benchmarks._rows import to_rows
-from jaxcl.labs.benchmarks._sheets import SHEETS, Sheet
+from jaxcl.labs.benchmarks._measurement import Results
 
-_PAGES = {
-    "losses": "Benchmark of the losses",
-    "data": "Benchmark of the input paths",
-    "train": "Benchmark of training",
-}
-# What the others are compared with.
-_BOLD = {"jaxcl", "jaxcl: JAX", "grain + JAX views"}
-_WORDS = ("implementation", "path", "piece", "run", "source", "note", "rows are")
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-class Grid(NamedTuple):
-    """A table of cells."""
+_VALUES = ("what", "quantity", "value", "unit", "low", "high", "status", "reason")
+_VALUES += ("required",)
+_HIDDEN = ("value", "value difference", "cpu seconds")
+
+
+class Kind(NamedTuple):
+    """How measurements of one kind are shown."""
 
     title: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
     caption: str
+    split: tuple[str, ...] = ()
+    """The settings that get a table for each of their values."""
 
 
-def make_grids(measurements: Iterable[Measurement]) -> Iterator[Grid]:
-    """Every table that has something to show, in the order of `SHEETS`."""
-    rows = to_rows(measurements)
-    for what, sheet in SHEETS.items():
-        tables: dict[str, list[dict[str, Any]]] = {}
-        for row in rows:
-            if row["what"] == what:
-                tables.setdefault(sheet.title.format(**row), []).append(row)
-        for title, found in tables.items():
-            yield _make_grid(title, sheet, found)
+_CALL = (
+    "One call of value and gradient in a process of its own. growth: of resident "
+    "memory after compilation (on an accelerator, memory beside inputs and outputs); "
+    "temporaries: those that XLA's compiler plans; seconds: of that call, the first of "
+    "its process."
+)
+_SPEED = (
+    "Two views of every image, float32; times are for one image, which counts once. "
+    "Medians of runs in turn. Ratios: to “{}”, by round (above 1 = slower)."
+)
+_RUN = ("encoder", "objective", "optimizer", "image_size", "dtype", "threads")
+_RUN += ("steps_per_dispatch", "keep_on_device", "devices")
 
-
-def _make_grid(title: str, sheet: Sheet, rows: list[dict[str, Any]]) -> Grid:
-    if sheet.across is None:
-        columns, rows = dict(sheet.columns), _merge_unmeasured(rows)
-    else:
-        columns, rows = _spread(sheet, rows)
-    cells = tuple(
-        tuple(form(row.get(key)) for key, form in columns.values()) for row in rows
-    )
-    return Grid(title, tuple(columns), cells, sheet.caption)
-
-
-def _merge_unmeasured(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Measured rows first; what kept a contender out, once for all sizes."""
-    merged: dict[Any, dict[str, Any]] = {}
-    for i, row in enumerate(rows):
-        key = i if row["measured"] else (row["contender"], row["note"], row["title"])
-        first = merged.setdefault(key, {**row, "sizes": ""})
-        first["sizes"] += ", " * bool(first["sizes"]) + f"{row['size']:,}"
-    return sorted(
-        merged.values(),
-        key=lambda row: (not row["measured"], row.get("threads") or 0, row["size"]),
-    )
-
-
-def _spread(sheet: Sheet, rows: list[dict[str, Any]]) -> tuple[dict, list[dict]]:
-    """Columns and rows of a table with a column for each contender."""
-    assert sheet.across is not None
-    words, quantity, form = sheet.across
-    columns, lines = dict(sheet.columns), {}
-    for row in rows:
-        heading = words.format(**row)
-        columns[heading] = heading, lambda cell: "–" if cell is None else cell
-        line = lines.setdefault(tuple(row[k] for k, _ in sheet.columns.values()), {})
-        line |= {key: row[key] for key, _ in sheet.columns.values()}
-        line[heading] = form(row.get(quantity)) if row["measured"] else row["status"]
-    return columns, list(lines.values())
-
-
-def render_results(results: Results) -> Group:
-    """The tables for a terminal."""
-    tables = []
-    for grid in make_grids(results.measurements):
-        table = Table(title=grid.title, caption=grid.caption)
-        for heading in grid.headings:
-            table.add_column(
-                heading,
-                justify="left" if heading in _WORDS else "right",
-                overflow="fold",
-                # Long headings wrap; a number or a name never does.
-                no_wrap=len(heading) < 20 and heading not in ("note", "implementation"),
-            )
-        for row in grid.rows:
-            style = "bold" if _BOLD.intersection(row) else None
-            table.add_row(*map(escape, row), style=style)
-        tables.append(table)
-    return Group(*tables)
+KINDS: dict[str, Kind] = {
+    "losses": Kind(
+        "Time",
+        "Value and gradient; medians of calls in turn, in one process. Ratios: to the "
+        "dense jnp code, by round (below 1 = faster). Peak share: of the fastest "
+        "matmul, counting 4 N²D (InfoNCE: 8 B²D for two views of B rows).",
+        ("loss", "dim", "dtype", "threads"),
+    ),
+    "matmul": Kind("Fastest matmul", "Of each process that timed losses."),
+    "memory": Kind("Memory of one call", _CALL),
+    "accuracy": Kind(
+        "Relative error of the gradient against float64",
+        "Aligned: positive cosines of about 0.99. bfloat16 is compared with float64 at "
+        "the rows as bfloat16 rounds them.",
+        ("loss", "dtype"),
+    ),
+    "large": Kind("Large cases", _CALL),
+    "largest": Kind("Largest batch, by doubling", _CALL),
+    "views": Kind(
+        "Views of images in memory", _SPEED.format("jaxcl: JAX"), ("source", "threads")
+    ),
+    "pipeline": Kind(
+        "From files to views", _SPEED.format("grain + JAX views"), ("source", "threads")
+    ),
+    "operations": Kind(
+        "A path beside the sum of its operations",
+        "Times are for one image. Each operation alone, and the path that overlaps "
+        "them. Ratios: of the path to the sum of its operations. Busy: CPU time over "
+        "wall time of the cores.",
+        ("threads",),
+    ),
+    "step": Kind(
+        "Where a step's time goes",
+        "Times of a step; medians of runs in turn. The whole step takes its batch from "
+        "the files; each piece is a program of its own, with its inputs on the device. "
+        "Rest: the whole less the pieces. It is negative where pieces overlap, as "
+        "input does with the step, or cost more alone.",
+        _RUN,
+    ),
+    "loop": Kind(
+        "The trainer's loop over a bare loop",
+        "Times of a step on one batch that is in memory: the trainer's loop with its "
+        "log, and a bare loop that waits for the device as often, in turn. Ratio of "
+        "the medians. On a busy machine CPU time is the better measure.",
+    ),
+    "peers": Kind(
+        "Beside another library",
+        "A step on two views that are in memory: no input and no augmentation on "
+        "either side; float32, SGD, both views in one batch. Ours computes the "
+        "statistics of its log too. Ratios: to ours, by round (above 1 = slower).",
+        _RUN,
+    ),
+}
 
 
 def render_page(results: Results) -> str:
     """A Markdown page of the tables, with machine, versions and command above them."""
-    lines = [f"# {_PAGES[results.name]}", "", *_describe_origin(results.origin)]
-    for grid in make_grids(results.measurements):
-        lines += ["", f"## {grid.title}", "", _line(grid.headings)]
-        lines += ["|" + "---|" * len(grid.headings), *map(_line, grid.rows)]
-        lines += ["", grid.caption]
+    frame = results.to_frame()
+    lines = [f"# Benchmark: {results.name}", "", *_describe_origin(results.origin)]
+    for what, kind in KINDS.items():
+        rows = frame[frame["what"] == what].dropna(axis="columns", how="all")
+        if rows.empty:
+            continue
+        lines += ["", f"## {kind.title}"]
+        groups = (
+            rows.groupby(list(kind.split), sort=False) if kind.split else [((), rows)]
+        )
+        for _, part in groups:
+            lines += ["", *_render_table(part)]
+        lines += ["", kind.caption]
     return "\n".join(lines) + "\n"
+
+
+def render_results(results: Results) -> Markdown:
+    """The same for a terminal."""
+    return Markdown(render_page(results))
+
+
+def _render_table(rows: "pd.DataFrame") -> Iterator[str]:
+    """What all rows share; a line for each contender, a column for each quantity."""
+    heads = (rows["quantity"] + " " + rows.get("unit", "")).str.strip()
+    rows = rows.assign(quantity=heads).sort_values("size", kind="stable")
+    keys = [name for name in rows if name not in _VALUES]
+    shared = [
+        name for name in keys if name != "contender" and rows[name].nunique() == 1
+    ]
+    yield ", ".join(f"{name} {_number(rows[name].iloc[0])}" for name in shared)
+    yield ""
+    keys = [name for name in keys if name not in shared]
+    quantities = heads[rows["value"].notna() & ~rows["quantity"].isin(_HIDDEN)].unique()
+    yield _line([*keys, *quantities, "note"])
+    yield _line(["---"] * len(keys) + ["---:"] * len(quantities) + ["---"])
+    for values, part in rows.groupby(keys, sort=False):
+        found: list[Any] = part.to_dict("records")
+        cells = {one["quantity"]: _cell(one) for one in found}
+        notes = dict.fromkeys(filter(None, map(_note, found)))
+        words = [*map(_number, values), *(cells.get(name, "–") for name in quantities)]
+        yield _line([*words, "; ".join(notes)])
+
+
+def _cell(row: Mapping[str, Any]) -> str:
+    """A value; with its quartiles where it is a ratio by round."""
+    numbers = [_number(row.get(name)) for name in ("value", "low", "high")]
+    if row.get("unit") or numbers[1] == "–":
+        return numbers[0]
+    return "{} ({} to {})".format(*numbers)
+
+
+def _note(row: Mapping[str, Any]) -> str:
+    status = [row["status"]] * (row["status"] != "measured")
+    return ": ".join([*status, *filter(None, [row.get("reason")])])
+
+
+def _number(value: Any) -> str:
+    """Three digits, all of a large number, or text as it is."""
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, str | bool):
+        return str(value)
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.0e}"
 
 
 def _line(cells: Iterable[str]) -> str:

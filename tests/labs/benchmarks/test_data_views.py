@@ -5,7 +5,7 @@ import pytest
 from jaxcl.augment import augment_batch, sample_keys
 from jaxcl.labs.benchmarks import DataBenchmark
 from jaxcl.labs.benchmarks._children import run_job
-from jaxcl.labs.benchmarks._data._names import AUGMENTATION
+from jaxcl.labs.benchmarks._data._options import AUGMENTATION
 from jaxcl.labs.benchmarks._data._peers import tf_image_views
 from jaxcl.labs.benchmarks._data._views import (
     Pictures,

@@ -5,10 +5,14 @@ import pytest
 import references
 
 from jaxcl.labs.benchmarks import Measurement
-from jaxcl.labs.benchmarks._losses import _dense, _oracle
+from jaxcl.labs.benchmarks._losses import _jax, _oracle
 from jaxcl.labs.benchmarks._losses._accuracy import judge
-from jaxcl.labs.benchmarks._losses._calls import prepare_jax, read_result
-from jaxcl.labs.benchmarks._losses._cases import REGIMES, make_case
+from jaxcl.labs.benchmarks._losses._calls import (
+    REGIMES,
+    make_case,
+    prepare_jax,
+    read_result,
+)
 
 
 def labelled_case(regime="random", temperature=0.5):
@@ -60,7 +64,7 @@ def test_the_oracle_keeps_its_digits_where_the_loss_vanishes():
 @pytest.mark.parametrize("name", ["nt_xent", "supcon"])
 def test_dense_gradients_are_those_of_the_oracle(name):
     case = labelled_case()
-    dense = getattr(_dense, f"dense_{name}")(case)
+    dense = getattr(_jax, f"dense_{name}")(case)
     value, gradient = read_result(prepare_jax(dense, case).call())
     truth, true_gradient = oracle_of(name, case)(case.u, case.v)
     assert value == pytest.approx(truth, rel=1e-5)
@@ -72,23 +76,23 @@ def test_the_dense_code_has_the_values_of_the_papers():
     rows, labels = np.concatenate([case.u, case.v]), np.tile(case.labels, 2)
     domains = np.tile(case.domains, 2)
     variance = references.negative_variance_penalty(
-        case.u, case.v, num_instances=_dense.NUM_INSTANCES
+        case.u, case.v, num_instances=_jax.NUM_INSTANCES
     )
     weighted = references.domain_weighted_supcon_loss(
         rows,
         labels,
         domains,
-        same_domain_weight=_dense.SAME_DOMAIN_WEIGHT,
+        same_domain_weight=_jax.SAME_DOMAIN_WEIGHT,
         temperature=0.5,
     )
     papers = {
         "nt_xent": references.nt_xent_loss(case.u, case.v, temperature=0.5),
         "info_nce": references.info_nce_loss(case.u, case.v, temperature=0.5),
         "supcon": references.supcon_loss(rows, labels, temperature=0.5),
-        "combined": weighted + _dense.PENALTY_WEIGHT * variance,
+        "combined": weighted + _jax.PENALTY_WEIGHT * variance,
     }
     for name, paper in papers.items():
-        dense = getattr(_dense, f"dense_{name}")(case)
+        dense = getattr(_jax, f"dense_{name}")(case)
         value, _ = read_result(prepare_jax(dense, case).call())
         assert value == pytest.approx(paper, rel=1e-5), name
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxcl.labs.benchmarks._data import _peers, _pipeline, _views
-from jaxcl.labs.benchmarks._data._names import PathName
+from jaxcl.labs.benchmarks._data._options import PathName
 from jaxcl.labs.benchmarks._data._streams import Stream
 from jaxcl.labs.benchmarks._measurement import Excuse
 

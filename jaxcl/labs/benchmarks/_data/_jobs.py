@@ -13,8 +13,8 @@ from jaxcl.labs.benchmarks._data._contenders import (
     find_contenders,
     make_stream,
 )
-from jaxcl.labs.benchmarks._data._names import batch_of
 from jaxcl.labs.benchmarks._data._operations import OPERATIONS, Operations
+from jaxcl.labs.benchmarks._data._options import DataBenchmark, batch_of
 from jaxcl.labs.benchmarks._data._pipeline import Files, open_source
 from jaxcl.labs.benchmarks._data._streams import Stream, interleave_streams, run_once
 from jaxcl.labs.benchmarks._data._views import Pictures, make_pictures
@@ -24,48 +24,31 @@ from jaxcl.labs.benchmarks._timing import Samples, summarize
 
 
 def time_views(
-    *,
-    tell: Tell,
-    blank: dict[str, Any],
-    paths: list[str],
-    rounds: int,
-    seconds: float,
-    seed: int,
+    row: Measurement, options: DataBenchmark, paths: tuple[str, ...], *, tell: Tell
 ) -> Iterator[Measurement]:
     """Times views of images that are in memory."""
-    row = Measurement(**blank)
-    pictures = Pictures(make_pictures(batch_of(row.size), row.size, seed), seed)
-    streams, rows = prepare(row, tuple(paths), pictures, tell)
-    found = interleave_streams(streams, rounds=rounds, seconds=seconds, tell=tell)
-    yield from _summarize(rows, found)
+    images = make_pictures(batch_of(row.size), row.size, options.seed)
+    streams, rows = prepare(row, paths, Pictures(images, options.seed), tell)
+    yield from _summarize(rows, interleave_streams(streams, options, tell))
 
 
 def time_pipeline(
-    *,
-    tell: Tell,
-    blank: dict[str, Any],
-    paths: list[str],
-    rounds: int,
-    seconds: float,
-    seed: int,
+    row: Measurement, options: DataBenchmark, paths: tuple[str, ...], *, tell: Tell
 ) -> Iterator[Measurement]:
     """Times whole paths, and each of their operations alone."""
-    row = Measurement(**blank)
     source = row.setting["source"]
     with tempfile.TemporaryDirectory() as directory:
         tell(f"opening {source}")
-        files = open_source(source, row.size, seed, Path(directory))
+        files = open_source(source, row.size, options.seed, Path(directory))
         row = dataclasses.replace(row, size=files.size).but(batch_size=files.batch_size)
-        streams, rows = prepare(row, tuple(paths), files, tell)
+        streams, rows = prepare(row, paths, files, tell)
         alone = {
             path: operations
             for path, operations in OPERATIONS.items()
             if path in streams and path in rows
         }
         parts = prepare_operations(alone.values(), files)
-        found = interleave_streams(
-            streams | parts, rounds=rounds, seconds=seconds, tell=tell
-        )
+        found = interleave_streams(streams | parts, options, tell)
         yield from _summarize(rows, found)
         for path, operations in alone.items():
             samples = {name: found[one.__name__] for name, one in operations.items()}
@@ -116,7 +99,7 @@ def _summarize(
             continue
         yield from summarize(row, found[name], "µs", found.get(BASELINES[row.what]))
         speed = 1.0 / statistics.median(found[name].wall)
-        yield row.of("images per second", speed, "1/s")
+        yield row.of("images per second", speed)
 
 
 def compare(

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxcl.data._decode import decode_image
 from jaxcl.data._pipeline import ImageReader, local_draw, side_data
-from jaxcl.labs.benchmarks._data._names import AUGMENTATION, VIEWS
+from jaxcl.labs.benchmarks._data._options import AUGMENTATION, VIEWS
 from jaxcl.labs.benchmarks._data._pipeline import Files, read_encoded
 from jaxcl.labs.benchmarks._data._streams import Stream
 from jaxcl.labs.benchmarks._data._views import (

@@ -2,15 +2,29 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from jaxcl.config import ConfigError
+from jaxcl.config import AugmentationConfig, ConfigError
 from jaxcl.labs.benchmarks._children import Job
-from jaxcl.labs.benchmarks._data._names import JPEG, PathName, batch_of
 from jaxcl.labs.benchmarks._measurement import Measurement
 from jaxcl.labs.benchmarks._options import Benchmark
 
 _JOBS = "jaxcl.labs.benchmarks._data._jobs"
+
+
+PathName = Literal["jax", "tf_data", "torchvision"]
+
+JPEG = "jpeg"
+VIEWS = 2
+# The views of every contender, as far as each of them can make them.
+AUGMENTATION = AugmentationConfig(
+    crop_scale=(0.08, 1.0), flip=0.5, jitter=0.8, grayscale=0.2
+)
+
+
+def batch_of(size: int) -> int:
+    """Images of a batch: about as many pixels in memory for every size."""
+    return 256 if size <= 64 else 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,15 +110,6 @@ class DataBenchmark(Benchmark):
         threads: int | None,
     ) -> Job:
         setting = {"source": source, "threads": threads, "batch_size": batch_of(size)}
-        blank = Measurement(
-            part,
-            ", ".join(paths),
-            size,
-            setting,
-            "wall",
-            required=paths != ("torchvision",),
-        )
-        arguments = {"blank": dataclasses.asdict(blank), "paths": paths}
-        arguments |= {"rounds": self.rounds, "seconds": self.seconds}
-        arguments |= {"seed": self.seed}
-        return Job(f"{_JOBS}:time_{part}", arguments, blank, threads)
+        row = Measurement(part, ", ".join(paths), size, setting, "wall")
+        row = dataclasses.replace(row, required=paths != ("torchvision",))
+        return Job(f"{_JOBS}:time_{part}", row, self, (paths,))

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from jaxcl.labs.benchmarks._data._names import AUGMENTATION, VIEWS
+from jaxcl.labs.benchmarks._data._options import AUGMENTATION, VIEWS
 from jaxcl.labs.benchmarks._data._pipeline import Files, read_encoded
 from jaxcl.labs.benchmarks._data._streams import Stream
 from jaxcl.labs.benchmarks._data._views import Pictures

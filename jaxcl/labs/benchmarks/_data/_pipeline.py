@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxcl.config import AugmentationConfig, DataConfig
 from jaxcl.data import RunData, open_data, open_split
 from jaxcl.data._pipeline import ImageReader, local_draw
-from jaxcl.labs.benchmarks._data._names import AUGMENTATION, JPEG, VIEWS, batch_of
+from jaxcl.labs.benchmarks._data._options import AUGMENTATION, JPEG, VIEWS, batch_of
 from jaxcl.labs.benchmarks._data._streams import Stream
 from jaxcl.labs.benchmarks._data._views import compile_views, completed, write_pictures
 

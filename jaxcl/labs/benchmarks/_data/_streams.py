@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxcl.labs.benchmarks._children import Tell
+from jaxcl.labs.benchmarks._data._options import DataBenchmark
 from jaxcl.labs.benchmarks._timing import Samples, take_turns
 
 # Share of a run that goes by before the clock is started: threads have to find their
@@ -30,21 +32,15 @@ class Stream(NamedTuple):
 
 def interleave_streams(
     streams: Mapping[str, Stream],
-    *,
-    rounds: int,
-    seconds: float,
-    tell: Callable[[str], None] = lambda text: None,
+    options: DataBenchmark,
+    tell: Tell = lambda text: None,
 ) -> dict[str, Samples]:
-    """Runs one after the other, round after round, so that all share the same noise.
-
-    Returns:
-        Wall and CPU seconds for an image, one of each a round.
-    """
+    """Wall and CPU seconds an image, one of each a round."""
     measures = {
-        name: functools.partial(time_stream, stream, seconds)
+        name: functools.partial(time_stream, stream, options.seconds)
         for name, stream in streams.items()
     }
-    return take_turns(measures, dict.fromkeys(streams, rounds), tell)
+    return take_turns(measures, dict.fromkeys(streams, options.rounds), tell)
 
 
 def time_stream(stream: Stream, seconds: float) -> tuple[float, float]:

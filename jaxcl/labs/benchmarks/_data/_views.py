@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from jaxcl.augment import augment_batch, draw_numbers, sample_keys
-from jaxcl.labs.benchmarks._data._names import AUGMENTATION, VIEWS
+from jaxcl.labs.benchmarks._data._options import AUGMENTATION, VIEWS
 from jaxcl.labs.benchmarks._data._streams import Stream
 
 _QUALITY = 90

@@ -1,17 +1,23 @@
 """How right gradients are: relative error against float64, down to tiny losses."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
+from jaxcl.labs.benchmarks._children import Tell
 from jaxcl.labs.benchmarks._losses import _oracle
-from jaxcl.labs.benchmarks._losses._calls import read_result
-from jaxcl.labs.benchmarks._losses._cases import REGIMES, Case, make_case
-from jaxcl.labs.benchmarks._losses._contenders import find_contender, prepare
-from jaxcl.labs.benchmarks._losses._names import DENSE, OURS
+from jaxcl.labs.benchmarks._losses._calls import REGIMES, Case, make_case, read_result
+from jaxcl.labs.benchmarks._losses._contenders import (
+    DENSE,
+    OURS,
+    find_contender,
+    prepare,
+)
+from jaxcl.labs.benchmarks._losses._options import LossesBenchmark
 from jaxcl.labs.benchmarks._measurement import Measurement, attempt
 
+_TEMPERATURES = (0.5, 0.1, 0.05, 0.02, 0.01)
 # Loss, contender, type, and instances of a label. SupCon has three positives a row
 # where rows are random or aligned, a whole cluster where they are clustered.
 _JUDGED = (
@@ -26,28 +32,26 @@ _JUDGED = (
 
 def judge(
     blank: Measurement,
-    dim: int,
-    temperatures: list[float],
-    peers: bool,
-    seed: int,
-    tell: Callable[[str], None] = lambda text: None,
+    options: LossesBenchmark,
+    tell: Tell = lambda text: None,
+    temperatures: tuple[float, ...] = _TEMPERATURES,
 ) -> Iterator[Measurement]:
     """Errors in every regime, at every temperature, of every implementation."""
     for regime in REGIMES:
         for temperature in temperatures:
             truths: dict[tuple[str, str], np.ndarray] = {}
             for loss, name, dtype, instances in _JUDGED:
-                if name not in (OURS, DENSE) and not peers:
+                if name not in (OURS, DENSE) and not options.peers:
                     continue
                 tell(f"{regime}, t = {temperature}: {loss}, {name}")
                 case = make_case(
                     blank.size,
-                    dim,
+                    options.dim[0],
                     temperature=temperature,
                     dtype=dtype,
                     regime=regime,
                     instances_per_label=instances,
-                    seed=seed,
+                    seed=options.seed,
                 )
                 if (loss, dtype) not in truths:
                     truths[loss, dtype] = _find_truth(loss, case)

@@ -2,21 +2,29 @@
 
 import importlib.util
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from jaxcl.labs.benchmarks._losses import _dense, _ours, _peers
+from jaxcl.labs.benchmarks._losses import _jax, _peers
 from jaxcl.labs.benchmarks._losses._calls import (
+    Case,
     Prepared,
     load_torch,
     on_accelerator,
     prepare_jax,
     prepare_torch,
 )
-from jaxcl.labs.benchmarks._losses._cases import Case
 from jaxcl.labs.benchmarks._losses._memory import free_memory
-from jaxcl.labs.benchmarks._losses._names import DENSE, OURS, LossName
 from jaxcl.labs.benchmarks._measurement import Excuse
 
+LossName = Literal["nt_xent", "info_nce", "supcon", "combined"]
+
+LOSSES: dict[str, str] = {
+    "nt_xent": "NT-Xent (SimCLR)",
+    "info_nce": "InfoNCE of two views (CLIP)",
+    "supcon": "SupCon, ten labels",
+    "combined": "SupCon with domain weights + 30 · negative variance",
+}
+OURS, DENSE = "jaxcl", "dense jnp"
 _PML = "pytorch_metric_learning"
 
 
@@ -42,8 +50,8 @@ class Contender(NamedTuple):
 # Bytes a pair: resident memory as measured in float32 at 16,384 rows and more. optax
 # keeps [rows, rows, dim] and PML's NTXentLoss [positive pairs, negative pairs].
 CONTENDERS: tuple[Contender, ...] = (
-    Contender("nt_xent", OURS, _ours.our_nt_xent),
-    Contender("nt_xent", DENSE, _dense.dense_nt_xent),
+    Contender("nt_xent", OURS, _jax.our_nt_xent),
+    Contender("nt_xent", DENSE, _jax.dense_nt_xent),
     Contender("nt_xent", "optax ntxent", _peers.optax_ntxent, "optax", 1600, 1024),
     Contender("nt_xent", "torch cross-entropy", _peers.torch_nt_xent, "torch", 14),
     Contender("nt_xent", "lightly NTXentLoss", _peers.lightly_nt_xent, "lightly", 18),
@@ -52,17 +60,17 @@ CONTENDERS: tuple[Contender, ...] = (
     Contender(
         "nt_xent", "SupContrast (definition)", _peers.supcontrast_nt_xent, "torch", 34
     ),
-    Contender("info_nce", OURS, _ours.our_info_nce),
-    Contender("info_nce", DENSE, _dense.dense_info_nce),
+    Contender("info_nce", OURS, _jax.our_info_nce),
+    Contender("info_nce", DENSE, _jax.dense_info_nce),
     Contender("info_nce", "torch cross-entropy", _peers.torch_clip, "torch", 8),
-    Contender("supcon", OURS, _ours.our_supcon),
-    Contender("supcon", DENSE, _dense.dense_supcon),
+    Contender("supcon", OURS, _jax.our_supcon),
+    Contender("supcon", DENSE, _jax.dense_supcon),
     Contender("supcon", "PML SupConLoss", _peers.pml_supcon, _PML, 47),
     Contender(
         "supcon", "SupContrast (definition)", _peers.supcontrast_supcon, "torch", 34
     ),
-    Contender("combined", OURS, _ours.our_combined),
-    Contender("combined", DENSE, _dense.dense_combined),
+    Contender("combined", OURS, _jax.our_combined),
+    Contender("combined", DENSE, _jax.dense_combined),
 )
 
 

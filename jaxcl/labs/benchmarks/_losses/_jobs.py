@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,19 +10,22 @@ import numpy as np
 from jaxcl.labs.benchmarks._children import Tell
 from jaxcl.labs.benchmarks._losses._accuracy import judge
 from jaxcl.labs.benchmarks._losses._calls import (
+    Case,
     Prepared,
+    make_case,
     on_accelerator,
     prepare_compiled,
     read_result,
 )
-from jaxcl.labs.benchmarks._losses._cases import Case, make_case
 from jaxcl.labs.benchmarks._losses._contenders import (
+    DENSE,
+    OURS,
     find_contender,
     find_contenders,
     prepare,
 )
 from jaxcl.labs.benchmarks._losses._memory import measure_growth, per_mib
-from jaxcl.labs.benchmarks._losses._names import DENSE, OURS
+from jaxcl.labs.benchmarks._losses._options import LossesBenchmark
 from jaxcl.labs.benchmarks._losses._support import prepare_support
 from jaxcl.labs.benchmarks._measurement import Measurement, attempt
 from jaxcl.labs.benchmarks._timing import Samples, summarize, take_turns, time_once
@@ -34,52 +36,45 @@ _TOLERANCES = {"float32": 1e-3, "bfloat16": 5e-2}
 
 
 def time_losses(
-    *,
-    tell: Tell,
-    losses: list[str],
-    peers: bool,
-    rows: int,
-    dim: int,
-    temperature: float,
-    dtype: str,
-    threads: int | None,
-    rounds: int,
-    seconds: float,
-    seed: int,
+    row: Measurement, options: LossesBenchmark, *, tell: Tell
 ) -> Iterator[Measurement]:
     """Times every implementation of some losses at one size."""
     tell("matmul peak")
     # The peak is the better of two measurements, before and after.
-    peak = matmul_peak(dtype)
-    case = make_case(rows, dim, temperature=temperature, dtype=dtype, seed=seed)
-    setting = {"dim": dim, "dtype": dtype, "threads": threads}
+    peak = matmul_peak(options.dtype)
+    case = _make_case(row, options)
     found: list[Measurement] = []
-    for loss in losses:
-        blank = Measurement("losses", "", rows, {"loss": loss, **setting}, "wall")
-        found += _time_loss(blank, case, peers, rounds, seconds, tell)
-    peak = max(peak, matmul_peak(dtype))
-    for row in found:
-        yield row
-        if row.quantity == "wall" and row.contender == OURS and row.value is not None:
-            flops = count_flops(row.setting["loss"], case)
-            share = flops / (row.value / 1000) / peak
-            yield row.of("peak share", round(share, 4))
-    blank = Measurement("matmul", "square matmul", rows, setting)
-    yield blank.of("speed", round(peak / 1e9, 1), "GFLOP/s")
+    for loss in options.losses:
+        found += _time_loss(row.but(loss=loss), case, options, tell)
+    peak = max(peak, matmul_peak(options.dtype))
+    for one in found:
+        yield one
+        if one.quantity == "wall" and one.contender == OURS and one.value is not None:
+            flops = count_flops(one.setting["loss"], case)
+            share = flops / (one.value / 1000) / peak
+            yield one.of("peak share", round(share, 4))
+    setting = {name: row.setting[name] for name in ("dim", "dtype", "threads")}
+    row = Measurement("matmul", "square matmul", row.size, setting)
+    yield row.of("speed", round(peak / 1e9, 1), "GFLOP/s")
+
+
+def _make_case(row: Measurement, options: LossesBenchmark) -> Case:
+    return make_case(
+        row.size,
+        row.setting["dim"],
+        temperature=options.temperature,
+        dtype=options.dtype,
+        seed=options.seed,
+    )
 
 
 def _time_loss(
-    blank: Measurement,
-    case: Case,
-    peers: bool,
-    rounds: int,
-    seconds: float,
-    tell: Tell,
+    blank: Measurement, case: Case, options: LossesBenchmark, tell: Tell
 ) -> Iterator[Measurement]:
     prepared: dict[str, Prepared] = {}
     results: dict[str, tuple[float, np.ndarray]] = {}
     rows: dict[str, Measurement] = {}
-    for entry in find_contenders((blank.setting["loss"],), peers=peers):
+    for entry in find_contenders((blank.setting["loss"],), peers=options.peers):
         name, required = entry.name, entry.name in (OURS, DENSE)
         tell(f"{entry.loss}, {blank.size} rows: {name}")
         row = dataclasses.replace(blank, contender=name, required=required)
@@ -91,7 +86,7 @@ def _time_loss(
         started, rows[name] = attempt(row, start)
         if started is not None:
             prepared[name], results[name] = started
-    samples = interleave_calls(prepared, rounds=rounds, seconds=seconds, tell=tell)
+    samples = interleave_calls(prepared, options.rounds, options.seconds, tell)
     for name, row in rows.items():
         if name not in prepared:
             yield row
@@ -103,10 +98,9 @@ def _time_loss(
 
 def interleave_calls(
     prepared: Mapping[str, Prepared],
-    *,
     rounds: int,
     seconds: float,
-    tell: Callable[[str], None] = lambda text: None,
+    tell: Tell = lambda text: None,
 ) -> dict[str, Samples]:
     """Single calls in turn, after one unmeasured call of each.
 
@@ -165,41 +159,30 @@ def relative_difference(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def measure_memory(
-    *, tell: Tell, blank: dict[str, Any], temperature: float, seed: int
+    row: Measurement, options: LossesBenchmark, *, tell: Tell
 ) -> Iterator[Measurement]:
     """Memory of one call of one implementation."""
-    row = Measurement(**blank)
-    loss, dim, dtype = (row.setting[name] for name in ("loss", "dim", "dtype"))
-    entry = find_contender(loss, row.contender)
-    tell(f"memory of {loss}, {row.size} rows: {row.contender}")
+    entry = find_contender(row.setting["loss"], row.contender)
+    tell(f"memory of {entry.loss}, {row.size} rows: {row.contender}")
 
-    def ready(rows: int) -> Prepared:
-        case = make_case(rows, dim, temperature=temperature, dtype=dtype, seed=seed)
-        return prepare(entry, case)
-
-    def load_torch_and_prepare() -> Prepared:
-        prepared = ready(row.size)
+    def make() -> Prepared:
+        prepared = prepare(entry, _make_case(row, options))
         if entry.in_torch:
             # Loads its libraries; JAX has loaded its own to compile.
-            ready(32).call()
+            small = dataclasses.replace(row, size=32)
+            prepare(entry, _make_case(small, options)).call()
         return prepared
 
-    yield from _grow(row, load_torch_and_prepare, uses_torch=entry.in_torch)
+    yield from _grow(row, make, uses_torch=entry.in_torch)
 
 
 def measure_support(
-    *,
-    tell: Tell,
-    blank: dict[str, Any],
-    num_negatives: int,
-    chunk_size: int | None,
-    seed: int,
+    row: Measurement, options: LossesBenchmark, chunk_size: int | None, *, tell: Tell
 ) -> Iterator[Measurement]:
     """Memory of support-corrected InfoNCE, chunked or all at once."""
-    row = Measurement(**blank)
     tell(f"{row.setting['loss']}: {row.contender}")
     yield from _grow(
-        row, lambda: prepare_support(row.size, num_negatives, chunk_size, seed)
+        row, lambda: prepare_support(row.size, row.size, chunk_size, options.seed)
     )
 
 
@@ -222,13 +205,7 @@ def _grow(
 
 
 def measure_accuracy(
-    *,
-    tell: Tell,
-    blank: dict[str, Any],
-    dim: int,
-    temperatures: list[float],
-    peers: bool,
-    seed: int,
+    row: Measurement, options: LossesBenchmark, *, tell: Tell
 ) -> Iterator[Measurement]:
-    """Errors of gradients against float64, in every regime, at every temperature."""
-    yield from judge(Measurement(**blank), dim, temperatures, peers, seed, tell)
+    """Errors of gradients against float64."""
+    yield from judge(row, options, tell)

@@ -7,14 +7,17 @@ from typing import Any, ClassVar, Literal
 
 from jaxcl.config import ConfigError
 from jaxcl.labs.benchmarks._children import Job
-from jaxcl.labs.benchmarks._losses._contenders import find_contenders
-from jaxcl.labs.benchmarks._losses._names import DENSE, OURS, LossName
+from jaxcl.labs.benchmarks._losses._contenders import (
+    DENSE,
+    OURS,
+    LossName,
+    find_contenders,
+)
 from jaxcl.labs.benchmarks._measurement import Measurement
 from jaxcl.labs.benchmarks._options import Benchmark
 
 _JOBS = "jaxcl.labs.benchmarks._losses._jobs"
 _QUICK_ROWS = (256, 1024)
-_TEMPERATURES = (0.5, 0.1, 0.05, 0.02, 0.01)
 _PATIENCE_SECONDS = 600.0
 
 
@@ -89,12 +92,11 @@ class LossesBenchmark(Benchmark):
         if self.memory:
             entries = find_contenders(self.losses, peers=self.peers)
             for size, one in itertools.product(self._sizes(), entries):
-                yield self._remember("memory", one.loss, one.name, *size)
+                yield self._job("memory", one.loss, one.name, *size)
         if self.accuracy:
             yield self._judge()
         if self.large:
-            size = self.large_rows, self.dim[0]
-            yield self._remember("large", "nt_xent", OURS, *size)
+            yield self._job("large", "nt_xent", OURS, self.large_rows, self.dim[0])
             yield from self._support(platform)
         if self.largest:
             for dim, name in itertools.product(self.dim, (OURS, DENSE)):
@@ -104,24 +106,17 @@ class LossesBenchmark(Benchmark):
         """Rows and dimensions."""
         return [(rows, dim) for dim in self.dim for rows in self.rows]
 
-    def _setting(self, loss: str, dim: int, threads: int | None) -> dict[str, Any]:
-        return {"loss": loss, "dim": dim, "dtype": self.dtype, "threads": threads}
+    def _job(
+        self, what: str, loss: str, name: str, rows: int, dim: int, **fields: Any
+    ) -> Job:
+        setting = {"loss": loss, "dim": dim, "dtype": self.dtype, "threads": None}
+        row = Measurement(what, name, rows, setting, "growth", required=False)
+        return Job(f"{_JOBS}:measure_memory", row, self, **fields)
 
     def _time(self, rows: int, dim: int, threads: int | None) -> Job:
-        setting = self._setting(", ".join(self.losses), dim, threads)
-        blank = Measurement("losses", "all", rows, setting, "wall")
-        arguments = {"rows": rows, "dim": dim, "threads": threads, "dtype": self.dtype}
-        arguments |= {"losses": self.losses, "peers": self.peers, "seed": self.seed}
-        arguments |= {"temperature": self.temperature}
-        arguments |= {"rounds": self.rounds, "seconds": self.seconds}
-        return Job(f"{_JOBS}:time_losses", arguments, blank, threads)
-
-    def _remember(self, what: str, loss: str, name: str, rows: int, dim: int) -> Job:
-        setting = self._setting(loss, dim, None)
-        blank = Measurement(what, name, rows, setting, "growth", required=False)
-        arguments = {"blank": dataclasses.asdict(blank), "seed": self.seed}
-        arguments |= {"temperature": self.temperature}
-        return Job(f"{_JOBS}:measure_memory", arguments, blank)
+        job = self._job("losses", ", ".join(self.losses), "all", rows, dim)
+        row = dataclasses.replace(job.row, quantity="wall", required=True)
+        return Job(f"{_JOBS}:time_losses", row.but(threads=threads), self)
 
     def _double(self, name: str, rows: int, dim: int) -> Job:
         """Twice the rows after each call that fits and does not take too long."""
@@ -133,17 +128,13 @@ class LossesBenchmark(Benchmark):
                 return None
             return self._double(name, 2 * rows, dim)
 
-        job = self._remember("largest", "nt_xent", name, rows, dim)
-        return job._replace(then=then)
+        return self._job("largest", "nt_xent", name, rows, dim, then=then)
 
     def _judge(self) -> Job:
         setting = {"regime": "all", "temperature": 0.0, "loss": "all", "dtype": "all"}
         rows, what = self.accuracy_rows, "gradient error"
-        blank = Measurement("accuracy", "all", rows, setting, what, required=False)
-        arguments = {"blank": dataclasses.asdict(blank), "dim": self.dim[0]}
-        arguments |= {"temperatures": _TEMPERATURES, "seed": self.seed}
-        arguments |= {"peers": self.peers}
-        return Job(f"{_JOBS}:measure_accuracy", arguments, blank)
+        row = Measurement("accuracy", "all", rows, setting, what, required=False)
+        return Job(f"{_JOBS}:measure_accuracy", row, self)
 
     def _support(self, platform: str) -> Iterator[Job]:
         # An accelerator wants many rows at once, a CPU as many as its caches hold.
@@ -152,10 +143,6 @@ class LossesBenchmark(Benchmark):
             for chunk_size in sizes:
                 how = "all at once" if chunk_size is None else f"chunks of {chunk_size}"
                 name = f"support-corrected, {count:,} negatives an anchor"
-                setting = {"loss": name, "dim": 3, "dtype": "float32", "threads": None}
-                blank = Measurement(
-                    "large", how, count, setting, "growth", required=False
-                )
-                arguments = {"blank": dataclasses.asdict(blank), "seed": self.seed}
-                arguments |= {"num_negatives": count, "chunk_size": chunk_size}
-                yield Job(f"{_JOBS}:measure_support", arguments, blank)
+                job = self._job("large", name, how, count, 3, more=(chunk_size,))
+                row = job.row.but(dtype="float32")
+                yield job._replace(function=f"{_JOBS}:measure_support", row=row)

@@ -8,8 +8,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxcl.labs.benchmarks._losses._calls import load_torch
-from jaxcl.labs.benchmarks._losses._cases import Case
+from jaxcl.labs.benchmarks._losses._calls import Case, load_torch
 
 
 def optax_ntxent(case: Case):

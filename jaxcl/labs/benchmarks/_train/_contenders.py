@@ -1,10 +1,16 @@
-"""Whom training is compared with, and when it cannot be."""
+"""The training step in PyTorch with lightly, and when a run has none."""
 
 import dataclasses
+import importlib
 import importlib.util
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from jaxcl.config import TrainConfig
+from jaxcl.labs.benchmarks._losses._calls import load_torch, on_accelerator
+from jaxcl.labs.benchmarks._losses._peers import import_lightly
 from jaxcl.labs.benchmarks._measurement import Excuse, Measurement
 
 OURS = "jaxcl"
@@ -58,3 +64,108 @@ def stand_ins(row: Measurement, excuse: Excuse) -> Iterable[Measurement]:
             reason=str(excuse),
             required=False,
         )
+
+
+_WIDTH = 64
+
+
+class TorchStep(NamedTuple):
+    """A step on views that are there."""
+
+    call: Callable[[], Any]
+    """Returns the loss."""
+    wait: Callable[[Any], Any]
+    parameters: int
+    """How many numbers are learned."""
+
+
+def make_torch_step(
+    config: TrainConfig, views: np.ndarray, *, channels_last: bool
+) -> TorchStep:
+    """Forward, back, and SGD with momentum.
+
+    Args:
+        config: Sizes, rates, temperature.
+        views: `[2, batch, height, width, channels]`.
+        channels_last: The layout in memory.
+    """
+    torch = load_torch()
+    device = "cuda" if on_accelerator() else "cpu"
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    rows = np.moveaxis(views.reshape(-1, *views.shape[2:]), -1, 1)
+    images = torch.tensor(np.ascontiguousarray(rows), device=device)
+    images = images.to(memory_format=layout)
+    network = make_network(config, channels=views.shape[-1])
+    network = network.to(device=device, memory_format=layout)
+    criterion = import_lightly().NTXentLoss(temperature=config.objective.temperature)
+    optimizer = make_sgd(torch, network, config)
+
+    def call() -> Any:
+        u, v = network(images).chunk(2)
+        loss = criterion(u, v)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    def wait(loss: Any) -> float:
+        return float(loss)  # the device must have come so far
+
+    count = sum(one.numel() for one in network.parameters())
+    return TorchStep(call, wait, count)
+
+
+def make_sgd(torch: Any, network: Any, config: TrainConfig) -> Any:
+    """SGD as ours: biases and scales, of one axis, do not decay."""
+    chosen, parameters = config.optimizer, list(network.parameters())
+    groups = [
+        {
+            "params": [one for one in parameters if one.ndim > 1],
+            "weight_decay": chosen.weight_decay,
+        },
+        {"params": [one for one in parameters if one.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(groups, lr=chosen.learning_rate, momentum=chosen.momentum)
+
+
+def make_network(config: TrainConfig, channels: int) -> Any:
+    """ResNet-18 or -34 with the stem for small images, and the head of SimCLR."""
+    nn = importlib.import_module("torch").nn
+
+    def conv(features: int, out: int, kernel: int, stride: int) -> Any:
+        padding = kernel // 2
+        return nn.Sequential(
+            nn.Conv2d(features, out, kernel, stride, padding, bias=False),
+            nn.BatchNorm2d(out),
+        )
+
+    class Block(nn.Module):
+        """relu(F(x) + x)."""
+
+        def __init__(self, features: int, out: int, stride: int):
+            super().__init__()
+            self.first = conv(features, out, 3, stride)
+            self.second = conv(out, out, 3, 1)
+            same = stride == 1 and features == out
+            self.shortcut = nn.Identity() if same else conv(features, out, 1, stride)
+
+        def forward(self, x: Any) -> Any:
+            residual = self.second(nn.functional.relu(self.first(x)))
+            return nn.functional.relu(residual + self.shortcut(x))
+
+    layers, dim = [conv(channels, _WIDTH, 3, 1), nn.ReLU()], _WIDTH
+    for stage, count in enumerate(BLOCKS[config.model.encoder]):
+        for i in range(count):
+            width = _WIDTH * 2**stage
+            layers.append(Block(dim, width, 2 if stage > 0 and i == 0 else 1))
+            dim = width
+    hidden = config.model.head_hidden
+    return nn.Sequential(
+        *layers,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(dim, hidden),
+        nn.BatchNorm1d(hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, config.model.head_dim),
+    )

@@ -51,6 +51,21 @@ class Case(NamedTuple):
     made: int
     """Height and width of the images that are made for it; 0 = its data are there."""
 
+    def describe(self, threads: int | None) -> dict[str, Any]:
+        """What the run is, beside the size of its batch."""
+        config = self.config
+        return {
+            "encoder": config["model"]["encoder"],
+            "objective": config["objective"]["name"],
+            "optimizer": config["optimizer"]["name"],
+            "image_size": self.made,
+            "dtype": config["model"]["dtype"],
+            "steps_per_dispatch": config["steps_per_dispatch"],
+            "keep_on_device": config["data"]["keep_on_device"],
+            "devices": 1,
+            "threads": threads,
+        }
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainBenchmark(Benchmark):
@@ -124,26 +139,17 @@ class TrainBenchmark(Benchmark):
     def plan(self, platform: str) -> Iterator[Job | Measurement]:
         """A step of every run, and the same step of the other library."""
         for threads, case in itertools.product(self.threads or (None,), self.cases()):
-            setting = describe_setting(case, threads)
-            batch_size = case.config["data"]["batch_size"]
-            blank = Measurement("step", WHOLE, batch_size, setting, "wall")
-            arguments = {"config": case.config, "made": case.made}
-            arguments |= {"devices": self.devices, "steps": self.steps}
-            arguments |= {"rounds": self.rounds, "seconds": self.seconds}
-            trace = None if self.trace is None else str(self.trace.absolute())
-            yield self._job("time_training", blank, {**arguments, "trace": trace})
+            size, setting = case.config["data"]["batch_size"], case.describe(threads)
+            row = Measurement("step", WHOLE, size, setting, "wall")
+            yield Job(f"{_JOBS}:time_training", row, self, (case,))
             if not self.peers:
                 continue
-            blank = Measurement("peers", OURS, batch_size, setting, "wall")
+            row = dataclasses.replace(row, what="peers", contender=OURS)
             excuse = why_not(case.config, self.devices)
             if excuse is None:
-                yield self._job("time_peers", blank, arguments)
+                yield Job(f"{_JOBS}:time_peers", row, self, (case,))
             else:
-                yield from stand_ins(blank, excuse)
-
-    def _job(self, name: str, blank: Measurement, arguments: dict[str, Any]) -> Job:
-        arguments = {"blank": dataclasses.asdict(blank), **arguments}
-        return Job(f"{_JOBS}:{name}", arguments, blank, blank.setting["threads"])
+                yield from stand_ins(row, excuse)
 
     def cases(self) -> Iterator[Case]:
         """Every run to be measured."""
@@ -165,22 +171,6 @@ class TrainBenchmark(Benchmark):
             tree |= {"steps_per_dispatch": taken, "eval_every": 0}
             tree |= {"checkpoint_every": taken, "num_steps": 10_000 * taken}
             yield Case(tree, made)
-
-
-def describe_setting(case: Case, threads: int | None) -> dict[str, Any]:
-    """What a run is, beside the size of its batch."""
-    config = case.config
-    return {
-        "encoder": config["model"]["encoder"],
-        "objective": config["objective"]["name"],
-        "optimizer": config["optimizer"]["name"],
-        "image_size": case.made,
-        "dtype": config["model"]["dtype"],
-        "steps_per_dispatch": config["steps_per_dispatch"],
-        "keep_on_device": config["data"]["keep_on_device"],
-        "devices": 1,
-        "threads": threads,
-    }
 
 
 def _base(options: TrainBenchmark) -> TrainConfig:

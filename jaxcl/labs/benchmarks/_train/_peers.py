@@ -9,42 +9,41 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcl.labs.benchmarks._children import Tell
 from jaxcl.labs.benchmarks._losses._calls import load_torch, on_accelerator
 from jaxcl.labs.benchmarks._measurement import Excuse, Measurement, attempt
 from jaxcl.labs.benchmarks._timing import Samples, summarize
-from jaxcl.labs.benchmarks._train._contenders import LAYOUTS, OURS, stand_ins
-from jaxcl.labs.benchmarks._train._inputs import on_all, split_rows
-from jaxcl.labs.benchmarks._train._setup import Rig
+from jaxcl.labs.benchmarks._train._contenders import (
+    LAYOUTS,
+    OURS,
+    make_torch_step,
+    stand_ins,
+)
+from jaxcl.labs.benchmarks._train._options import TrainBenchmark
+from jaxcl.labs.benchmarks._train._setup import Rig, on_all, split_rows
 from jaxcl.labs.benchmarks._train._steps import Run, interleave_runs, plan_run
-from jaxcl.labs.benchmarks._train._torch import make_torch_step
 from jaxcl.training import make_devices, parallelize
 from jaxcl.training._views import with_views
 
 
 def measure_peers(
-    row: Measurement,
-    rig: Rig,
-    *,
-    steps: int,
-    rounds: int,
-    seconds: float,
-    tell: Callable[[str], None] = lambda text: None,
+    row: Measurement, rig: Rig, options: TrainBenchmark, tell: Tell
 ) -> Iterator[Measurement]:
     """Times all in turn, in one process, on the same views."""
     if on_accelerator() and not load_torch().cuda.is_available():
         yield from stand_ins(row, Excuse("skipped", "this torch has no GPU"))
         return
-    options: dict[str, Any] = {"steps": steps, "seconds": seconds}
+    limits = {"steps": options.steps, "seconds": options.seconds}
     views = draw_views(rig)
     tell(OURS)
-    runs = {OURS: plan_run(_our_call(rig, views), **options)}
+    runs = {OURS: plan_run(_our_call(rig, views), **limits)}
     counts = {OURS: sum(x.size for x in jax.tree.leaves(rig.initial.params))}
     for name, last in LAYOUTS.items():
         tell(name)
 
         def start(last=last) -> tuple[Run, int]:
             step = make_torch_step(rig.config, views, channels_last=last)
-            return plan_run(step.call, wait=step.wait, **options), step.parameters
+            return plan_run(step.call, wait=step.wait, **limits), step.parameters
 
         theirs = dataclasses.replace(row, contender=name, required=False)
         started, theirs = attempt(theirs, start)
@@ -52,7 +51,7 @@ def measure_peers(
             yield theirs
         else:
             runs[name], counts[name] = started
-    found = interleave_runs(runs, rounds=rounds, tell=tell)
+    found = interleave_runs(runs, rounds=options.rounds, tell=tell)
     yield from compare_steps(row, found, counts)
 
 
@@ -64,7 +63,7 @@ def compare_steps(
         row = dataclasses.replace(row, contender=name, required=name == OURS)
         yield from summarize(row, samples, "ms", found[OURS])
         speed = row.size / statistics.median(samples.wall)
-        yield row.of("images per second", speed, "1/s")
+        yield row.of("images per second", speed)
         yield row.of("parameters", counts[name])
 
 

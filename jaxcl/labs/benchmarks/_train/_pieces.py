@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxcl.labs.benchmarks._train._inputs import make_inputs, on_all, split_rows
-from jaxcl.labs.benchmarks._train._setup import Rig
+from jaxcl.labs.benchmarks._train._setup import Rig, make_inputs, on_all, split_rows
 from jaxcl.training import AXIS, make_devices, parallelize
 from jaxcl.training._accumulation import gradient_of_batch, run_in_chunks
 from jaxcl.training._gradients import average

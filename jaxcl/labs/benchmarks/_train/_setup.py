@@ -1,17 +1,29 @@
-"""A run to be measured, with images that are made for it where it names no data."""
+"""A run to be measured, and made-up inputs for the pieces of its step."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxcl.batch import Batch
 from jaxcl.config import ConfigError, TrainConfig, from_dict
 from jaxcl.experiment import Experiment, make_experiment
 from jaxcl.labs.benchmarks._data._views import write_pictures
-from jaxcl.training import Devices, TrainState, host_copy, make_devices, rows_first
+from jaxcl.labs.benchmarks._train._options import Case
+from jaxcl.training import (
+    AXIS,
+    Devices,
+    TrainState,
+    host_copy,
+    make_devices,
+    rows_first,
+)
+from jaxcl.training._networks import Views, run_networks, run_target, views_of
+from jaxcl.training._views import with_views
 
 _FOREVER = 1_000_000_000
 _BATCHES_OF_IMAGES = 2
@@ -45,26 +57,21 @@ class Rig(NamedTuple):
         return rows_first(next(batches))
 
 
-def open_rig(
-    config: dict[str, Any],
-    *,
-    made: int,
-    devices: int,
-    directory: Path,
-) -> Rig:
+def open_rig(case: Case, devices: int, directory: Path) -> Rig:
     """Opens a run.
 
     Args:
-        config: As plain values.
-        made: Height and width of images to be made; 0 = the data of the config.
+        case: The run.
         devices: How many to use; 0 = all.
         directory: Where images are made.
     """
-    if made:
+    config = case.config
+    if case.made:
         count = _BATCHES_OF_IMAGES * config["data"]["batch_size"]
-        write_pictures(directory / "images", count, made, config["seed"], "png")
+        write_pictures(directory / "images", count, case.made, config["seed"], "png")
         there = {"path": str(directory / "images"), "data_dir": str(directory / "data")}
-        config = {**config, "data": {**config["data"], **there, "image_size": made}}
+        data = {**config["data"], **there, "image_size": case.made}
+        config = {**config, "data": data}
     run = from_dict(config)
     if devices > len(jax.devices()):
         raise ConfigError(f"`devices` must be at most {len(jax.devices())}")
@@ -76,3 +83,109 @@ def open_rig(
         initial=host_copy(experiment.init()),
         resident=experiment.resident_images(),
     )
+
+
+# Neither so small that it ends below what float32 holds, nor so large that it grows.
+_GRADIENT = 1e-3
+
+
+class Made(NamedTuple):
+    """On the host."""
+
+    batch: Batch
+    """As it comes from the data; every other array has the view first."""
+    views: Views
+    said: dict[str, Any]
+    """What the networks say."""
+    targets: Any
+    """What their slow copies say; None without."""
+    gradient: Any
+    """Of the parameters."""
+
+
+def make_inputs(rig: Rig) -> Made:
+    """Inputs of every piece."""
+    config, experiment, batch = rig.config, rig.experiment, rig.batch()
+    shape = experiment.data.train.image_shape
+
+    def see(batch: Batch) -> Views:
+        batch = with_views(
+            batch,
+            config.seed,
+            config.data.views,
+            config.augmentation,
+            experiment.normalization,
+        )
+        return views_of(batch, experiment.objective, experiment.model)
+
+    image = np.zeros((len(batch.where), *shape), np.uint8)
+    shown = batch if batch.image is not None else replace(batch, image=image)
+    views = jax.eval_shape(see, shown)
+    said, targets = _say(rig, views)
+    draw = np.random.default_rng(config.seed).standard_normal
+
+    def fill(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: draw(leaf.shape, np.float32), tree)
+
+    return Made(
+        batch=batch,
+        views=fill(views),
+        said=fill(said),
+        targets=fill(targets),
+        gradient=jax.tree.map(
+            lambda leaf: np.full_like(leaf, _GRADIENT), rig.initial.params
+        ),
+    )
+
+
+def _say(rig: Rig, views: Views) -> tuple[Any, Any]:
+    """The shapes of what the networks say, and their slow copies."""
+    model = rig.experiment.model
+    apart = rig.config.model.batch_norm_views == "each"
+
+    def say(state: TrainState, views: Views) -> tuple[Any, Any]:
+        key = jax.random.key(0)
+        said, _ = run_networks(
+            model, state.params, state.model_state, views, key, views_apart=apart
+        )
+        targets = None
+        if state.target:
+            slow = state.target
+            targets, _ = run_target(
+                model, slow["params"], slow["model_state"], views, key
+            )
+        return said, targets
+
+    # BatchNorm speaks to the other devices of an axis: here there is one.
+    one = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), views
+    )
+    mapped = jax.vmap(say, in_axes=(None, 0), axis_name=AXIS)
+    shapes = jax.eval_shape(mapped, rig.initial, one)
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), shapes
+    )
+
+
+def on_all(rig: Rig, tree: Any) -> Any:
+    """NumPy arrays on every device."""
+    return jax.device_put(tree, NamedSharding(rig.devices.mesh, PartitionSpec()))
+
+
+def split_rows(rig: Rig, tree: Any, axis: int) -> Any:
+    """Arrays on the devices: a device on the first axis, then what is its own.
+
+    Args:
+        rig: Whose devices.
+        tree: NumPy arrays.
+        axis: Where their samples are.
+    """
+    mesh, parts = rig.devices.mesh, rig.devices.size
+    each = NamedSharding(mesh, PartitionSpec(AXIS))
+
+    def split(leaf: np.ndarray) -> jax.Array:
+        rows = leaf.shape[axis] // parts
+        shape = (*leaf.shape[:axis], parts, rows, *leaf.shape[axis + 1 :])
+        return jax.device_put(np.moveaxis(leaf.reshape(shape), axis, 0), each)
+
+    return jax.tree.map(split, tree)
