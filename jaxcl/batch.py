@@ -18,8 +18,8 @@ AnyArray = np.ndarray | Array
 class Batch:
     """Samples of one step, with everything the data set knows about them by name.
 
-    The first axis of every array but `views` is the sample. Integers are ids; −1 marks
-    a missing one, NaN a missing number. A field the data set does not have is None.
+    The first axis of every array is the sample. Integers are ids; −1 marks a missing
+    one, NaN a missing number. A field that the data set does not have is None.
     """
 
     image: UInt8[AnyArray, "batch height width channels"] | None
@@ -42,7 +42,7 @@ class Batch:
     """An attribute that goes with the label in training only."""
     metadata: Mapping[str, Shaped[AnyArray, "batch ..."]] = field(default_factory=dict)
     """Every other number or category, under its own name."""
-    views: Shaped[AnyArray, "views batch height width channels"] | None = None
+    views: Shaped[AnyArray, "batch views height width channels"] | None = None
     """Augmented copies of `image`, made inside the step, or by tf.data before it."""
-    small_views: Shaped[AnyArray, "small_views batch size size channels"] | None = None
+    small_views: Shaped[AnyArray, "batch small_views size size channels"] | None = None
     """Small crops beside them."""

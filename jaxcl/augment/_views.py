@@ -14,7 +14,7 @@ from jaxcl.batch import AnyArray
 from jaxcl.config import AugmentationConfig
 
 Image = Float[Array, "height width channels"]
-Views = Float[Array, "views batch height width channels"]
+Views = Float[Array, "batch views height width channels"]
 
 
 def augment_batch(
@@ -39,7 +39,7 @@ def augment_batch(
         >>> keys = sample_keys(0, jnp.int32(0), jnp.arange(4))
         >>> images = jnp.zeros((4, 8, 8, 3), jnp.uint8)
         >>> augment_batch(keys, images, 2, AugmentationConfig()).shape
-        (2, 4, 8, 8, 3)
+        (4, 2, 8, 8, 3)
     """
     _, height, width, _ = images.shape
     pixels = images.astype(jnp.float32) / 255.0
@@ -49,15 +49,16 @@ def augment_batch(
     drawn = _make_views(numbers[:, plain:], pixels, config, (height, width))
     if plain == 0:
         return drawn
-    copies = jnp.broadcast_to(pixels[None], (plain, *pixels.shape))
-    return jnp.concatenate([copies, drawn])
+    shape = (len(pixels), plain, *pixels.shape[1:])
+    copies = jnp.broadcast_to(pixels[:, None], shape)
+    return jnp.concatenate([copies, drawn], axis=1)
 
 
 def augment_small(
     keys: Array,
     images: UInt8[AnyArray, "batch height width channels"],
     config: AugmentationConfig,
-) -> Float[Array, "views batch size size channels"]:
+) -> Float[Array, "batch views size size channels"]:
     """The small crops of every image, beside the views of `augment_batch`.
 
     Args:
@@ -74,7 +75,7 @@ def augment_small(
         >>> images = jnp.zeros((4, 8, 8, 3), jnp.uint8)
         >>> config = AugmentationConfig(small_views=6, small_size=5)
         >>> augment_small(keys, images, config).shape
-        (6, 4, 5, 5, 3)
+        (4, 6, 5, 5, 3)
     """
     pixels = images.astype(jnp.float32) / 255.0
     numbers = _numbers(keys, config.small_views, config, small=True)
@@ -94,11 +95,11 @@ def _make_views(
     pixels: Float[AnyArray, "batch height width channels"],
     config: AugmentationConfig,
     size: tuple[int, int],
-) -> Float[Array, "views batch y x channels"]:
+) -> Float[Array, "batch views y x channels"]:
     def views_of(rows, image):
         return jax.vmap(lambda row: _make_view(Draws(*row), image, config, size))(rows)
 
-    return jax.vmap(views_of, out_axes=1)(numbers, pixels)
+    return jax.vmap(views_of)(numbers, pixels)
 
 
 def _make_view(

@@ -81,15 +81,16 @@ def _draw_grid(split: Split, batch: Batch, views: np.ndarray, out: Path) -> None
 
     captions = [_caption(split, batch, j) for j in range(len(batch.instance))]
     lines = max(caption.count("\n") + 1 for caption in captions)
-    count, rows = len(captions), 1 + len(views)
+    count, rows = len(captions), 1 + views.shape[1]
     size = (1.5 * count, 1.5 * rows + 0.5 + 0.13 * lines)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, count, squeeze=False)
-    images = np.concatenate([np.asarray(batch.image)[None] / 255.0, views])
+    pixels = np.asarray(batch.image)[:, None] / 255.0
+    images = np.concatenate([pixels, views], axis=1)
     for i in range(rows):
         for j in range(count):
-            axes[i, j].imshow(images[i, j].clip(0, 1), cmap="gray", vmin=0, vmax=1)
+            axes[i, j].imshow(images[j, i].clip(0, 1), cmap="gray", vmin=0, vmax=1)
             axes[i, j].set(xticks=[], yticks=[])
         axes[i, 0].set_ylabel("image" if i == 0 else f"view {i}", fontsize=8)
     for j, caption in enumerate(captions):

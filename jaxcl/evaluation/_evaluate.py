@@ -112,7 +112,7 @@ def statistics_of_views(
     parts = []
     for batch in batches:
         views = draw(batch.image, batch.instance)
-        parts.append([np.asarray(project(view))[batch.where] for view in views])
+        parts.append([np.asarray(project(views[:, k]))[batch.where] for k in range(2)])
     u, v = (np.concatenate(part) for part in zip(*parts, strict=True))
     statistics = jax.jit(similarity_statistics)(u, v)
     return {

@@ -1,10 +1,11 @@
 """A config made into an experiment, trained, evaluated and reported."""
 
-from jaxcl.experiment._experiment import (
-    Experiment as Experiment,
+from jaxcl.experiment._experiment import Experiment as Experiment
+from jaxcl.experiment._loop import Session as Session, run_steps as run_steps
+from jaxcl.experiment._make import (
+    find_facts as find_facts,
     make_experiment as make_experiment,
 )
-from jaxcl.experiment._loop import Session as Session, run_steps as run_steps
 from jaxcl.experiment._models import (
     make_encoder as make_encoder,
     make_model as make_model,
@@ -13,7 +14,6 @@ from jaxcl.experiment._objectives import (
     Facts as Facts,
     make_objective as make_objective,
 )
-from jaxcl.experiment._parts import find_facts as find_facts
 from jaxcl.experiment._train import evaluate as evaluate, train as train
 from jaxcl.experiment._whole import (
     WholeRun as WholeRun,

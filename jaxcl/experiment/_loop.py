@@ -8,8 +8,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxcl.config import TrainConfig
-from jaxcl.experiment._assessment import quick_evaluation
 from jaxcl.experiment._experiment import Experiment
+from jaxcl.experiment._report import quick_evaluation
 from jaxcl.training import (
     Checkpoints,
     Clock,
@@ -64,7 +64,7 @@ def run_steps(session: Session, initial: TrainState, state: TrainState) -> Train
     """
     experiment = session.experiment
     parallel = parallelize(
-        experiment.step,
+        experiment.make_step(),
         session.devices,
         *experiment.resident_images(),
         steps=session.config.steps_per_dispatch,

@@ -7,14 +7,14 @@ from typing import Any
 import jax
 
 from jaxcl.config import ConfigError, TrainConfig, as_dict
-from jaxcl.experiment._assessment import (
+from jaxcl.experiment._loop import Session, agree_on_stop, run_steps
+from jaxcl.experiment._make import make_experiment
+from jaxcl.experiment._report import (
     evaluate_states,
     make_report,
     renew_report,
     write_report,
 )
-from jaxcl.experiment._experiment import make_experiment
-from jaxcl.experiment._loop import Session, agree_on_stop, run_steps
 from jaxcl.models import Encoder
 from jaxcl.training import (
     CheckpointError,
@@ -185,6 +185,6 @@ def _opening(session: Session, step: int) -> str:
         verb = "already trained to step"
     return (
         f"{config.objective.name} on {config.data.path or config.data.name}: "
-        f"{len(experiment.train_split)} training images, {where} by "
+        f"{len(experiment.data.train)} training images, {where} by "
         f"{devices.parallel}, {verb} {step} in {session.run.path}"
     )

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, UInt8
 from jaxcl.batch import Batch
 from jaxcl.config import TrainConfig
 from jaxcl.data import RunData
-from jaxcl.experiment._parts import make_parts
+from jaxcl.experiment._make import assemble
 from jaxcl.training import TrainState
 
 
@@ -53,20 +53,20 @@ def make_whole_run(config: TrainConfig, data: RunData) -> WholeRun:
         >>> int(state.step), losses.shape
         (2, (2,))
     """
-    parts = make_parts(config, data)
+    built = assemble(config, data)
 
     def step(state: TrainState, batch: Batch, seed, images: UInt8[Array, "all h w c"]):
-        state, metrics = parts.step(seed)(state, batch, images)
+        state, metrics = built.make_step(seed)(state, batch, images)
         return state, metrics["loss"]
 
     def train(seed, images: UInt8[Array, "all h w c"], batches: Batch):
         return lax.scan(
             lambda state, batch: step(state, batch, seed, images),
-            parts.init(seed),
+            built.init(seed),
             batches,
         )
 
-    one_step, start = jax.jit(step, donate_argnums=0), jax.jit(parts.init)
+    one_step, start = jax.jit(step, donate_argnums=0), jax.jit(built.init)
 
     def train_by_steps(seed, images, batches: Batch):
         seed, images = jnp.asarray(seed, jnp.int32), jnp.asarray(images)
@@ -80,7 +80,7 @@ def make_whole_run(config: TrainConfig, data: RunData) -> WholeRun:
     return WholeRun(
         train=jax.jit(train),
         train_by_steps=train_by_steps,
-        encode=parts.encode,
-        project=parts.project,
-        classify=parts.classify,
+        encode=built.encode,
+        project=built.project,
+        classify=built.classify,
     )

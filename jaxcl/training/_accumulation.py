@@ -18,7 +18,7 @@ from jaxcl.kernels import AxisName, varying_like
 from jaxcl.training._gradients import average, differentiate, own
 
 Forward = Callable[[Any, Any, Any, Array], tuple[Any, Any]]
-"""``forward(params, state, inputs, key) -> (said, state)``; samples on axis 1."""
+"""``forward(params, state, inputs, key) -> (said, state)``; samples on axis 0."""
 LossOf = Callable[[Any, Any], tuple[Array, tuple[Any, Any]]]
 """``loss_of(said, params) -> (share of the loss, (metrics, memory))``."""
 
@@ -30,7 +30,7 @@ def gradient_of_batch(
 
     Args:
         forward: Parameters, state, inputs and a key to what is said of the inputs and
-            the new state. Inputs and what is said have samples on their axis 1.
+            the new state. Inputs and what is said have samples on their first axis.
         loss_of: What is said of the whole batch, and the parameters, to this device's
             share of the loss and of the metrics, and to the memory, which is the same
             on all devices. The parameters that `forward` uses get their gradient
@@ -112,26 +112,19 @@ def _look(forward, params, state, parts, keys):
 
 
 def split_samples(tree: Any, chunks: int) -> Any:
-    """``[views, samples, …]`` to ``[chunks, views, samples / chunks, …]``."""
+    """``[samples, …]`` to ``[chunks, samples / chunks, …]``."""
 
     def split(leaf):
-        views, samples = leaf.shape[:2]
+        samples = leaf.shape[0]
         if samples % chunks:
             raise ValueError(
                 f"`chunks` must divide the {samples} samples of a device, got {chunks}"
             )
-        parts = leaf.reshape(views, chunks, samples // chunks, *leaf.shape[2:])
-        return jnp.moveaxis(parts, 1, 0)
+        return leaf.reshape(chunks, samples // chunks, *leaf.shape[1:])
 
     return jax.tree.map(split, tree)
 
 
 def join_samples(tree: Any) -> Any:
     """What `split_samples` has split, in one piece again."""
-
-    def join(leaf):
-        chunks, views, samples = leaf.shape[:3]
-        rows = jnp.moveaxis(leaf, 0, 1)
-        return rows.reshape(views, chunks * samples, *leaf.shape[3:])
-
-    return jax.tree.map(join, tree)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree)

@@ -13,7 +13,7 @@ from jaxcl.training._state import Model
 
 
 class Views(NamedTuple):
-    """What the networks see of a batch; the first axis is the view."""
+    """What the networks see of a batch: `[batch, views, …]` each."""
 
     online: Array
     small: Array | None
@@ -52,8 +52,8 @@ def views_of(batch: Batch, objective: Objective, model: Model) -> Views:
     """The views that each network sees."""
     views: Any = batch.views
     small: Any = batch.small_views
-    target = views[objective.target_views] if model.has_target else None
-    return Views(views[objective.online_views], small, target)
+    target = views[:, objective.target_views] if model.has_target else None
+    return Views(views[:, objective.online_views], small, target)
 
 
 def run_networks(
@@ -76,27 +76,28 @@ def run_networks(
         views_apart: Show them one view at a time: BatchNorm then knows no other.
 
     Returns:
-        Fields of `Outputs`, each `[views, batch, …]`.
+        Fields of `Outputs`, each `[batch, views, …]`.
     """
     drawn = jax.random.split(key, 3)
     keys = {"encoder": drawn[0], "head": drawn[1], "predictor": drawn[2]}
     state = dict(state)
 
     def run(name: str, network: Encoder, rows: Any) -> Any:
-        groups = list(rows) if views_apart else [_merged(rows)]
+        by_view = [rows[:, k] for k in range(rows.shape[1])]
+        groups = by_view if views_apart else [jnp.concatenate(by_view)]
         said = []
         for group in groups:
             outputs, state[name] = network.apply(
                 params[name], state[name], group, True, keys.get(name, key)
             )
             said.append(outputs)
-        said = jnp.stack(said) if views_apart else said[0]
-        return said.reshape(*rows.shape[:2], -1)
+        said = jnp.concatenate(said).reshape(len(by_view), len(rows), -1)
+        return jnp.swapaxes(said, 0, 1)
 
     embeddings = run("encoder", model.encoder, views.online)
     if views.small is not None:
         small = run("encoder", model.encoder, views.small)
-        embeddings = jnp.concatenate([embeddings, small])
+        embeddings = jnp.concatenate([embeddings, small], axis=1)
     said = {
         "embeddings": embeddings,
         "projections": run("head", model.head, embeddings),
@@ -128,8 +129,5 @@ def run_target(
 
 def outputs_of(said: dict[str, Any], targets: Any, params: PyTree) -> Outputs:
     """What an objective is shown."""
+    said, targets = jax.tree.map(lambda rows: jnp.swapaxes(rows, 0, 1), (said, targets))
     return Outputs(**said, targets=targets, scalars=params.get("scalars", {}))
-
-
-def _merged(rows: Array) -> Array:
-    return rows.reshape(-1, *rows.shape[2:])

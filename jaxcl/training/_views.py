@@ -33,18 +33,6 @@ def normalize(images: Array, normalization: Normalization | None) -> Array:
     return (images - mean) / scale
 
 
-def rows_first(batch: Batch) -> Batch:
-    """The batch on its way to the devices: samples on the first axis of its views too.
-
-    Every array can then be split over the devices by its first axis.
-    """
-    views, small = (
-        None if part is None else np.swapaxes(part, 0, 1)
-        for part in (batch.views, batch.small_views)
-    )
-    return replace(batch, views=views, small_views=small)
-
-
 def with_views(
     batch: Batch,
     seed: int | Int[Array, ""],
@@ -52,20 +40,13 @@ def with_views(
     augmentation: AugmentationConfig,
     normalization: Normalization | None,
 ) -> Batch:
-    """The batch with its views, drawn by seed, epoch and instance where it has none.
-
-    Those it has come as `rows_first` leaves them, those it gets have the view first.
-    """
-    if batch.views is not None:
-        drawn, small = batch.views, batch.small_views
-        drawn = jnp.swapaxes(drawn, 0, 1)
-        small = None if small is None else jnp.swapaxes(small, 0, 1)
-    else:
+    """The batch with its views, drawn by seed, epoch and instance where it has none."""
+    drawn, small = batch.views, batch.small_views
+    if drawn is None:
         if batch.image is None or batch.epoch is None:
             raise ValueError("`batch` must have images and epochs, or views; got none")
         keys = sample_keys(seed, batch.epoch, batch.instance)
         drawn = augment_batch(keys, batch.image, views, augmentation)
-        small = None
         if augmentation.small_views:
             small = augment_small(keys, batch.image, augmentation)
     drawn = normalize(drawn, normalization)

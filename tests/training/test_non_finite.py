@@ -9,7 +9,7 @@ from small_runs import small
 
 import jaxcl
 from jaxcl.config import ConfigError
-from jaxcl.experiment import _parts, make_experiment
+from jaxcl.experiment import _make, make_experiment
 from jaxcl.training import Checkpoints, NonFiniteError, read_lines
 
 # 160 samples in batches of 16: no sample comes twice in ten steps.
@@ -22,7 +22,7 @@ def poisoned(monkeypatch):
     config = small(num_steps=STEPS, eval_every=0)
     devices = jaxcl.training.make_devices()
     victims = make_experiment(config, devices).instances_at(4)
-    make = _parts.make_objective
+    make = _make.make_objective
 
     def make_poisoned(*arguments):
         objective = make(*arguments)
@@ -34,7 +34,7 @@ def poisoned(monkeypatch):
 
         return objective._replace(loss=loss)
 
-    monkeypatch.setattr(_parts, "make_objective", make_poisoned)
+    monkeypatch.setattr(_make, "make_objective", make_poisoned)
     return victims
 
 

@@ -21,7 +21,6 @@ from jaxcl.training import (
     make_train_step,
     normalize,
     parallelize,
-    rows_first,
 )
 from jaxcl.training._views import with_views
 
@@ -56,14 +55,14 @@ def test_views_are_drawn_by_the_epoch_of_each_sample_and_then_normalized():
     found = with_views(BATCH, 3, 2, AUGMENTATION, normalization).views
     for i in range(8):
         keys = sample_keys(3, int(BATCH.epoch[i]), jnp.arange(i, i + 1))
-        expected = augment_batch(keys, IMAGES[i : i + 1], 2, AUGMENTATION)[:, 0]
-        np.testing.assert_allclose(found[:, i], (expected - 0.2) / 0.5, atol=1e-5)
+        expected = augment_batch(keys, IMAGES[i : i + 1], 2, AUGMENTATION)[0]
+        np.testing.assert_allclose(found[i], (expected - 0.2) / 0.5, atol=1e-5)
 
 
 def test_views_that_were_made_before_are_taken_as_they_are():
-    made = jnp.full((2, 8, 6, 6, 3), 0.25)
+    made = jnp.full((8, 2, 6, 6, 3), 0.25)
     batch = dataclasses.replace(BATCH, image=None, views=made)
-    found = with_views(rows_first(batch), 3, 2, AUGMENTATION, None)
+    found = with_views(batch, 3, 2, AUGMENTATION, None)
     np.testing.assert_array_equal(found.views, made)
     with pytest.raises(ValueError, match="`batch` must have images"):
         with_views(dataclasses.replace(BATCH, image=None), 3, 2, AUGMENTATION, None)

@@ -37,7 +37,7 @@ def time_training(
     with tempfile.TemporaryDirectory() as directory:
         rig = _open(Path(directory), tell, **where)
         parallel = parallelize(
-            rig.experiment.step,
+            rig.experiment.make_step(),
             rig.devices,
             *rig.resident,
             steps=rig.config.steps_per_dispatch,

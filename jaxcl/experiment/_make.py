@@ -1,22 +1,22 @@
-"""What every run is made of: networks, loss, optimizer and step, for any seed."""
+"""Builds the experiment of a config."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from jaxcl.config import PENALTIES, TrainConfig
-from jaxcl.data import RunData, Split, channel_statistics
+from jaxcl.data import RunData, Split, channel_statistics, open_data
+from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._models import make_model
 from jaxcl.experiment._objectives import Facts, find_log_prior, make_objective
 from jaxcl.models import Encoder
-from jaxcl.objectives import Objective
 from jaxcl.training import (
-    Model,
+    AXIS,
+    Devices,
     Normalization,
+    Step,
     StepOptions,
     TrainState,
     init_state,
@@ -28,39 +28,39 @@ from jaxcl.training import (
 Seed = Any  # an integer, which may be traced
 
 
-class Parts(NamedTuple):
-    """A config and its data made into networks and functions, whatever the seed."""
+def make_experiment(
+    config: TrainConfig, devices: Devices, *, encoder: Encoder | None = None
+) -> Experiment:
+    """Opens the data and builds everything a run needs.
 
-    model: Model
-    objective: Objective
-    optimizer: optax.GradientTransformation
-    schedule: optax.Schedule
-    init: Callable[[Seed], TrainState]
-    step: Callable[[Seed], Callable[..., Any]]
-    """The update of one device of the axis."""
-    encode: Callable[[TrainState, jax.Array], jax.Array]
-    """Embeddings of images, as evaluation sees them."""
-    project: Callable[[TrainState, jax.Array], jax.Array]
-    """Projections of images, as the loss sees them."""
-    classify: Callable[[TrainState, jax.Array], jax.Array] | None
-    """Logits of images by the run's own classifier, if it trains one."""
-    normalization: Normalization | None
+    Args:
+        config: The run.
+        devices: The devices that its step will be mapped over.
+        encoder: Replaces the config's encoder.
+
+    Raises:
+        ConfigError: The config and the machine do not go together.
+        DataError: The data is missing, or is not what the config says.
+    """
+    _check_batch_size(config, devices)
+    data = open_data(config.data, config.seed)
+    return assemble(config, data, encoder=encoder, axis_name=AXIS)
 
 
-def make_parts(
+def assemble(
     config: TrainConfig,
     data: RunData,
     *,
     encoder: Encoder | None = None,
     axis_name: str | None = None,
-) -> Parts:
-    """Builds what a run is made of.
+) -> Experiment:
+    """Builds networks, loss and step for data that is open already.
 
     Args:
-        config: The run; its seed is not looked at.
+        config: The run. Only the default of `init` and `make_step` reads its seed.
         data: Says what the objective must know of the samples.
-        encoder: Takes the place of the config's encoder.
-        axis_name: The devices that the step is mapped over; None = one alone.
+        encoder: Replaces the config's encoder.
+        axis_name: The axis that the step is mapped over; None for a single device.
     """
     facts = find_facts(config, data)
     normalization = None
@@ -80,11 +80,11 @@ def make_parts(
         config.optimizer, config.num_steps, batch_size=config.data.batch_size
     )
 
-    def init(seed: Seed) -> TrainState:
+    def init(seed: Seed = config.seed) -> TrainState:
         images, average = jnp.zeros((2, *shape)), config.model.average
         return init_state(model, objective, optimizer, seed, images, average=average)
 
-    def step(seed: Seed) -> Callable[..., Any]:
+    def make_step(seed: Seed = config.seed) -> Step:
         return make_train_step(
             objective,
             model,
@@ -96,22 +96,34 @@ def make_parts(
             axis_name=axis_name,
         )
 
-    return Parts(
+    def frozen(name: str = "", last: Encoder | None = None):
+        return _frozen(model.encoder, name, last, normalization)
+
+    return Experiment(
+        config=config,
+        data=data,
         model=model,
         objective=objective,
         optimizer=optimizer,
         schedule=schedule,
         init=init,
-        step=step,
-        encode=_frozen(model.encoder, "", None, normalization),
-        project=_frozen(model.encoder, "head", model.head, normalization),
-        classify=(
-            None
-            if model.classifier is None
-            else _frozen(model.encoder, "classifier", model.classifier, normalization)
-        ),
+        make_step=make_step,
+        encode=frozen(),
+        project=frozen("head", model.head),
+        classify=model.classifier and frozen("classifier", model.classifier),
         normalization=normalization,
     )
+
+
+def _check_batch_size(config: TrainConfig, devices: Devices) -> None:
+    batch_size, chunks = config.data.batch_size, config.optimizer.accumulate
+    parts = devices.size * chunks
+    if batch_size % parts:
+        of_chunks = f" times optimizer.accumulate = {chunks}" if chunks > 1 else ""
+        raise ConfigError(
+            f"`data.batch_size` must be divisible by the {devices.size} devices"
+            f"{of_chunks}, got {batch_size}"
+        )
 
 
 def find_facts(config: TrainConfig, data: RunData) -> Facts:

@@ -1,4 +1,4 @@
-"""What a run is worth: evaluation of its states, and the report of both."""
+"""Evaluates the states of a run and writes its report."""
 
 import json
 from typing import Any
@@ -51,10 +51,10 @@ def _embed_all(
     experiment: Experiment, state: TrainState
 ) -> tuple[Embedded, dict[str, Embedded]]:
     limits = experiment.config.evaluation
-    train = _embed_split(experiment, state, experiment.train_split, limits.max_train)
+    train = _embed_split(experiment, state, experiment.data.train, limits.max_train)
     tests = {
         name: _embed_split(experiment, state, split, limits.max_test)
-        for name, split in experiment.test_splits.items()
+        for name, split in experiment.data.tests.items()
     }
     return train, tests
 
@@ -70,7 +70,7 @@ def quick_evaluation(experiment: Experiment, state: TrainState) -> dict[str, flo
 def evaluate_states(
     experiment: Experiment, initial: TrainState, state: TrainState
 ) -> dict[str, Any]:
-    """Everything that is asked of the first and of the last state of a run."""
+    """Evaluates the first and the last state of a run."""
     return {
         "before": _evaluate_state(experiment, initial),
         "after": _evaluate_state(experiment, state),
@@ -83,7 +83,7 @@ def _evaluate_state(experiment: Experiment, state: TrainState) -> dict[str, Any]
     statistics = statistics_of_views(
         lambda images: experiment.project(state, images),
         experiment.evaluation_batches(
-            experiment.train_split, config.evaluation.max_pairs
+            experiment.data.train, config.evaluation.max_pairs
         ),
         config.augmentation,
         config.seed,
@@ -92,7 +92,7 @@ def _evaluate_state(experiment: Experiment, state: TrainState) -> dict[str, Any]
         train,
         tests,
         neighbors=config.evaluation.neighbors,
-        domain_names=experiment.train_split.names.get("domain"),
+        domain_names=experiment.data.train.names.get("domain"),
     )
     return {
         "step": int(state.step),
@@ -109,7 +109,7 @@ def make_report(
     evaluation: dict[str, Any],
 ) -> dict[str, Any]:
     """The report of a run, as it stands in `report.json`."""
-    config, split = experiment.config, experiment.train_split
+    config, split = experiment.config, experiment.data.train
     seconds, timed_steps = total_timings(run.timings)
     speed = None
     if seconds.get("train"):
@@ -136,7 +136,7 @@ def make_report(
             "domains": list(split.names.get("domain", ())) or None,
             "splits": {
                 config.data.train_split: len(split),
-                **{name: len(test) for name, test in experiment.test_splits.items()},
+                **{name: len(test) for name, test in experiment.data.tests.items()},
             },
         },
         "curves": _columns([line for line in lines if "loss" in line]),
