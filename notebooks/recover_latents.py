@@ -91,8 +91,8 @@ for name, setting, kind in (
 #
 # An MLP has no reason to be linear. The corrected loss is minimal for every map that
 # applies a separate orthogonal map to each fiber, for example the fold `(|u|, v)`, and
-# the R² of such maps can be anything. The inductive bias of the encoder decides: an encoder that starts near the
-# identity finds the identity.
+# the R² of such maps can be anything. The inductive bias of the encoder decides: an
+# encoder that starts near the identity finds the identity.
 
 # %%
 grid = lab.ring_grid(16, 12, 1 / 0.3, corrected=True)
