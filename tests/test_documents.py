@@ -177,6 +177,14 @@ def test_every_test_a_page_names_is_there(page):
     assert named or page != "reliability.md"
 
 
+def test_the_version_is_the_same_everywhere():
+    found = [
+        re.search(r"^version\b\W+([\d.]+)", (ROOT / name).read_text(), re.MULTILINE)
+        for name in ("pyproject.toml", "CITATION.cff")
+    ]
+    assert [match.group(1) for match in found] == [jaxcl.__version__] * 2
+
+
 def test_forbidden_room_names_are_not_used():
     forbidden = {"utils", "common", "helpers", "misc", "core", "base"}
     for path in (ROOT / "jaxcl").rglob("*.py"):
