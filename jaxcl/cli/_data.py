@@ -44,8 +44,7 @@ def _data_build(arguments: Arguments) -> None:
         Args:
             name: A data set, or name/config.
             data_dir: Directory to build in; empty = TFDS_DATA_DIR or a user cache.
-            manual_dir: Directory of files that you downloaded by hand; empty =
-                downloads/manual in the data directory.
+            manual_dir: Files downloaded by hand; empty = DATA_DIR/downloads/manual.
         """
         from jaxcl.data import build
 
@@ -72,8 +71,7 @@ def _data_show(arguments: Arguments) -> None:
 
         Args:
             source: A data set, or a config whose data and augmentation are shown.
-            out: PNG file of the picture. By default, a config writes views.png, and a
-                data set no picture.
+            out: PNG file; by default views.png for a config, none for a data set.
             split: The split to show; empty = the training split.
             count: Number of samples.
             seed: Seed of the samples and their views.

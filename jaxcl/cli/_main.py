@@ -133,8 +133,7 @@ def _report(arguments: Arguments) -> None:
 
         Args:
             runs: Directories of runs.
-            out: The HTML file; by default report.html in the run directory, or
-                comparison.html for several runs.
+            out: HTML file; by default RUN/report.html, or comparison.html for several.
             quiet: Print errors only.
             json: Print the reports as JSON on standard output.
         """
