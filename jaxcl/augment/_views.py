@@ -58,7 +58,7 @@ def augment_small(
     images: UInt8[AnyArray, "batch height width channels"],
     config: AugmentationConfig,
 ) -> Float[Array, "views batch size size channels"]:
-    """Makes the small crops of every image, beside the views of `augment_batch`.
+    """The small crops of every image, beside the views of `augment_batch`.
 
     Args:
         keys: One key per sample, as in `augment_batch`.
