@@ -152,17 +152,19 @@ def _spread(values: np.ndarray) -> str:
 
 HEAD = """# Methods
 
-Every method for the same short time: does it learn at all? A small ConvNet, 200 steps
-of 128 images of rotated MNIST (six angles; y_aware and kernel_nce: any angle), two
-views (crop, brightness and contrast), AdamW; setting and command in
-[`configs/methods.toml`](../configs/methods.toml), what differs for a method in
-[`scripts/methods.py`](../scripts/methods.py). Accuracy in percent on 2,000 test images,
-of classifiers fitted on the frozen embeddings of 2,000 training images; mean ±
-deviation over seeds; chance is 10. *Random* are the same embeddings before training.
+Does every method learn? Each one trains a small ConvNet for the same 200 steps of 128
+images of rotated MNIST (six angles; y_aware and kernel_nce: any angle) in two views
+(crop, brightness and contrast) with AdamW. The setting and the command are in
+[`configs/methods.toml`](../configs/methods.toml), and what differs for a method is in
+[`scripts/methods.py`](../scripts/methods.py).
+
+The table shows the accuracy in percent on 2,000 test images, of classifiers fitted on
+the frozen embeddings of 2,000 training images; mean ± standard deviation over seeds;
+chance is 10. *Random* columns use the embeddings before training.
 Two CPU cores, jax 0.10.2, Python 3.11.7, {origin}.
 
-This is no ranking: nothing was tuned, and methods that need long training or large
-batches get neither. Methods that see labels are trained on all 60,000.
+This is not a ranking. Nothing was tuned, and methods that need long training or large
+batches get neither. Methods with labels are trained on all 60,000.
 
 | method | labels | kNN | kNN, random | linear | linear, random | seeds |
 |---|---|---|---|---|---|---|

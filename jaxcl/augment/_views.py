@@ -1,4 +1,4 @@
-"""Views of a batch: one key a sample, small matrix products in place of gathers."""
+"""Views of a batch, by small matrix products instead of gathers."""
 
 import dataclasses
 
@@ -23,13 +23,13 @@ def augment_batch(
     views: int,
     config: AugmentationConfig,
 ) -> Views:
-    """Random views of every image.
+    """Makes random views of every image.
 
     Args:
-        keys: One key a sample, see `sample_keys`.
-        images: Images with values 0 to 255.
-        views: Views of each image; the first `config.plain_views` are the image itself.
-        config: Which operations, and how strong.
+        keys: One key per sample, see `sample_keys`.
+        images: Images with values from 0 to 255.
+        views: Views per image; the first `config.plain_views` are the image itself.
+        config: The operations and their strength.
 
     Returns:
         Views with values in [0, 1].
@@ -45,7 +45,7 @@ def augment_batch(
     pixels = images.astype(jnp.float32) / 255.0
     numbers = _numbers(keys, views, config, small=False)
     plain = min(config.plain_views, views)
-    # Plain views own their numbers too: how many there are changes no other view.
+    # Plain views use up numbers too, so that they do not change the other views.
     drawn = _make_views(numbers[:, plain:], pixels, config, (height, width))
     if plain == 0:
         return drawn
@@ -62,9 +62,9 @@ def augment_small(
     """The small crops of every image, beside the views of `augment_batch`.
 
     Args:
-        keys: One key a sample, those of `augment_batch`.
-        images: Images with values 0 to 255.
-        config: How many, how small, and the operations of all views.
+        keys: One key per sample, as in `augment_batch`.
+        images: Images with values from 0 to 255.
+        config: Number and size of the crops, and the operations of all views.
 
     Returns:
         Crops with values in [0, 1].
@@ -105,7 +105,7 @@ def _make_views(
 def _make_view(
     draws: Draws, image: Image, config: AugmentationConfig, size: tuple[int, int]
 ) -> Float[Array, "y x channels"]:
-    """The view of an image with values in [0, 1] that belongs to these draws."""
+    """Makes the view of an image, with values in [0, 1], from its random numbers."""
     if config.rotate > 0:
         image = rotate(image, between(draws.rotate, -config.rotate, config.rotate))
     crops = config.crop_scale != (1.0, 1.0)
