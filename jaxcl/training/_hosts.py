@@ -36,7 +36,7 @@ _ENDED = {
 
 
 @contextmanager
-def watch_hosts(directory: str | Path, timeout: float) -> Iterator[None]:
+def watch_hosts(directory: str | Path, timeout: float | int) -> Iterator[None]:
     """Ends this process when another one of the run has died, instead of waiting.
 
     After `timeout` seconds without a sign of life of another process, one line on

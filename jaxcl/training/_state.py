@@ -7,9 +7,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import optax
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import PyTree
 
 from jaxcl.models import Encoder
+
+# An array. JAX also fills trees with other leaves, for example while it lowers.
+Leaf = Any
 
 
 class Model(NamedTuple):
@@ -31,8 +34,9 @@ class Model(NamedTuple):
 class TrainState:
     """Everything a step changes; the seed and the config say the rest."""
 
-    step: Int[Array, ""]
-    position: Int[Array, ""]
+    step: Leaf
+    """Updates so far, an int32 scalar."""
+    position: Leaf
     """Batches drawn so far: the steps, and the batches that were passed over. With the
     seed it is the whole state of the sampler and of the augmentation."""
     params: PyTree
@@ -44,7 +48,7 @@ class TrainState:
     """``{"params", "model_state"}`` of the slow copies of encoder and head."""
     average: PyTree = field(default_factory=dict)
     """``{"params", "model_state"}`` of the average of the encoder."""
-    memory: dict[str, Array] = field(default_factory=dict)
+    memory: dict[str, Leaf] = field(default_factory=dict)
     """What the objective remembers: queue, weights of the domains."""
 
 

@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -34,6 +34,7 @@ class NonFiniteError(ArithmeticError):
         self.step, self.values, self.bad_leaves = step, dict(values or {}), bad_leaves
 
 
+@runtime_checkable
 class Sink(Protocol):
     """Where the numbers of a step go."""
 
@@ -139,7 +140,7 @@ class MetricsLog:
                 one = values if steps == 1 else {n: v[i] for n, v in values.items()}
                 self._take(last - steps + 1 + i, one)
 
-    def _take(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+    def _take(self, step: int, values: Mapping[str, Any]) -> None:
         numbers = {n: float(v) for n, v in values.items() if np.ndim(v) == 0}
         fault = _find_fault(step, numbers, values.get("finite_leaves"))
         if fault is not None:
