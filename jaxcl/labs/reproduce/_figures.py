@@ -7,8 +7,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxcl.labs.identifiability import (
-    FiberSetting,
+from jaxcl.labs.identifiability.latents import FiberSetting
+from jaxcl.labs.identifiability.optima import (
     best_scaling,
     latitude_loss,
     latitude_r2,

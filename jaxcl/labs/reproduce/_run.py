@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from jaxcl.data import DataError
-from jaxcl.labs.identifiability import UnmatchedTemperature
+from jaxcl.labs.identifiability.latents import UnmatchedTemperature
 from jaxcl.labs.reproduce import (
     _similarity_batches,
     _similarity_images,

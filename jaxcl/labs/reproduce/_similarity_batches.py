@@ -5,10 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from jaxcl.labs.identifiability import (
-    descend_random_batches,
-    train_in_batches,
-)
+from jaxcl.labs.identifiability.batches import descend_random_batches, train_in_batches
 from jaxcl.labs.reproduce._claim import Measured, by_seed, claims_of
 from jaxcl.labs.reproduce._similarity_settings import PAPER, TABLE_1, penalized
 from jaxcl.losses import (

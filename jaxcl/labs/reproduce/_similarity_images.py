@@ -15,7 +15,7 @@ from jaxcl.config import TrainConfig, from_dict
 from jaxcl.data import open_data
 from jaxcl.evaluation import embed, head_predictions, statistics_of_views
 from jaxcl.experiment import make_whole_run
-from jaxcl.labs.identifiability import mlp_encoder
+from jaxcl.labs.identifiability.recovery import mlp_encoder
 from jaxcl.labs.reproduce._claim import Measured, by_seed, claims_of
 from jaxcl.labs.reproduce._similarity_settings import PAPER, TABLE_1
 from jaxcl.losses import negative_variance_penalty, sigmoid_loss

@@ -3,7 +3,7 @@
 import functools
 import math
 
-from jaxcl.labs.identifiability import (
+from jaxcl.labs.identifiability.batches import (
     optimize_batches,
     penalized_similarity,
     penalty_threshold,

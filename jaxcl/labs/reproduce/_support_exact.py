@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from jaxcl.labs.identifiability import (
-    FiberSetting,
+from jaxcl.labs.identifiability.latents import FiberSetting
+from jaxcl.labs.identifiability.optima import (
     LatitudeMap,
     best_scaling,
     corrected_minimum,

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.labs.identifiability import (
+from jaxcl.labs.identifiability.optima import (
     fibonacci_grid,
     grid_loss,
     minimize_embeddings,

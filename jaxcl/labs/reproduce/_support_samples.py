@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.labs.identifiability import (
-    mean_cosine,
+from jaxcl.labs.identifiability.latents import (
     sample_fiber,
     sample_positives,
     sample_sphere,
 )
+from jaxcl.labs.identifiability.optima import mean_cosine
 from jaxcl.labs.reproduce._claim import Check, claims_of, near
 from jaxcl.labs.reproduce._support_settings import (
     FIBERS,

@@ -3,10 +3,8 @@
 import dataclasses
 import math
 
-from jaxcl.labs.identifiability import (
-    FiberSetting,
-    scaling_map,
-)
+from jaxcl.labs.identifiability.latents import FiberSetting
+from jaxcl.labs.identifiability.optima import scaling_map
 
 PAPER = "arXiv 2606.04280"
 

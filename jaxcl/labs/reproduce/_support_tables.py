@@ -4,20 +4,21 @@ from typing import Any
 
 import jax
 
-from jaxcl.labs.identifiability import (
-    Experiment,
+from jaxcl.labs.identifiability.latents import (
     FiberSetting,
-    full_support_loss,
     invertible_mlp_generator,
-    linear_encoder,
     linear_generator,
+    patches_generator,
+    spiral_generator,
+)
+from jaxcl.labs.identifiability.optima import full_support_loss, restricted_infimum
+from jaxcl.labs.identifiability.recovery import (
+    RecoveryTask,
+    linear_encoder,
     mlp_encoder,
     patches_encoder,
-    patches_generator,
-    restricted_infimum,
-    run_experiment,
+    run_recovery,
     spiral_encoder,
-    spiral_generator,
 )
 from jaxcl.labs.reproduce._claim import by_seed, claims_of
 from jaxcl.labs.reproduce._support_settings import (
@@ -62,14 +63,16 @@ def _table_1(seeds):
     for name, (generator, _) in _generators().items():
         published = _TABLE_1[name]
         encoder = mlp_encoder(3, hidden=_HIDDEN)
-        full = run_experiment(
-            Experiment(FULL, fibers=1, **_FULL_SIZE), encoder, generator, seeds
+        full = run_recovery(
+            RecoveryTask(FULL, fibers=1, **_FULL_SIZE), encoder, generator, seeds
         )
-        usual = run_experiment(
-            Experiment(RELEASED, fibers=1, **_FULL_SIZE), encoder, generator, seeds
+        usual = run_recovery(
+            RecoveryTask(RELEASED, fibers=1, **_FULL_SIZE), encoder, generator, seeds
         )
-        adapted = run_experiment(
-            Experiment(CORRECTED_RELEASED, negatives="fiber", fibers=40, **_FULL_SIZE),
+        adapted = run_recovery(
+            RecoveryTask(
+                CORRECTED_RELEASED, negatives="fiber", fibers=40, **_FULL_SIZE
+            ),
             encoder,
             generator,
             seeds,
@@ -108,8 +111,8 @@ def _table_7(seeds):
     encoder = mlp_encoder(10, hidden=(512, 1024, 1024, 512, 256, 128, 64, 32))
     for fixed in range(10):
         setting = FiberSetting(dim=10, num_fixed=fixed, conditional="sub_sphere")
-        run = run_experiment(
-            Experiment(setting, fibers=1, **_FULL_SIZE), encoder, generator, seeds
+        run = run_recovery(
+            RecoveryTask(setting, fibers=1, **_FULL_SIZE), encoder, generator, seeds
         )
         r2 = _mean_r2(run)
         if fixed == 0:

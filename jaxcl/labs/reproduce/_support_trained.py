@@ -2,19 +2,21 @@
 
 from typing import Any
 
-from jaxcl.labs.identifiability import (
-    Experiment,
+from jaxcl.labs.identifiability.optima import (
     best_scaling,
     full_support_loss,
     latitude_angle_error,
     latitude_loss,
     latitude_r2,
+    restricted_infimum,
+    scaling_map,
+)
+from jaxcl.labs.identifiability.recovery import (
+    RecoveryTask,
     linear_encoder,
     mlp_encoder,
     residual_encoder,
-    restricted_infimum,
-    run_experiment,
-    scaling_map,
+    run_recovery,
     scaling_of,
 )
 from jaxcl.labs.reproduce._claim import Check, Measured, by_seed, claims_of
@@ -50,8 +52,8 @@ def _mean_r2(found):
 
 
 def _linear(setting, seeds, steps=2000, **options):
-    experiment = Experiment(setting, num_steps=steps, learning_rate=1e-2, **options)
-    return run_experiment(experiment, linear_encoder(3), seeds=seeds)
+    task = RecoveryTask(setting, num_steps=steps, learning_rate=1e-2, **options)
+    return run_recovery(task, linear_encoder(3), seeds=seeds)
 
 
 def _linear_full(seeds):
@@ -124,8 +126,8 @@ def _linear_repaired(seeds):
 
 
 def _mlp(setting, seeds, steps, **options):
-    experiment = Experiment(setting, num_steps=steps, **options)
-    return run_experiment(experiment, mlp_encoder(3), seeds=seeds)
+    task = RecoveryTask(setting, num_steps=steps, **options)
+    return run_recovery(task, mlp_encoder(3), seeds=seeds)
 
 
 def _mlp_full(seeds):
@@ -181,13 +183,13 @@ def _mlp_corrected(seeds):
 
 
 def _residual(seeds):
-    corrected = run_experiment(
-        Experiment(CORRECTED, num_steps=2000, **FIBER_BATCH),
+    corrected = run_recovery(
+        RecoveryTask(CORRECTED, num_steps=2000, **FIBER_BATCH),
         residual_encoder(3),
         seeds=seeds,
     )
-    usual = run_experiment(
-        Experiment(RESTRICTED, num_steps=2000), residual_encoder(3), seeds=seeds
+    usual = run_recovery(
+        RecoveryTask(RESTRICTED, num_steps=2000), residual_encoder(3), seeds=seeds
     )
     checks = [
         by_seed("R², corrected", _mean_r2(corrected), 0.995, 0, "above"),

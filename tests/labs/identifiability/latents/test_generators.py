@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcl.labs.identifiability import (
+from jaxcl.labs.identifiability.latents import (
     identity_generator,
     invertible_mlp_generator,
     linear_generator,

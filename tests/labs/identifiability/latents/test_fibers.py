@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from jaxcl.labs.identifiability import (
+from jaxcl.labs.identifiability.latents import (
     sample_contexts,
     sample_fiber,
     sample_negatives,

@@ -1,6 +1,6 @@
-"""Latents of the box and of the whole space, with conditionals of the predecessor."""
+"""Samplers in a box and in the whole space, as in Zimmermann et al. (2102.08850)."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -8,20 +8,18 @@ from jax import lax
 from jaxtyping import Array, Float
 
 Shape = Literal["normal", "laplace", "generalized_normal"]
-_SHAPES = ("normal", "laplace", "generalized_normal")
 
 
 def sample_box(
     key: Array, shape: tuple[int, ...], dim: int, *, low: float = 0.0, high: float = 1.0
 ) -> Float[Array, "..."]:
-    """Uniform samples of the box [low, high]^dim, `[*shape, dim]`.
+    """Draws uniformly from the box [low, high]^dim; returns `[*shape, dim]`.
 
     Example:
         >>> sample_box(jax.random.key(0), (5,), 3).shape
         (5, 3)
     """
-    if not low < high:
-        raise ValueError(f"`high` must be above low = {low}, got {high}")
+    _check_interval(low, high)
     return jax.random.uniform(key, (*shape, dim), minval=low, maxval=high)
 
 
@@ -35,17 +33,18 @@ def sample_around(
     low: float | None = None,
     high: float | None = None,
 ) -> Float[Array, "..."]:
-    r"""A sample around each value, by coordinates, of density ∝ e^{−|δ/s|^p}.
+    r"""Draws a sample around each value, per coordinate, with density ∝ e^{−|δ/s|^p}.
 
-    p is 1 for "laplace", `power` for "generalized_normal"; "normal" is
-    e^{−δ² / 2s²}. With `low` and `high` the density is cut to that interval: exact, by
-    the inverse of the distribution, or by drawing again for "generalized_normal".
+    p is 1 for "laplace" and `power` for "generalized_normal"; the density of "normal"
+    is e^{−δ² / 2s²}. With `low` and `high` the density is truncated to that interval,
+    exactly: by its inverse distribution function, or by rejection for
+    "generalized_normal".
 
     Args:
-        key: A key.
-        mean: What to draw around; inside the interval.
-        scale: s > 0, one or an array that broadcasts.
-        shape: Of the density.
+        key: A JAX key.
+        mean: Centers, inside the interval.
+        scale: s > 0, a number or an array that broadcasts.
+        shape: Shape of the density.
         power: p of "generalized_normal", above 0.
         low: Lower end of the box, or None.
         high: Upper end of the box, or None.
@@ -54,7 +53,7 @@ def sample_around(
         An array of the shape of `mean`.
 
     References:
-        Zimmermann et al., arXiv 2102.08850, whose box and unbounded spaces these are.
+        Zimmermann et al., arXiv 2102.08850.
 
     Example:
         >>> mean = jnp.full((3, 2), 0.9)
@@ -62,16 +61,15 @@ def sample_around(
         >>> bool(jnp.all((found >= 0) & (found <= 1)))
         True
     """
-    if shape not in _SHAPES:
-        raise ValueError(f"`shape` must be one of {_SHAPES}, got {shape!r}")
+    if shape not in get_args(Shape):
+        raise ValueError(f"`shape` must be one of {get_args(Shape)}, got {shape!r}")
     if shape == "generalized_normal" and not power > 0:
         raise ValueError(f"`power` must be above 0, got {power}")
     if isinstance(scale, int | float) and not scale > 0:
         raise ValueError(f"`scale` must be above 0, got {scale}")
     low = -jnp.inf if low is None else low
     high = jnp.inf if high is None else high
-    if not low < high:
-        raise ValueError(f"`high` must be above low = {low}, got {high}")
+    _check_interval(low, high)
     least, most = (low - mean) / scale, (high - mean) / scale
     if shape == "normal":
         found = jax.random.truncated_normal(key, least, most, mean.shape, mean.dtype)
@@ -79,12 +77,17 @@ def sample_around(
         found = _truncated_laplace(key, least, most, mean)
     else:
         found = _truncated_generalized(key, least, most, mean, power)
-    # Rounding may carry a sample over the end.
+    # Rounding may move a sample beyond the interval.
     return jnp.clip(mean + scale * found, low, high)
 
 
+def _check_interval(low, high):
+    if not low < high:
+        raise ValueError(f"`high` must be above low = {low}, got {high}")
+
+
 def _truncated_laplace(key, least, most, mean):
-    """By the distribution function, from its nearer end: e^{−x} keeps its digits."""
+    """Inverts the distribution function from its nearer end, where e^{−x} is exact."""
     below, above = _laplace_mass(least), _laplace_mass(most)
     part = jax.random.uniform(key, mean.shape, mean.dtype, minval=1e-7)
     at = below + part * (above - below)

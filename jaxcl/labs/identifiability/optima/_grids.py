@@ -1,44 +1,40 @@
-"""Free embeddings: the best map of a few points of the sphere, with no encoder at all.
+"""Free embeddings of a grid of latents: the best map, without any encoder.
 
-The asymptotic loss on a grid of latents is a function of one unit row a point; L-BFGS
-in float64 finds its minima to many digits.
+The asymptotic loss on a grid is a function of one unit row per point. L-BFGS in float64
+finds its minima to many digits.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.experimental
 import jax.numpy as jnp
 import numpy as np
-from scipy import optimize
 
-from jaxcl.labs.identifiability._fibers import Conditional
-
-# Newer JAX has it in the one place, older in the other.
-_PLACE = jax if hasattr(jax, "enable_x64") else jax.experimental
-enable_x64: Any = vars(_PLACE)["enable_x64"]
+from jaxcl.labs.identifiability.latents import Conditional
+from jaxcl.labs.identifiability.optima._rows import enable_x64, minimize_rows
 
 
 class Grid(NamedTuple):
-    """Latents, and of each the law of its positives and of its negatives."""
+    """Latents, with the distributions of positives and negatives of each."""
 
     latents: np.ndarray
     """Unit rows, `[points, dim]`."""
     weights: np.ndarray
-    """Mass of each latent; they sum to 1."""
+    """Probability of each latent; they sum to 1."""
     positives: np.ndarray
     """`[points, points]`, rows sum to 1."""
     negatives: np.ndarray
     """`[points, points]`, rows sum to 1."""
     fibers: int = 1
-    """Latents come fiber by fiber, this many."""
+    """Number of fibers; latents are ordered by fiber."""
 
 
-def fibonacci_grid(points: int, concentration: float, lowest_cosine: float = -1.0):
+def fibonacci_grid(
+    points: int, concentration: float, lowest_cosine: float = -1.0
+) -> Grid:
     """Points spread evenly over the sphere in three dimensions, for full support.
 
-    Positives are von Mises-Fisher, cut to a cap where `lowest_cosine` is above −1;
+    Positives are von Mises-Fisher, truncated to a cap if `lowest_cosine` is above −1;
     negatives are all points.
     """
     number = np.arange(points) + 0.5
@@ -61,14 +57,14 @@ def ring_grid(
     conditional: Conditional = "restricted",
     corrected: bool = False,
 ) -> Grid:
-    """Rings of latents (u, v) of three dimensions, u fixed within a ring.
+    """Rings of latents (u, v) in three dimensions; u is constant on a ring.
 
     Args:
-        rings: Number of values of u, Gauss-Legendre nodes.
-        points: Latents a ring, at equal angles.
+        rings: Number of values of u, which are Gauss-Legendre nodes.
+        points: Number of latents per ring, at equal angles.
         concentration: κ of the positives, which stay on their ring.
-        conditional: As in `sample_positives`.
-        corrected: Negatives of the anchor's ring only.
+        conditional: Distribution of positives, as in `sample_positives`.
+        corrected: Takes negatives from the anchor's ring only.
     """
     height, mass = np.polynomial.legendre.leggauss(rings)
     angle = 2 * np.pi * np.arange(points) / points
@@ -91,47 +87,21 @@ def ring_grid(
 
 
 def grid_loss(grid: Grid, embeddings: np.ndarray, temperature: float) -> float:
-    """The asymptotic loss of an embedding of the grid; rows of any length."""
+    """The asymptotic loss of embeddings of the grid, L2-normalized inside the loss."""
     with enable_x64(True):
-        loss = _loss_fn(grid, temperature)(jnp.asarray(embeddings))
-        return float(loss)
+        return float(_loss_fn(grid, temperature)(jnp.asarray(embeddings)))
 
 
 def minimize_embeddings(
     grid: Grid, start: np.ndarray, temperature: float, *, steps: int = 1500
 ) -> tuple[float, np.ndarray]:
     """The loss and the unit rows that L-BFGS reaches from a start."""
-    with enable_x64(True):
-        return minimize_rows(_loss_fn(grid, temperature), np.asarray(start), steps)
-
-
-def minimize_rows(
-    loss_fn: Callable, start: np.ndarray, steps: int = 1500
-) -> tuple[float, np.ndarray]:
-    """L-BFGS over unit rows, on the last axis; to be called with 64 bits enabled."""
-    shape = start.shape
-    by_rows = jax.jit(jax.value_and_grad(lambda rows: loss_fn(rows)))
-
-    def flat(values):
-        loss, gradient = by_rows(jnp.asarray(values.reshape(shape)))
-        return float(loss), np.asarray(gradient, np.float64).ravel()
-
-    found = optimize.minimize(
-        flat,
-        np.asarray(start, np.float64).ravel(),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": steps, "maxfun": 2 * steps, "ftol": 1e-16, "gtol": 1e-10},
-    )
-    rows = found.x.reshape(shape)
-    return float(found.fun), rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    return minimize_rows(_loss_fn(grid, temperature), np.asarray(start), steps)
 
 
 def _loss_fn(grid, temperature):
-    weights, positives = jnp.asarray(grid.weights), jnp.asarray(grid.positives)
-    negatives = jnp.asarray(grid.negatives)
-
     def loss_fn(embeddings):
+        weights, positives, negatives = map(jnp.asarray, grid[1:4])
         rows = embeddings / jnp.linalg.norm(embeddings, axis=-1, keepdims=True)
         logits = rows @ rows.T / temperature
         level = jax.nn.logsumexp(logits, axis=1, b=negatives)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxcl.labs.identifiability import sample_around, sample_box
+from jaxcl.labs.identifiability.latents import sample_around, sample_box
 
 COUNT = 4000
 SCALE = 0.4

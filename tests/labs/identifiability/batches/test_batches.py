@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from jaxcl.labs.identifiability import (
+from jaxcl.labs.identifiability.batches import (
     descend_random_batches,
     optimize_batches,
     penalized_similarity,

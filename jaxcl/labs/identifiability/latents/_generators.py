@@ -1,4 +1,4 @@
-"""Generators: injective maps from latents to what an encoder sees."""
+"""Generators: injective maps from latents to observations."""
 
 import math
 from collections.abc import Callable
@@ -17,18 +17,15 @@ def identity_generator() -> Generator:
 
 
 def linear_generator(key: Array, dim: int, observed: int) -> Generator:
-    r"""A map z → W z + b of full rank, W = [diag(U[0, 1]^dim); N(0, 1)].
+    r"""A map z → W z + b of full rank with W = [diag(U[0, 1]^dim); N(0, 1)].
 
     Args:
-        key: A key.
+        key: A JAX key.
         dim: Dimension of the latents.
-        observed: Dimension of what is seen, at least `dim`.
-
-    Returns:
-        The map.
+        observed: Dimension of the observations, at least `dim`.
 
     References:
-        §5.1 of arXiv 2606.04280; the offset b ∈ U[±1/√dim] is of its released code.
+        §5.1 of arXiv 2606.04280; the offset b ∈ U[±1/√dim] is from its released code.
 
     Example:
         >>> show = linear_generator(jax.random.key(0), 3, 7)
@@ -38,7 +35,7 @@ def linear_generator(key: Array, dim: int, observed: int) -> Generator:
     if observed < dim:
         raise ValueError(f"`observed` must be at least dim = {dim}, got {observed}")
     top_key, rest_key, offset_key = jax.random.split(key, 3)
-    # Not below 0.05: smaller entries are lost to rounding, not to the encoder.
+    # At least 0.05: rounding, not the encoder, would lose smaller entries.
     top = jnp.diag(jax.random.uniform(top_key, (dim,), minval=0.05))
     weights = jnp.concatenate(
         [top, jax.random.normal(rest_key, (observed - dim, dim))], axis=0
@@ -54,10 +51,10 @@ def linear_generator(key: Array, dim: int, observed: int) -> Generator:
 
 
 def spiral_generator(turns: float = 2.0) -> Generator:
-    r"""Turns (z₁, z₂) by the angle turns · π · z₃; what follows stays.
+    r"""Rotates (z₁, z₂) by the angle turns · π · z₃; other coordinates stay.
 
     Args:
-        turns: Half turns from the middle to a pole.
+        turns: Half turns from the equator to a pole.
 
     References:
         App. E of arXiv 2606.04280.
@@ -70,24 +67,23 @@ def spiral_generator(turns: float = 2.0) -> Generator:
 
     def show(latents):
         _check_three(latents)
-        turned = rotate(latents[..., :2], turns * math.pi * latents[..., 2])
-        return jnp.concatenate([turned, latents[..., 2:]], axis=-1)
+        return _rotated(latents, turns * math.pi * latents[..., 2])
 
     return show
 
 
 def patches_generator(count: int = 4) -> Generator:
-    r"""Cuts |z₃| into slices and turns (z₁, z₂) of each by an angle of its own.
+    r"""Cuts |z₃| into slices and rotates (z₁, z₂) by a different angle in each.
 
-    Slice b = min(⌊count · |z₃|⌋, count − 1) is turned by π / max(1, count − b): a map
-    with jumps, one to one.
+    Slice b = min(⌊count · |z₃|⌋, count − 1) is rotated by π / max(1, count − b). The
+    map has jumps and is one to one.
 
     Args:
         count: Number of slices.
 
     References:
-        App. E of arXiv 2606.04280, as its released code has it (the text cuts z₃, and
-        turns the other way).
+        App. E of arXiv 2606.04280, as in its released code (the text cuts z₃ and
+        rotates the other way).
 
     Example:
         >>> turned = patches_generator(1)(jnp.array([[1.0, 0.0, 0.0]]))
@@ -99,16 +95,11 @@ def patches_generator(count: int = 4) -> Generator:
 
     def show(latents):
         _check_three(latents)
-        turned = rotate(latents[..., :2], patch_angles(latents[..., 2], count))
-        return jnp.concatenate([turned, latents[..., 2:]], axis=-1)
+        slices = jnp.clip(jnp.floor(jnp.abs(latents[..., 2]) * count), 0, count - 1)
+        angles = math.pi / jnp.maximum(count - slices, 1.0)
+        return _rotated(latents, angles)
 
     return show
-
-
-def patch_angles(height: Float[Array, "..."], count: int) -> Float[Array, "..."]:
-    """The angle by which `patches_generator` turns at a height."""
-    slices = jnp.clip(jnp.floor(jnp.abs(height) * count), 0, count - 1)
-    return math.pi / jnp.maximum(count - slices, 1.0)
 
 
 def invertible_mlp_generator(
@@ -119,17 +110,17 @@ def invertible_mlp_generator(
     draws: int = 10_000,
     quantile: float = 0.25,
 ) -> Generator:
-    r"""Square layers without offset, LeakyReLU(0.2) between, all well conditioned.
+    r"""Well-conditioned square layers without offset, LeakyReLU(0.2) in between.
 
-    The columns of a layer are uniform in [−1, 1] and scaled to unit length; a layer is
-    drawn until its condition number is at most the quantile of that of many draws.
+    Entries of a layer are uniform in [−1, 1], then columns are scaled to unit norm. Of
+    many draws, only those with a condition number up to a quantile are used.
 
     Args:
-        key: A key.
-        dim: Dimension of the latents and of what is seen.
+        key: A JAX key.
+        dim: Dimension of latents and observations.
         layers: Number of layers.
-        draws: How many the quantile is of.
-        quantile: Of the condition number; 0 takes the best draw.
+        draws: Number of matrices that are drawn.
+        quantile: Quantile of their condition numbers; 0 takes the best draw.
 
     References:
         §5.1 of arXiv 2606.04280; arXiv 2102.08850, which takes 25,000 draws and 0.
@@ -161,10 +152,10 @@ def invertible_mlp_generator(
 
 
 def monomial_generator(powers: int = 7) -> Generator:
-    """Shows z_i, z_i², …, up to a power, of every coordinate.
+    """Shows z_i, z_i², … of every coordinate.
 
     Args:
-        powers: The highest.
+        powers: The highest power.
 
     References:
         Tab. 7 of arXiv 2606.04280.
@@ -184,10 +175,15 @@ def monomial_generator(powers: int = 7) -> Generator:
 
 
 def rotate(plane: Float[Array, "*shape 2"], angle: Float[Array, "*shape"]) -> Array:
-    """Rows of a plane, each turned by its own angle."""
+    """Rotates each row of a plane by its own angle."""
     cosine, sine = jnp.cos(angle), jnp.sin(angle)
     x, y = plane[..., 0], plane[..., 1]
     return jnp.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
+
+
+def _rotated(latents, angles):
+    rotated = rotate(latents[..., :2], angles)
+    return jnp.concatenate([rotated, latents[..., 2:]], axis=-1)
 
 
 def _check_three(latents) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxcl.labs.identifiability import (
+from jaxcl.labs.identifiability.optima import (
     fibonacci_grid,
     grid_loss,
     minimize_embeddings,

@@ -1,17 +1,21 @@
-"""Latents whose first coordinates are shared by positives: samples on the fibers.
+"""Positives and negatives of latents, where positives share the first coordinates.
 
-A latent z = (u, v) lies on a unit sphere; u are its first `num_fixed` coordinates. The
-fiber of z is all latents of the same u: a sphere of radius r = √(1 − ‖u‖²). Positives
-that keep u lie on the fiber, which negatives from the whole sphere almost never do.
+A latent z = (u, v) lies on the unit sphere; u are its first `num_fixed` coordinates.
+The fiber of z is the set of all latents with the same u: a sphere of radius
+r = √(1 − ‖u‖²). Positives that share u lie on the fiber; negatives from the whole
+sphere almost never do.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcl.labs.identifiability._sphere import sample_sphere, sample_von_mises_fisher
+from jaxcl.labs.identifiability.latents._sphere import (
+    sample_sphere,
+    sample_von_mises_fisher,
+)
 
 Conditional = Literal["restricted", "sub_sphere"]
 
@@ -24,21 +28,21 @@ def sample_positives(
     concentration: float | Float[Array, "..."],
     conditional: Conditional = "restricted",
 ) -> Float[Array, "*shape dim"]:
-    r"""A positive for every latent: von Mises-Fisher, restricted to its fiber.
+    r"""Draws a positive for every latent: von Mises-Fisher, restricted to its fiber.
 
-    "restricted" is what the theorems speak of, density ∝ e^{κ zᵀz⁺} on the fiber: a
-    von Mises-Fisher sample of concentration κ r² on the unit sphere of v / r.
-    "sub_sphere" takes κ there, on every fiber the same: what the paper's experiments
-    sampled. Its density is ∝ e^{κ zᵀz⁺ / r²}, for which no orthogonal map minimizes
-    the support-corrected loss.
+    "restricted" is the distribution of the theorems, with density ∝ e^{κ zᵀz⁺} on the
+    fiber: a von Mises-Fisher sample of concentration κ r² on the unit sphere of v / r.
+    "sub_sphere" uses concentration κ on every fiber, as the paper's experiments do. Its
+    density is ∝ e^{κ zᵀz⁺ / r²}, and no orthogonal map minimizes the support-corrected
+    loss for it.
 
     Args:
-        key: A key.
+        key: A JAX key.
         latents: Unit rows.
-        num_fixed: Coordinates that the positive keeps; 0 = none is, the usual setting.
-            With all but one kept, the fiber is the two points ±v.
-        concentration: κ, one or of the shape of the latents.
-        conditional: See above.
+        num_fixed: Number of coordinates that the positive shares; 0 = none, the usual
+            setting. With all but one shared, the fiber is the two points ±v.
+        concentration: κ, a number or one for each latent.
+        conditional: "restricted" or "sub_sphere", see above.
 
     Returns:
         Unit rows with the same first coordinates.
@@ -55,7 +59,7 @@ def sample_positives(
         True
     """
     check_fixed(num_fixed, latents.shape[-1])
-    kept, direction, radius = split_fiber(latents, num_fixed)
+    kept, direction, radius = _split_fiber(latents, num_fixed)
     check_conditional(conditional)
     if conditional == "restricted":
         concentration = concentration * radius**2
@@ -70,13 +74,13 @@ def sample_fiber(
     *,
     num_fixed: int,
 ) -> Float[Array, "*shape count dim"]:
-    """Latents that are uniform on the fiber of each latent: its corrected negatives.
+    """Draws uniformly from the fiber of each latent: its corrected negatives.
 
     Args:
-        key: A key.
+        key: A JAX key.
         latents: Unit rows.
-        count: Samples of each fiber, at least 1.
-        num_fixed: Coordinates that make the fiber.
+        count: Number of samples per fiber, at least 1.
+        num_fixed: Number of coordinates that are constant on a fiber.
 
     Returns:
         Unit rows, `[*shape, count, dim]`.
@@ -91,9 +95,8 @@ def sample_fiber(
     """
     dim = latents.shape[-1]
     check_fixed(num_fixed, dim)
-    if count < 1:
-        raise ValueError(f"`count` must be at least 1, got {count}")
-    kept, _, radius = split_fiber(latents, num_fixed)
+    _check_count(count)
+    kept, _, radius = _split_fiber(latents, num_fixed)
     shape = (*latents.shape[:-1], count)
     free = radius[..., None, None] * sample_sphere(key, shape, dim - num_fixed)
     kept = jnp.broadcast_to(kept[..., None, :], (*shape, num_fixed))
@@ -108,15 +111,16 @@ def sample_negatives(
     num_fixed: int,
     constraint_ratio: float = 1.0,
 ) -> Float[Array, "*shape count dim"]:
-    """Negatives of each latent, a share of them of its fiber, the rest of the sphere.
+    """Draws negatives of each latent: a share from its fiber, the rest from the sphere.
 
     Args:
-        key: A key.
+        key: A JAX key.
         latents: Unit rows.
-        count: Negatives of each latent.
-        num_fixed: Coordinates that make the fiber.
-        constraint_ratio: Share ρ of the fiber, rounded down to whole negatives; 0 is
-            the usual loss with negatives of one's own, 1 the corrected one.
+        count: Number of negatives per latent.
+        num_fixed: Number of coordinates that are constant on a fiber.
+        constraint_ratio: Share ρ from the fiber, rounded down to whole negatives; 0
+            gives the usual loss with separate negatives per anchor, 1 the corrected
+            loss.
 
     Returns:
         Unit rows, `[*shape, count, dim]`.
@@ -132,12 +136,10 @@ def sample_negatives(
         >>> (found[..., 0] == z[:, None, 0]).sum(axis=1).tolist()
         [2, 2]
     """
-    if not 0.0 <= constraint_ratio <= 1.0:
-        raise ValueError(f"`constraint_ratio` must be 0 to 1, got {constraint_ratio}")
+    check_ratio(constraint_ratio)
     check_fixed(num_fixed, latents.shape[-1])
-    if count < 1:
-        raise ValueError(f"`count` must be at least 1, got {count}")
-    # 0.7 · 10 is 6.999…: the next whole number is meant.
+    _check_count(count)
+    # In floating point 0.7 · 10 is 6.999…, and 7 is meant.
     constrained = int(constraint_ratio * count + 1e-9)
     fiber_key, sphere_key = jax.random.split(key)
     shape = (*latents.shape[:-1], count - constrained)
@@ -151,19 +153,19 @@ def sample_negatives(
 def sample_contexts(
     key: Array, shape: tuple[int, ...], contexts: Float[Array, "count fixed"], dim: int
 ) -> tuple[Float[Array, "*shape dim"], Array]:
-    """Latents whose first coordinates are one of a few values, and which.
+    """Draws latents whose first coordinates take one of a few values.
 
-    Where contexts are discrete, a batch has other samples of the anchor's fiber: to
-    take only those as negatives is the support-corrected loss exactly.
+    With discrete contexts a batch has other samples from the anchor's fiber. The loss
+    with only those as negatives equals the support-corrected loss.
 
     Args:
-        key: A key.
+        key: A JAX key.
         shape: Shape of the samples, without the last axis.
-        contexts: The values of the first coordinates, each of length below 1.
+        contexts: Values of the first coordinates, each with norm below 1.
         dim: Dimension of the latents.
 
     Returns:
-        Unit rows `[*shape, dim]` and the index of the context of each.
+        Unit rows `[*shape, dim]`, and the index of each row's context.
 
     Example:
         >>> contexts = jnp.array([[-0.6], [0.6]])
@@ -181,29 +183,40 @@ def sample_contexts(
     return jnp.concatenate([kept, free], axis=-1), which
 
 
-def split_fiber(latents, num_fixed):
-    """What is kept, the direction of the rest on its own unit sphere, its radius."""
+def _split_fiber(latents, num_fixed):
+    """The fixed coordinates, the unit direction of the free ones, and their norm."""
     kept, free = latents[..., :num_fixed], latents[..., num_fixed:]
     radius = jnp.linalg.norm(free, axis=-1)
     alone = radius == 0
     direction = free / jnp.where(alone, 1.0, radius)[..., None]
-    # At a pole the fiber is one point, and any direction leads there.
+    # At a pole the fiber is one point, whatever the direction.
     first = jnp.zeros(free.shape[-1], free.dtype).at[0].set(1.0)
     return kept, jnp.where(alone[..., None], first, direction), radius
 
 
 def check_conditional(conditional: str) -> None:
-    """Raises an error for a word that names no law of positives."""
-    if conditional not in ("restricted", "sub_sphere"):
+    """Raises an error for an unknown distribution of positives."""
+    if conditional not in get_args(Conditional):
         raise ValueError(
             f"`conditional` must be 'restricted' or 'sub_sphere', got {conditional!r}"
         )
 
 
 def check_fixed(num_fixed: int, dim: int) -> None:
-    """Raises an error when the fibers have no coordinate left to move in."""
+    """Raises an error when no coordinate is left free."""
     if not 0 <= num_fixed < dim:
         raise ValueError(
             f"`num_fixed` must be 0 to {dim - 1} for latents of {dim} dimensions, so "
             f"that a coordinate is free, got {num_fixed}"
         )
+
+
+def check_ratio(constraint_ratio: float) -> None:
+    """Raises an error for a share that is not between 0 and 1."""
+    if not 0.0 <= constraint_ratio <= 1.0:
+        raise ValueError(f"`constraint_ratio` must be 0 to 1, got {constraint_ratio}")
+
+
+def _check_count(count: int) -> None:
+    if count < 1:
+        raise ValueError(f"`count` must be at least 1, got {count}")

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from jaxcl.labs.identifiability import (
+from jaxcl.labs.identifiability.latents import (
     FiberSetting,
-    LatitudeMap,
     UnmatchedTemperature,
+    sample_sphere,
+)
+from jaxcl.labs.identifiability.optima import (
+    LatitudeMap,
     best_scaling,
     corrected_minimum,
     full_support_loss,
@@ -23,7 +26,6 @@ from jaxcl.labs.identifiability import (
     log_mean_exp_on_sphere,
     mean_cosine,
     restricted_infimum,
-    sample_sphere,
     scaling_map,
     scaling_slope,
 )

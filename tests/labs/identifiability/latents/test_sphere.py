@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from jaxcl.labs.identifiability import sample_sphere, sample_von_mises_fisher
+from jaxcl.labs.identifiability.latents import sample_sphere, sample_von_mises_fisher
 
 CONCENTRATIONS = np.array([0.0, 0.5, 3.3, 50.0, 1e5])
 COUNTS = {1: 20_000, 2: 20_000, 3: 20_000, 5: 3000, 10: 3000}

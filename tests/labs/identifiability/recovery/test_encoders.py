@@ -5,17 +5,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcl.labs.identifiability import (
+from jaxcl.labs.identifiability.latents import (
+    patches_generator,
+    sample_sphere,
+    spiral_generator,
+)
+from jaxcl.labs.identifiability.recovery import (
     invertible_encoder,
     linear_encoder,
     mlp_encoder,
     orthogonal_encoder,
     patches_encoder,
-    patches_generator,
     residual_encoder,
-    sample_sphere,
     spiral_encoder,
-    spiral_generator,
 )
 
 LATENTS = sample_sphere(jax.random.key(0), (40,), 3)

@@ -6,13 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcl.labs.identifiability import (
-    Experiment,
-    FiberSetting,
+from jaxcl.labs.identifiability.latents import FiberSetting, UnmatchedTemperature
+from jaxcl.labs.identifiability.recovery import (
+    RecoveryTask,
     RowEncoder,
-    UnmatchedTemperature,
     linear_encoder,
-    run_experiment,
+    run_recovery,
     scaling_of,
 )
 
@@ -41,7 +40,7 @@ KINDS = {
 @functools.cache
 def still(kind):
     negatives, setting, repair = KINDS[kind]
-    experiment = Experiment(
+    task = RecoveryTask(
         FiberSetting(**setting),
         negatives=negatives,
         repair_temperature=repair,
@@ -51,7 +50,7 @@ def still(kind):
         num_steps=20,
         evaluated=64,
     )
-    return run_experiment(experiment, STILL)
+    return run_recovery(task, STILL)
 
 
 def sampled_loss(kind, count=20_000):
@@ -104,8 +103,8 @@ def test_the_identity_recovers_everything():
 
 
 def test_a_seed_alone_equals_the_seed_among_others():
-    experiment = Experiment(FiberSetting(num_fixed=0), num_steps=4, **SMALL)
-    run = functools.partial(run_experiment, experiment, linear_encoder(3))
+    task = RecoveryTask(FiberSetting(num_fixed=0), num_steps=4, **SMALL)
+    run = functools.partial(run_recovery, task, linear_encoder(3))
     both, alone = run(seeds=(3, 5)), run(seeds=(5,))
     assert both.losses.shape == (2, 4) and both.embeddings.shape == (2, 64, 3)
     # Differences of numbers near log M: their rounding is that of log M.
@@ -127,28 +126,28 @@ def test_wrong_fields_are_named():
     setting = FiberSetting()
     for name in ("anchors", "fibers", "num_negatives", "num_steps", "evaluated"):
         with pytest.raises(ValueError, match=f"`{name}` must be at least 1, got 0"):
-            Experiment(setting, **{name: 0})
+            RecoveryTask(setting, **{name: 0})
     with pytest.raises(ValueError, match="`fibers` must divide anchors = 512"):
-        Experiment(setting, negatives="fiber", fibers=30)
+        RecoveryTask(setting, negatives="fiber", fibers=30)
     with pytest.raises(ValueError, match="`negatives` must be 'shared' without"):
-        Experiment(FiberSetting(num_fixed=0), negatives="fiber")
+        RecoveryTask(FiberSetting(num_fixed=0), negatives="fiber")
     with pytest.raises(ValueError, match=r"`setting\.constraint_ratio` must be 0"):
-        Experiment(FiberSetting(constraint_ratio=0.5))
+        RecoveryTask(FiberSetting(constraint_ratio=0.5))
     with pytest.raises(ValueError, match="`seeds` must not be empty"):
-        run_experiment(Experiment(setting), STILL, seeds=())
+        run_recovery(RecoveryTask(setting), STILL, seeds=())
 
 
 def test_unknown_negatives_are_named_by_the_experiment_itself():
     """Not only by the types, which are checked in tests alone."""
-    experiment = Experiment(FiberSetting())
-    object.__setattr__(experiment, "negatives", "fibre")
+    task = RecoveryTask(FiberSetting())
+    object.__setattr__(task, "negatives", "fibre")
     with pytest.raises(ValueError, match="`negatives` must be"):
-        experiment.__post_init__()
+        task.__post_init__()
 
 
 def test_an_unmatched_temperature_warns():
     setting = FiberSetting(concentration=2.0)
     with pytest.warns(UnmatchedTemperature):
-        Experiment(setting, negatives="fiber")
+        RecoveryTask(setting, negatives="fiber")
     with pytest.warns(UnmatchedTemperature):
-        Experiment(FiberSetting(num_fixed=0, concentration=5.0))
+        RecoveryTask(FiberSetting(num_fixed=0, concentration=5.0))

@@ -1,7 +1,7 @@
-"""Encoders of graded inductive bias, from what is seen to the unit sphere.
+"""Encoders with more or less inductive bias, from observations to the unit sphere.
 
-Pure pairs of functions: ``init(key, observed) -> params`` with the dimension of what is
-seen, and ``apply(params, seen) -> unit rows``.
+An encoder is a pair of pure functions: ``init(key, observed) -> params``, given the
+dimension of observations, and ``apply(params, observations) -> unit rows``.
 """
 
 import math
@@ -12,23 +12,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcl.labs.identifiability._generators import rotate
+from jaxcl.labs.identifiability.latents import rotate
 
 Params = Any
 
 
 class RowEncoder(NamedTuple):
-    """An encoder of rows."""
+    """An encoder as two pure functions."""
 
     init: Callable[[Array, int], Params]
     apply: Callable[[Params, Float[Array, "*shape observed"]], Float[Array, "..."]]
 
 
 def linear_encoder(dim: int, *, bias: bool = True) -> RowEncoder:
-    """The map x → (W x + b) / ‖W x + b‖: what is left to learn is one matrix.
+    """The map x → (W x + b) / ‖W x + b‖.
 
-    With a bias there is a second minimum, where one hemisphere is folded onto the
-    other; b starts at 0 then.
+    The bias b starts at 0. It adds a second minimum, which folds one hemisphere onto
+    the other.
     """
 
     def init(key, observed):
@@ -43,13 +43,10 @@ def linear_encoder(dim: int, *, bias: bool = True) -> RowEncoder:
 
 
 def orthogonal_encoder(dim: int) -> RowEncoder:
-    """The map x → A x, A orthogonal: a start times the exponential of a skew matrix."""
+    """The map x → A x with orthogonal A: a random start times exp(skew matrix)."""
 
     def init(key, observed):
-        if observed != dim:
-            raise ValueError(
-                f"an orthogonal encoder needs `observed` = dim = {dim}, got {observed}"
-            )
+        _check_square("an orthogonal encoder", dim, observed)
         start, _ = jnp.linalg.qr(jax.random.normal(key, (dim, dim)))
         return {"start": start, "turn": jnp.zeros((dim, dim))}
 
@@ -61,7 +58,7 @@ def orthogonal_encoder(dim: int) -> RowEncoder:
 
 
 def mlp_encoder(dim: int, *, hidden: Sequence[int] = (128, 128, 128)) -> RowEncoder:
-    """Linear layers with LeakyReLU(0.01) between: almost no bias towards anything."""
+    """Linear layers with LeakyReLU(0.01) in between: hardly any inductive bias."""
 
     def init(key, observed):
         return _init_layers(key, (observed, *hidden, dim))
@@ -75,13 +72,10 @@ def mlp_encoder(dim: int, *, hidden: Sequence[int] = (128, 128, 128)) -> RowEnco
 def residual_encoder(
     dim: int, *, hidden: Sequence[int] = (128, 128, 128), scale: float = 0.1
 ) -> RowEncoder:
-    """The map x → (x + scale · MLP(x)) / ‖·‖: the identity, bent where it helps."""
+    """The map x → (x + scale · MLP(x)) / ‖·‖: starts near the identity."""
 
     def init(key, observed):
-        if observed != dim:
-            raise ValueError(
-                f"a residual encoder needs `observed` = dim = {dim}, got {observed}"
-            )
+        _check_square("a residual encoder", dim, observed)
         return _init_layers(key, (observed, *hidden, dim))
 
     def apply(params, seen):
@@ -91,16 +85,14 @@ def residual_encoder(
 
 
 def invertible_encoder(dim: int, *, layers: int = 3) -> RowEncoder:
-    """Square layers with LeakyReLU(0.2) between, starting at orthogonal matrices.
+    """Square layers with LeakyReLU(0.2) in between, starting at orthogonal matrices.
 
-    The inverse of `invertible_mlp_generator` is of this kind but for the slope below 0.
+    The inverse of `invertible_mlp_generator` has this form, except for the slope
+    below 0.
     """
 
     def init(key, observed):
-        if observed != dim:
-            raise ValueError(
-                f"an invertible encoder needs `observed` = dim = {dim}, got {observed}"
-            )
+        _check_square("an invertible encoder", dim, observed)
         keys = jax.random.split(key, layers)
         return {
             f"weights{i}": jnp.linalg.qr(jax.random.normal(one, (dim, dim)))[0]
@@ -119,7 +111,7 @@ def invertible_encoder(dim: int, *, layers: int = 3) -> RowEncoder:
 def spiral_encoder(
     turns: float = 2.0, *, hidden: Sequence[int] = (64, 32)
 ) -> RowEncoder:
-    """Finds how far to turn back, and turns: the inverse of `spiral_generator`.
+    """Predicts z₃ and rotates back by its angle: the inverse of `spiral_generator`.
 
     References:
         App. E of arXiv 2606.04280.
@@ -142,9 +134,10 @@ def patches_encoder(
     hidden: Sequence[int] = (64, 32),
     height_hidden: Sequence[int] = (32, 16),
 ) -> RowEncoder:
-    """Guesses the slice, and turns back by its angle: undoes `patches_generator`.
+    """Predicts the slice and rotates back by its angle: undoes `patches_generator`.
 
-    The guess is soft, so that it can be learned; the angle is the mean of the slices'.
+    The prediction is a softmax, so that it can be learned; the angle is the mean over
+    slices.
 
     References:
         App. E of arXiv 2606.04280.
@@ -165,6 +158,11 @@ def patches_encoder(
         return _unit(jnp.concatenate([turned, height], axis=-1))
 
     return RowEncoder(init, apply)
+
+
+def _check_square(name, dim, observed):
+    if observed != dim:
+        raise ValueError(f"{name} needs `observed` = dim = {dim}, got {observed}")
 
 
 def _init_layers(key, sizes):
@@ -195,5 +193,5 @@ def _affine(params, i, rows):
 
 def _unit(rows):
     squared = jnp.sum(rows**2, axis=-1, keepdims=True)
-    # Before the root: its slope at 0 would turn every parameter into NaN.
+    # `where` comes before the root: its slope at 0 would make every gradient NaN.
     return rows / jnp.sqrt(jnp.where(squared > 0, squared, 1.0))

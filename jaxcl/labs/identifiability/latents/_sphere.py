@@ -1,4 +1,4 @@
-"""Exact samples on spheres: uniform, von Mises-Fisher, and cut to a cap."""
+"""Exact samples on spheres: uniform, von Mises-Fisher, and truncated to a cap."""
 
 import jax
 import jax.numpy as jnp
@@ -7,10 +7,10 @@ from jaxtyping import Array, Float
 
 
 def sample_sphere(key: Array, shape: tuple[int, ...], dim: int) -> Float[Array, "..."]:
-    """Uniform samples of the unit sphere in `dim` dimensions.
+    """Draws uniformly from the unit sphere in `dim` dimensions.
 
     Args:
-        key: A key.
+        key: A JAX key.
         shape: Shape of the samples, without the last axis.
         dim: Dimension of the space, at least 1; in one the sphere is {−1, 1}.
 
@@ -34,18 +34,18 @@ def sample_von_mises_fisher(
     *,
     lowest_cosine: float = -1.0,
 ) -> Float[Array, "*shape dim"]:
-    r"""One sample around each mean, of density ∝ e^{κ μᵀz} on the unit sphere.
+    r"""Draws one sample around each mean, with density ∝ e^{κ μᵀz} on the unit sphere.
 
-    Exact in any dimension: in closed form for 1 and 3, by rejection otherwise, where
-    every sample has a concentration of its own.
+    Exact in any dimension: in closed form for 1 and 3, by rejection otherwise. Every
+    sample may have its own concentration.
 
     Args:
-        key: A key.
+        key: A JAX key.
         mean: Unit rows.
-        concentration: κ ≥ 0, one or of the shape of the means; 0 is uniform. The
-            sample of a negative one is NaN.
-        lowest_cosine: Only samples with μᵀz at least this, in [−1, 1). Draws until all
-            are: the time grows with one over the mass of that cap.
+        concentration: κ ≥ 0, a number or one for each mean; 0 is uniform. A negative
+            concentration gives NaN.
+        lowest_cosine: Smallest μᵀz of a sample, in [−1, 1). Draws until all samples
+            lie in that cap: the time grows as one over the cap's mass.
 
     Returns:
         Unit rows.
@@ -71,13 +71,13 @@ def sample_von_mises_fisher(
             f"`concentration` must broadcast to {mean.shape[:-1]}, got shape "
             f"{concentration.shape}"
         ) from None
-    # What is no concentration shows as NaN, and must not be drawn for without end.
+    # An invalid concentration gives NaN; the rejection loop must still end.
     kappa = jnp.where(kappa >= 0, kappa, jnp.nan)
     gap_key, around_key = jax.random.split(key)
-    # Rounding may carry it over the end, where there is no root.
+    # Rounding may move the gap out of [0, 2], where the root below is NaN.
     gap = jnp.clip(_sample_gap(gap_key, kappa, dim, 1.0 - lowest_cosine), 0.0, 2.0)
     gap = jnp.where(jnp.isnan(kappa), jnp.nan, gap)[..., None]
-    # The part at a right angle to the mean has any direction.
+    # The direction orthogonal to the mean is uniform.
     around = jax.random.normal(around_key, mean.shape, mean.dtype)
     around -= jnp.sum(around * mean, axis=-1, keepdims=True) * mean
     length = jnp.linalg.norm(around, axis=-1, keepdims=True)
@@ -87,13 +87,13 @@ def sample_von_mises_fisher(
 
 
 def _sample_gap(key, kappa, dim, largest):
-    """Samples of 1 − μᵀz, which keeps its digits when z is close to the mean."""
+    """Samples 1 − μᵀz, which stays precise when z is close to the mean."""
     if dim == 1:
         opposite = jax.random.uniform(key, kappa.shape) < jax.nn.sigmoid(-2.0 * kappa)
         return jnp.where(opposite & (largest >= 2.0), 2.0, 0.0).astype(kappa.dtype)
     if dim == 3:
         uniform = jax.random.uniform(key, kappa.shape, kappa.dtype)
-        # Below, the quotient is its limit to the last bit.
+        # For smaller κ the quotient equals its limit to the last bit.
         small = kappa < 1e-6
         safe = jnp.where(small, 1.0, kappa)
         exact = -jnp.log1p(uniform * jnp.expm1(-largest * safe)) / safe
