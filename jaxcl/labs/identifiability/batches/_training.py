@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Float
 
 from jaxcl.labs.identifiability.recovery import minimize, mlp_encoder, over_seeds
 from jaxcl.losses import negative_variance_penalty, nt_xent_loss
@@ -17,11 +17,11 @@ _MEASURED = 512
 class BatchOutcome(NamedTuple):
     """Population moments of the similarities at the end, one per seed."""
 
-    negative_variance: Float[Array, " seeds"]
-    negative_mean: Float[Array, " seeds"]
-    positive_mean: Float[Array, " seeds"]
-    negative_histogram: Float[Array, "seeds bins"]
-    """Counts in 100 bins from −1 to 1."""
+    negative_variance: np.ndarray
+    negative_mean: np.ndarray
+    positive_mean: np.ndarray
+    negative_histogram: np.ndarray
+    """Counts in 100 bins from −1 to 1, `[seeds, 100]`."""
 
 
 def train_in_batches(
@@ -81,13 +81,13 @@ def train_in_batches(
             *encoder.apply(params, _two_views(last_key, points[:_MEASURED]))
         )
 
-    return over_seeds(run, seeds)
+    return BatchOutcome(*over_seeds(run, seeds))
 
 
 def _measure(u, v):
     similarity = u @ v.T
     negative = ~jnp.eye(len(u), dtype=bool)
-    return BatchOutcome(
+    return (
         jnp.var(similarity, where=negative),
         jnp.mean(similarity, where=negative),
         jnp.mean(jnp.diag(similarity)),
