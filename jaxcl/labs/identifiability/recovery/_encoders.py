@@ -64,7 +64,7 @@ def mlp_encoder(dim: int, *, hidden: Sequence[int] = (128, 128, 128)) -> RowEnco
         return _init_layers(key, (observed, *hidden, dim))
 
     def apply(params, seen):
-        return _unit(_layers(params, seen, len(hidden) + 1))
+        return _unit(_layers(params, seen))
 
     return RowEncoder(init, apply)
 
@@ -79,7 +79,7 @@ def residual_encoder(
         return _init_layers(key, (observed, *hidden, dim))
 
     def apply(params, seen):
-        return _unit(seen + scale * _layers(params, seen, len(hidden) + 1))
+        return _unit(seen + scale * _layers(params, seen))
 
     return RowEncoder(init, apply)
 
@@ -121,7 +121,7 @@ def spiral_encoder(
         return _init_layers(key, (observed, *hidden, 1))
 
     def apply(params, seen):
-        height = _layers(params, seen, len(hidden) + 1)[..., 0]
+        height = _layers(params, seen)[..., 0]
         turned = rotate(seen[..., :2], -turns * math.pi * height)
         return _unit(jnp.concatenate([turned, height[..., None]], axis=-1))
 
@@ -152,8 +152,8 @@ def patches_encoder(
         }
 
     def apply(params, seen):
-        slices = jax.nn.softmax(_layers(params["slice"], seen, len(hidden) + 1))
-        height = jnp.tanh(_layers(params["height"], seen, len(height_hidden) + 1))
+        slices = jax.nn.softmax(_layers(params["slice"], seen))
+        height = jnp.tanh(_layers(params["height"], seen))
         turned = rotate(seen[..., :2], -(slices @ angles))
         return _unit(jnp.concatenate([turned, height], axis=-1))
 
@@ -177,8 +177,8 @@ def _init_layers(key, sizes):
     return params
 
 
-def _layers(params, rows, count):
-    for i in range(count):
+def _layers(params, rows):
+    for i in range(len(params) // 2):
         rows = jax.nn.leaky_relu(rows, 0.01) if i else rows
         rows = _affine(params, i, rows)
     return rows

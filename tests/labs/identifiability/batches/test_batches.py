@@ -54,11 +54,11 @@ def test_the_loss_of_a_simplex_equals_its_loop(rows, t):
         (16, 3.0, 1.0, (0.181634, -0.448571, 2.318347)),
     ],
 )
-def test_the_sigmoid_loss_is_least_where_the_table_says(rows, scale, bias, expected):
+def test_the_sigmoid_loss_has_the_optimum_of_the_table(rows, scale, bias, expected):
     np.testing.assert_allclose(sigmoid_optimum(rows, scale, bias), expected, atol=2e-6)
 
 
-def test_the_sigmoid_loss_separates_too_much_from_22040_rows_on():
+def test_the_sigmoid_loss_separates_excessively_above_22040_rows():
     assert sigmoid_optimum(22_000, 10.0, 10.0).positive == 1.0
     assert sigmoid_optimum(23_000, 10.0, 10.0).positive < 1.0
 

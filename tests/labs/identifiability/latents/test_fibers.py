@@ -182,7 +182,7 @@ def test_negatives_of_the_sphere_are_uniform_and_differ_between_anchors():
     assert len(np.unique(free[:, 1])) == 1600
 
 
-def test_contexts_are_taken_alike_and_bit_for_bit():
+def test_contexts_are_equally_likely_and_kept_bit_for_bit():
     contexts = jnp.array([[-0.6, 0.1], [0.3, 0.3], [0.0, 0.0]])
     found, which = sample_contexts(jax.random.key(0), (3, 2000), contexts, 4)
     assert found.shape == (3, 2000, 4)

@@ -102,7 +102,7 @@ def test_the_invertible_mlp_is_injective():
     assert np.linalg.cond(pieces).max() < 1e3
 
 
-def test_few_draws_give_as_many_layers():
+def test_few_draws_still_give_every_layer():
     """A quantile that leaves one draw takes the next best too."""
     options = {"draws": 4, "quantile": 0.0}
     shown = [

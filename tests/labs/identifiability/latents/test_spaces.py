@@ -22,7 +22,7 @@ LAWS = {
 
 @pytest.mark.parametrize(("shape", "power"), LAWS)
 @pytest.mark.parametrize(("low", "high"), [(None, None), (0.0, 1.0)])
-def test_samples_follow_the_law_cut_to_the_box(shape, power, low, high):
+def test_samples_follow_the_truncated_distribution(shape, power, low, high):
     """One mean is in the middle, one close to an end."""
     law = LAWS[shape, power]
     means = np.array([0.5, 0.03])

@@ -110,7 +110,7 @@ def test_the_direction_around_the_mean_is_uniform(dim):
 
 
 @pytest.mark.parametrize("dim", [2, 3])
-def test_a_cap_cuts_the_distribution(dim):
+def test_a_cap_truncates_the_distribution(dim):
     for found, kappa in zip(
         gaps(*drawn(dim, lowest_cosine=0.5)), CONCENTRATIONS, strict=True
     ):
@@ -172,7 +172,7 @@ def test_wrong_arguments_are_named():
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 5])
-def test_what_is_no_concentration_shows_and_ends(dim):
+def test_an_invalid_concentration_gives_nan(dim):
     mean = jnp.broadcast_to(jnp.eye(dim)[:1], (4, dim))
     kappa = jnp.array([jnp.nan, -5.0, jnp.inf, 2.0])
     found = np.asarray(sample_von_mises_fisher(jax.random.key(0), mean, kappa))

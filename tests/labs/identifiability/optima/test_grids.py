@@ -45,7 +45,7 @@ def test_the_loss_equals_its_double_loop(name):
     ("name", "identity"),
     list(zip(SETTINGS, [-1.35537, -1.52484, -0.60832, -0.77779], strict=True)),
 )
-def test_the_identity_has_the_loss_of_the_table_as_has_every_rotation(name, identity):
+def test_the_identity_and_every_rotation_have_the_loss_of_the_table(name, identity):
     """The heights are Gauss nodes: the value is that of all of the sphere."""
     grid = rings(name)
     found = grid_loss(grid, grid.latents, T)
@@ -76,7 +76,7 @@ def test_the_sub_sphere_conditional_prefers_great_circles():
     assert great - grid_loss(grid, grid.latents, T) == pytest.approx(-0.1361, abs=1e-4)
 
 
-def test_a_map_of_its_own_for_every_fiber_is_as_good():
+def test_rotating_every_fiber_differently_keeps_the_corrected_loss():
     """A twist, a fold and random rotations tie in the corrected loss."""
     grid = rings("restricted, corrected")
     z, random = grid.latents, np.random.default_rng(0)
@@ -90,7 +90,7 @@ def test_a_map_of_its_own_for_every_fiber_is_as_good():
         assert grid_loss(grid, rows, T) == pytest.approx(base, abs=1e-12)
 
 
-def test_full_support_is_minimized_by_an_isometry_alone():
+def test_only_an_isometry_minimizes_the_loss_with_full_support():
     grid = fibonacci_grid(40, 1 / T)
     start = grid.latents + 0.5 * np.random.default_rng(0).normal(size=(40, 3))
     loss, rows = minimize_embeddings(grid, start, T)
@@ -98,7 +98,7 @@ def test_full_support_is_minimized_by_an_isometry_alone():
     np.testing.assert_allclose(rows @ rows.T, grid.latents @ grid.latents.T, atol=1e-3)
 
 
-def test_caps_leave_positives_near_and_negatives_everywhere():
+def test_caps_restrict_positives_and_not_negatives():
     grid = fibonacci_grid(60, 1 / T, lowest_cosine=0.5)
     far = grid.latents @ grid.latents.T < 0.5
     assert np.all(grid.positives[far] == 0) and np.all(grid.positives[~far] > 0)

@@ -249,7 +249,7 @@ def test_wrong_arguments_are_named():
         corrected_minimum(FiberSetting(num_fixed=2))
 
 
-def test_an_unknown_conditional_is_named_by_the_setting_itself():
+def test_an_unknown_conditional_is_refused_by_the_setting_itself():
     """Not only by the types, which are checked in tests alone."""
     setting = FiberSetting()
     object.__setattr__(setting, "conditional", "subsphere")

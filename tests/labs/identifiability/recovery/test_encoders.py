@@ -111,7 +111,7 @@ def test_a_residual_encoder_starts_near_the_identity():
     assert 1e-4 < abs(rows[0.1] - LATENTS).max() < 0.1
 
 
-def test_an_invertible_encoder_is_one_linear_map_where_nothing_is_bent():
+def test_an_invertible_encoder_of_one_layer_is_orthogonal():
     """A single layer is orthogonal at the start."""
     encoder = invertible_encoder(3, layers=1)
     rows = encoder.apply(encoder.init(jax.random.key(1), 3), LATENTS)
@@ -136,7 +136,7 @@ def linear_of_height(factor):
 
 
 @pytest.mark.parametrize("turns", [1.0, 2.0])
-def test_a_spiral_encoder_that_finds_the_height_undoes_the_spiral(turns):
+def test_a_spiral_encoder_that_knows_the_height_undoes_the_spiral(turns):
     seen = spiral_generator(turns)(LATENTS)
     encoder = spiral_encoder(turns, hidden=(2, 2))
     found = encoder.apply(linear_of_height(1.0), seen)
@@ -144,7 +144,7 @@ def test_a_spiral_encoder_that_finds_the_height_undoes_the_spiral(turns):
 
 
 @pytest.mark.parametrize("height", [0.1, 0.4, 0.6, 0.9])
-def test_a_patches_encoder_that_finds_the_slice_undoes_the_patches(height):
+def test_a_patches_encoder_that_knows_the_slice_undoes_the_patches(height):
     """Scores 500 (4 b |z₃| - b (b + 1) / 2) are highest for slice b of the height."""
     angle = np.linspace(0, 6, 7)
     radius = np.sqrt(1 - height**2)
@@ -166,7 +166,7 @@ def test_a_patches_encoder_that_finds_the_slice_undoes_the_patches(height):
 
 
 @pytest.mark.parametrize("name", ["orthogonal", "residual", "invertible"])
-def test_square_encoders_name_a_wrong_width(name):
+def test_square_encoders_refuse_another_width(name):
     with pytest.raises(ValueError, match="needs `observed` = dim = 3, got 7"):
         ENCODERS[name].init(jax.random.key(0), 7)
 

@@ -115,7 +115,7 @@ def test_a_seed_alone_equals_the_seed_among_others():
     assert scaling_of(both.params, 1).shape == (2,)
 
 
-def test_the_scaling_of_a_linear_encoder_is_read_off_its_matrix():
+def test_the_scaling_of_a_linear_encoder_comes_from_its_matrix():
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     weights = np.diag([2.0, 1.0, 1.0]) @ turn
     found = scaling_of({"weights": np.stack([weights, turn])}, 1)
@@ -137,7 +137,7 @@ def test_wrong_fields_are_named():
         run_recovery(RecoveryTask(setting), STILL, seeds=())
 
 
-def test_unknown_negatives_are_named_by_the_experiment_itself():
+def test_unknown_negatives_are_refused_by_the_task_itself():
     """Not only by the types, which are checked in tests alone."""
     task = RecoveryTask(FiberSetting())
     object.__setattr__(task, "negatives", "fibre")

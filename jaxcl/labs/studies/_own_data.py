@@ -1,4 +1,4 @@
-"""A study of a folder of one's own: its config, written to be read and changed."""
+"""A study of your own images: its config, written to be read and edited."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,14 +8,14 @@ import tomli_w
 
 from jaxcl.config import ConfigError, DataConfig
 from jaxcl.data import open_split
-from jaxcl.labs.studies._files import StudyError
+from jaxcl.labs.studies._directory import StudyError
 
-_LEAST = 30  # samples of a domain that is tested on
+_LEAST = 30  # samples of a domain that is held out
 _MOST_TARGETS = 4
 
 
 class OwnData(NamedTuple):
-    """A folder of images, and what is known of them."""
+    """A folder of images and its table of metadata."""
 
     folder: Path
     table: Path | None
@@ -24,25 +24,25 @@ class OwnData(NamedTuple):
 
 
 def write_own_study(own: OwnData, file: Path) -> None:
-    """Writes the smallest honest study of a folder: leave one domain out, in turn.
+    """Writes a small study of a folder that holds out one domain after another.
 
-    Three arms with three seeds: without metadata, with negatives of the same domain
-    alone and a placebo for it, and a ceiling that sees labels.
+    It has three seeds and three arms: without metadata, with negatives from the same
+    domain and its placebo, and an oracle that sees labels.
 
     Raises:
         StudyError: The columns cannot answer the question; the message says why.
     """
-    targets, batch_size = _look(own)
+    targets, batch_size = _choose(own)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(
         _HEAD.format(own=own) + tomli_w.dumps(_tree(own, targets, batch_size))
     )
 
 
-def _look(own: OwnData) -> tuple[list[str], int]:
+def _choose(own: OwnData) -> tuple[list[str], int]:
     """The domains to hold out, and a batch size that fits."""
     try:
-        split = open_split(_data(own), "train")
+        split = open_split(DataConfig(**_data_fields(own)), "train")
         labels, domains = split.values("label"), split.values("domain")
     except ConfigError as error:
         raise StudyError(str(error)) from error
@@ -75,30 +75,25 @@ def _look(own: OwnData) -> tuple[list[str], int]:
     return large[:_MOST_TARGETS], int(np.clip(smallest // 4, 8, 64))
 
 
-def _data(own: OwnData) -> DataConfig:
-    return DataConfig(
-        path=str(own.folder),
-        table=str(own.table) if own.table else "",
-        label=own.label,
-        domain=own.domain,
-        image_size=32,
-    )
+def _data_fields(own: OwnData) -> dict[str, Any]:
+    return {
+        "path": str(own.folder),
+        "table": str(own.table) if own.table else "",
+        "label": own.label,
+        "domain": own.domain,
+        "image_size": 32,
+    }
 
 
 def _tree(own: OwnData, targets: list[str], batch_size: int) -> dict[str, Any]:
-    data = _data(own)
     return {
-        "question": f"Does knowing the {own.domain} help to tell the {own.label} "
-        f"apart in a {own.domain} that was never seen?",
+        "question": f"Does knowing the {own.domain} help to recognize the {own.label} "
+        f"in a {own.domain} that was never seen?",
         "seeds": 3,
         "base": {
             "num_steps": 150,
             "data": {
-                "path": data.path,
-                "table": data.table,
-                "label": data.label,
-                "domain": data.domain,
-                "image_size": data.image_size,
+                **_data_fields(own),
                 "batch_size": batch_size,
                 "selection": {"validation_fraction": 0.2},
             },
@@ -133,5 +128,5 @@ def _tree(own: OwnData, targets: list[str], batch_size: int) -> dict[str, Any]:
 _HEAD = """\
 # Does metadata help on images of {own.folder.name}?
 # jaxcl study THIS FILE --jobs 2
-# A small start: more seeds, steps and a larger encoder make it worth more.
+# This is a small start: use more seeds, more steps and a larger encoder for results.
 """

@@ -1,4 +1,4 @@
-"""The directory of a study: whose it is, and where its runs are."""
+"""The directory of a study: its config, its runs and its results."""
 
 import json
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ from jaxcl.training import write_whole
 
 
 class StudyError(ValueError):
-    """A study that cannot be run or judged; the message says what to do."""
+    """A study that cannot run or be judged; the message says what to do."""
 
 
 class StudyDirectory:
-    """Files of a study, under the names every tool expects.
+    """The files of a study.
 
     Args:
-        path: The directory; made when missing.
+        path: The directory; created when missing.
     """
 
     def __init__(self, path: str | Path):
@@ -33,10 +33,10 @@ class StudyDirectory:
         self.report = self.path / "report.html"
 
     def claim(self, config: StudyConfig) -> None:
-        """Keeps the directory for this study, or finds that it belongs to it already.
+        """Reserves the directory for this study, or checks that it belongs to it.
 
-        More seeds may be asked for than before; nothing else may change, or runs of two
-        studies would be compared.
+        Only the number of seeds may change. Otherwise runs of two studies would be
+        compared.
         """
         now = _plain(config)
         try:
@@ -45,7 +45,7 @@ class StudyDirectory:
             raise StudyError(
                 f"{str(self.path)!r} cannot be written: {error.strerror}"
             ) from error
-        # All jobs of a cluster may begin at once.
+        # All jobs of a cluster may start at once.
         with FileLock(self.path / ".lock"):
             self._claim(now)
 
@@ -67,7 +67,7 @@ class StudyDirectory:
         write_whole(self.config, json.dumps(now, indent=1))
 
     def read_config(self) -> StudyConfig:
-        """The study it belongs to."""
+        """Reads the study that the directory belongs to."""
         if not self.config.exists():
             raise StudyError(
                 f"{str(self.path)!r} is no directory of a study: it has no study.json"
@@ -75,15 +75,15 @@ class StudyDirectory:
         return study_from_dict(json.loads(self.config.read_text()))
 
     def result(self, cell: Cell, seed: int) -> Path:
-        """What was measured of a run; there once it is finished."""
+        """File of the measurements of a run; it exists once the run is finished."""
         return self.runs / cell.path / f"seed-{seed}.json"
 
     def failure(self, cell: Cell, seed: int) -> Path:
-        """Why a run failed, when it did the last time."""
+        """File with the error of a run that failed."""
         return self.runs / cell.path / f"seed-{seed}.failed.txt"
 
     def missing(self, cells: Iterable[Cell], seeds: int) -> list[tuple[Cell, int]]:
-        """The runs that are not finished."""
+        """Lists the runs that are not finished."""
         return [
             (cell, seed)
             for cell in cells
@@ -92,7 +92,7 @@ class StudyDirectory:
         ]
 
     def failed(self, cells: Iterable[Cell], seeds: int) -> dict[str, str]:
-        """The runs that failed the last time, each with the last line of its reason."""
+        """Lists the runs that failed, each with the last line of its error."""
         found = {}
         for cell, seed in self.missing(cells, seeds):
             path = self.failure(cell, seed)
@@ -103,7 +103,7 @@ class StudyDirectory:
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """What was measured of a run; a `StudyError` names a file that is no result."""
+    """Reads the measurements of a run; a `StudyError` names a file that is damaged."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -114,7 +114,7 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def _plain(config: StudyConfig) -> dict[str, Any]:
-    """The config as JSON has it."""
+    """The config as JSON data."""
     try:
         return json.loads(json.dumps(as_dict(config)))
     except TypeError as error:
