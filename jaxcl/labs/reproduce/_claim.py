@@ -1,6 +1,7 @@
 """A claim of a paper, the checks that judge it, and the verdict."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -134,9 +135,14 @@ def single(
     relation: Relation = "near",
     published: float | None = None,
     exact: float | None = None,
+    random: bool = False,
 ) -> Check:
-    """A check of one number that does not depend on a seed."""
-    return Check(name, (float(value),), expected, tolerance, relation, published, exact)
+    """A check of one number; of one number per seed if it is random."""
+    values = tuple(float(one) for one in np.atleast_1d(value))
+    return Check(name, values, expected, tolerance, relation, published, exact, random)
+
+
+by_seed = functools.partial(single, random=True)
 
 
 def as_published(name: str, value: Any, published: float, tolerance: float) -> Check:
@@ -147,22 +153,6 @@ def as_published(name: str, value: Any, published: float, tolerance: float) -> C
 def as_exact(name: str, value: Any, exact: float, tolerance: float) -> Check:
     """A check of one number against its closed form or quadrature."""
     return single(name, value, exact, tolerance, exact=exact)
-
-
-def by_seed(
-    name: str,
-    values: Any,
-    expected: float,
-    tolerance: float = 0.0,
-    relation: Relation = "near",
-    published: float | None = None,
-    exact: float | None = None,
-) -> Check:
-    """A check of one number per seed."""
-    values = tuple(float(value) for value in np.atleast_1d(values))
-    return Check(
-        name, values, expected, tolerance, relation, published, exact, random=True
-    )
 
 
 def claims_of(

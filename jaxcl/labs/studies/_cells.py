@@ -4,7 +4,6 @@ import dataclasses
 import json
 import time
 import traceback
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -36,7 +35,7 @@ class CompiledRuns:
     """Compiled programs, shared by runs that differ only in seed and data."""
 
     def __init__(self):
-        self._known: OrderedDict[Any, WholeRun] = OrderedDict()
+        self._known: dict[Any, WholeRun] = {}
 
     def find(self, config: TrainConfig, data: RunData) -> tuple[WholeRun, bool]:
         """The program of a run, and whether it is new."""
@@ -54,13 +53,12 @@ class CompiledRuns:
             None if prior is None else np.asarray(prior).tobytes(),
             (data.train.origin, data.train.positions.tobytes()) if statistics else None,
         )
-        is_new = key not in self._known
-        if is_new:
-            self._known[key] = make_whole_run(config, data)
-        self._known.move_to_end(key)
+        known = self._known.pop(key, None)
+        run = make_whole_run(config, data) if known is None else known
+        self._known[key] = run  # the last one used is the last one dropped
         if len(self._known) > _KEPT_PROGRAMS:
-            self._known.popitem(last=False)
-        return self._known[key], is_new
+            del self._known[next(iter(self._known))]
+        return run, known is None
 
 
 def run_cells(
