@@ -257,6 +257,18 @@ def test_an_effect_without_shift_is_reported():
     assert "floor is left out" in points
 
 
+def test_what_could_change_the_answer_is_reported():
+    sure = one("information", "within")
+    other = sure.other_effect._replace(difference=-5.0)
+    open_ = sure._replace(verdict="inconclusive", seeds_for_margin=7)
+    asked = [sure, sure._replace(other_effect=other), open_]
+    points = what_would_change(STUDY, [], asked)
+    assert points[0] == (
+        "With the other kind of head the sign is reversed for within under color."
+    )
+    assert points[1].endswith("with 80 % power they need 7 to 7 seeds, not 10.")
+
+
 def test_one_seed_is_inconclusive_and_results_are_strict_json():
     study = study_from_dict({**{"arms": ARMS, "shifts": SHIFTS[:1], "seeds": 1}})
     frame = FRAME[(FRAME["seed"] == 0) & (FRAME["shift"] == "color")].copy()
