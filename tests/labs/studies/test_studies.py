@@ -51,6 +51,11 @@ def test_all_runs_are_there_with_all_numbers(finished):
     cells = plan_study(SMALL)
     runs = frame[["arm", "mode", "seed"]].drop_duplicates()
     assert len(runs) == len(cells) * 2
+    # Training times that include compilation are left out.
+    results = [json.loads(p.read_text()) for p in finished.runs.rglob("seed-*.json")]
+    compiled = sum(result["seconds"]["compiled"] for result in results)
+    assert 0 < compiled < len(results)
+    assert (frame["metric"] == "seconds_train").sum() == len(results) - compiled
     metrics = {"source_head", "ood_head", "knn", "chance", "between_domain_share"}
     assert metrics <= set(frame["metric"])
     heads = frame[frame["metric"] == "source_head"]
