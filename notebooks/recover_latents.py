@@ -25,7 +25,7 @@ except ModuleNotFoundError:
 import matplotlib.pyplot as plt
 import numpy as np
 
-from jaxcl.labs import identifiability as lab
+from jaxcl.labs.identifiability import latents, optima, recovery
 
 SEEDS = (0, 1)
 STEPS = 2000
@@ -38,9 +38,9 @@ STEPS = 2000
 # recovers the sphere with every seed: R² is 1, and no angle changes.
 
 # %%
-everywhere = lab.FiberSetting(num_fixed=0)
-experiment = lab.Experiment(everywhere, num_steps=STEPS, learning_rate=1e-2)
-found = lab.run_experiment(experiment, lab.linear_encoder(3), seeds=SEEDS)
+everywhere = latents.FiberSetting(num_fixed=0)
+task = recovery.RecoveryTask(everywhere, num_steps=STEPS, learning_rate=1e-2)
+found = recovery.run_recovery(task, recovery.linear_encoder(3), seeds=SEEDS)
 print("R²", found.r2.mean(axis=1).round(4), "angle error", found.angle_error.round(4))
 
 # %% [markdown]
@@ -52,12 +52,12 @@ print("R²", found.r2.mean(axis=1).round(4), "angle error", found.angle_error.ro
 # `h(u, v) = (u, λ v) / ‖·‖`? The correct map has λ = 1.
 
 # %%
-usual, corrected = lab.FiberSetting(), lab.FiberSetting(constraint_ratio=1.0)
+usual, corrected = latents.FiberSetting(), latents.FiberSetting(constraint_ratio=1.0)
 scales = np.geomspace(0.2, 5, 80)
 figure, axes = plt.subplots(figsize=(6, 3.2))
 for name, setting in (("negatives everywhere", usual), ("on the fiber", corrected)):
-    losses = [lab.latitude_loss(setting, lab.scaling_map(s)) for s in scales]
-    best = lab.best_scaling(setting)
+    losses = [optima.latitude_loss(setting, optima.scaling_map(s)) for s in scales]
+    best = optima.best_scaling(setting)
     axes.plot(scales, losses, label=f"{name}: best λ = {best:.2f}")
 axes.set(xscale="log", xlabel="λ", ylabel="exact loss − log M")
 axes.legend()
@@ -75,11 +75,11 @@ for name, setting, kind in (
     ("usual", usual, {"negatives": "shared"}),
     ("corrected", corrected, {"negatives": "fiber", "num_negatives": 32}),
 ):
-    experiment = lab.Experiment(setting, num_steps=STEPS, learning_rate=1e-2, **kind)
-    runs[name] = lab.run_experiment(experiment, lab.linear_encoder(3), seeds=SEEDS)
+    task = recovery.RecoveryTask(setting, num_steps=STEPS, learning_rate=1e-2, **kind)
+    runs[name] = recovery.run_recovery(task, recovery.linear_encoder(3), seeds=SEEDS)
     print(
         f"{name:10} R² {runs[name].r2.mean():.4f}",
-        f"λ {lab.scaling_of(runs[name].params, 1).mean():.3f}",
+        f"λ {recovery.scaling_of(runs[name].params, 1).mean():.3f}",
         f"angle error {runs[name].angle_error.mean():.4f}",
     )
 
@@ -95,12 +95,12 @@ for name, setting, kind in (
 # encoder that starts near the identity finds the identity.
 
 # %%
-grid = lab.ring_grid(16, 12, 1 / 0.3, corrected=True)
-identity = lab.grid_loss(grid, grid.latents, 0.3)
+grid = optima.ring_grid(16, 12, 1 / 0.3, corrected=True)
+identity = optima.grid_loss(grid, grid.latents, 0.3)
 fold = grid.latents * np.where(grid.latents[:, :1] < 0, [[-1.0, 1.0, 1.0]], 1.0)
 print(
     "loss of the fold minus loss of the identity:",
-    lab.grid_loss(grid, fold, 0.3) - identity,
+    optima.grid_loss(grid, fold, 0.3) - identity,
 )
 
 # %%
@@ -115,8 +115,8 @@ plt.show()
 # %% [markdown]
 # ## Your turn
 #
-# * Use `lab.spiral_generator()` and `lab.mlp_encoder(3)`. Where does the loss end, and
-#   what does `lab.restricted_infimum(3, 0.3)` predict?
+# * Use `latents.spiral_generator()` and `recovery.mlp_encoder(3)`. Where does the loss end, and
+#   what does `optima.restricted_infimum(3, 0.3)` predict?
 # * The paper's experiments drew positives as `conditional="sub_sphere"` in
-#   `lab.FiberSetting` does. Which λ is best then, with negatives on the fiber?
+#   `latents.FiberSetting` does. Which λ is best then, with negatives on the fiber?
 # * `jaxcl reproduce identifiability --budget cpu --out claims` judges all claims.

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxcl.labs.identifiability import (
-    FiberSetting,
+from jaxcl.labs.identifiability.latents import FiberSetting
+from jaxcl.labs.identifiability.optima import (
     best_scaling,
     latitude_loss,
     latitude_r2,

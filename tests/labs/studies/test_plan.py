@@ -70,7 +70,7 @@ def test_a_count_of_samples_becomes_that_share():
         ),
     ],
 )
-def test_a_rule_that_is_broken_is_named(changes, message):
+def test_a_broken_rule_is_named(changes, message):
     with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
         changed(**changes).check()
 
@@ -91,7 +91,7 @@ def test_an_unknown_field_of_an_arm_names_the_nearest():
         config_of(study, plan_study(study)[1], 0)
 
 
-def test_names_that_make_one_folder_are_refused():
+def test_names_that_give_the_same_folder_are_refused():
     arms = [{"name": "a b"}, {"name": "a-b"}]
     with pytest.raises(ConfigError, match="must differ in letters and digits"):
         plan_study(changed(arms=arms))
