@@ -115,8 +115,8 @@ plt.show()
 # %% [markdown]
 # ## Your turn
 #
-# * Use `latents.spiral_generator()` and `recovery.mlp_encoder(3)`. Where does the loss end, and
-#   what does `optima.restricted_infimum(3, 0.3)` predict?
+# * Use `latents.spiral_generator()` and `recovery.mlp_encoder(3)`. Where does the loss
+#   end, and what does `optima.restricted_infimum(3, 0.3)` predict?
 # * The paper's experiments drew positives as `conditional="sub_sphere"` in
 #   `latents.FiberSetting` does. Which λ is best then, with negatives on the fiber?
 # * `jaxcl reproduce identifiability --budget cpu --out claims` judges all claims.

@@ -10,7 +10,7 @@ import pandas as pd
 
 from jaxcl.config import StudyConfig, as_dict
 from jaxcl.labs.studies._analysis import Block, Comparison, find_blocks
-from jaxcl.labs.studies._caveats import name_effect, signed, what_would_change
+from jaxcl.labs.studies._caveats import name_effect, what_would_change
 from jaxcl.labs.studies._trends import (
     Trend,
     find_efficiency,
@@ -18,6 +18,7 @@ from jaxcl.labs.studies._trends import (
     find_robustness,
     find_trends,
 )
+from jaxcl.reports import difference
 from jaxcl.training import describe_versions, find_command, find_commit, timestamp
 
 VERDICTS = ("improves", "harms", "no meaningful effect", "inconclusive")
@@ -94,8 +95,8 @@ def _cost(asked: Sequence[Comparison]) -> str:
     if not known:
         return "Accuracy without shift was not measured."
     return (
-        f"Without shift the same comparisons differ by {signed(min(known))} to "
-        f"{signed(max(known))} points."
+        f"Without shift the same comparisons differ by {difference(min(known))} to "
+        f"{difference(max(known))} points."
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from jaxcl.config import StudyConfig
 from jaxcl.labs.studies._analysis import Block, Comparison
 from jaxcl.labs.studies._plan import PLACEBO, name_with_mode
+from jaxcl.reports import difference
 
 
 def what_would_change(
@@ -65,7 +66,7 @@ def _moved_controls(
 ) -> Iterator[str]:
     controls = {shift.name for shift in config.shifts if shift.control}
     moved = ", ".join(
-        f"{one.arm} {signed(one.effect.difference)}"
+        f"{one.arm} {difference(one.effect.difference)}"
         for one in comparisons
         if one.shift in controls and one.contrast == "information" and _decided(one)
     )
@@ -84,8 +85,8 @@ def name_effect(one: Comparison) -> str:
     """A comparison with its difference and interval, in words."""
     effect, interval = one.effect, ""
     if math.isfinite(effect.low):
-        interval = f" [{signed(effect.low)}, {signed(effect.high)}]"
-    return f"{_named(one)}, {signed(effect.difference)}{interval} points"
+        interval = f" [{difference(effect.low)}, {difference(effect.high)}]"
+    return f"{_named(one)}, {difference(effect.difference)}{interval} points"
 
 
 def _named(one: Comparison) -> str:
@@ -95,8 +96,3 @@ def _named(one: Comparison) -> str:
 
 def _points(number: float) -> str:
     return f"{number:g} point" + ("" if number == 1 else "s")
-
-
-def signed(value: float) -> str:
-    """A difference with its sign and one digit."""
-    return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
