@@ -11,8 +11,8 @@ import tensorflow_datasets as tfds
 from jaxcl.config import DataConfig, nearest
 from jaxcl.data._build import (
     build,
+    build_image_folder,
     check_format,
-    check_writable,
     explain_missing,
     is_embedded,
 )
@@ -62,10 +62,7 @@ def resolve_name(config: DataConfig) -> str:
     """The name of the config's data set; a folder of images is built for it."""
     if not config.path:
         return config.name
-    from jaxcl.data._builders.image_folder import build_image_folder
-
     directory = data_directory(config.data_dir)
-    check_writable(directory)
     return build_image_folder(config.path, config.table, directory)
 
 

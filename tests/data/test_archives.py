@@ -14,7 +14,7 @@ import zipfile
 
 import pytest
 
-from jaxcl.data._archives import extract, open_members
+from jaxcl.data._builders._archives import extract, open_members
 from jaxcl.data._errors import DataError
 
 FILES = {"PACS/photo/dog/1.jpg": b"one", "PACS/photo/cat/2.jpg": b"two" * 1000}
@@ -254,7 +254,7 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path):
 def test_a_run_that_is_killed_leaves_no_half_of_a_folder(tmp_path):
     program = f"""
 import pathlib, time
-from jaxcl.data import _archives
+from jaxcl.data._builders import _archives
 write = _archives._write
 def slowly(*args):
     write(*args)

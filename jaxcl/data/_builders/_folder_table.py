@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxcl.data._errors import DataError
-from jaxcl.data._folder_columns import (
+from jaxcl.data._builders._folder_columns import (
     ALWAYS_CATEGORIES,
     KINDS,
     NUMBER,
@@ -24,6 +23,7 @@ from jaxcl.data._folder_columns import (
     as_splits,
     as_words,
 )
+from jaxcl.data._errors import DataError
 
 _WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)")
 _DIGITS = re.compile(r"[0-9]+")
