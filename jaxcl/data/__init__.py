@@ -17,7 +17,7 @@ from jaxcl.data._run import (
     load as load,
     open_data as open_data,
 )
-from jaxcl.data._sampler import EpochSampler as EpochSampler
+from jaxcl.data._samplers import EpochSampler as EpochSampler
 from jaxcl.data._split import Split as Split
 from jaxcl.data._statistics import (
     channel_statistics as channel_statistics,

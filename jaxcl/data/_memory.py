@@ -6,7 +6,7 @@ import numpy as np
 from jaxcl.batch import Batch
 from jaxcl.config import DataConfig
 from jaxcl.data._pipeline import BadRecords, ImageReader, stacked_side_data
-from jaxcl.data._sampler import Draw
+from jaxcl.data._samplers import Draw
 from jaxcl.data._split import Split
 
 _READ_AT_ONCE = 256

@@ -15,7 +15,7 @@ from jaxcl.batch import Batch
 from jaxcl.data._decode import decode_image
 from jaxcl.data._errors import DataError
 from jaxcl.data._records import Record
-from jaxcl.data._sampler import Draw, Sampler
+from jaxcl.data._samplers import Draw, Sampler
 from jaxcl.data._split import Split, as_ids
 
 Policy = Literal["error", "skip", "count"]

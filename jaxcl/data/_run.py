@@ -17,7 +17,6 @@ from jaxcl.config import (
     SelectionConfig,
 )
 from jaxcl.data._errors import DataError
-from jaxcl.data._group_samplers import NEEDED_ROLES, make_sampler
 from jaxcl.data._memory import ImageMemory
 from jaxcl.data._metadata import corrupt_metadata
 from jaxcl.data._open import open_split
@@ -29,7 +28,7 @@ from jaxcl.data._pipeline import (
     stacked_side_data,
     training_batches,
 )
-from jaxcl.data._sampler import Sampler
+from jaxcl.data._samplers import NEEDED_ROLES, Sampler, make_sampler
 from jaxcl.data._selection import Selection, find_overlap, select
 from jaxcl.data._selection_file import (
     check_selection,

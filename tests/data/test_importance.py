@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxcl.config import ConfigError
-from jaxcl.data._importance import ImportanceSampler, importance_weights
+from jaxcl.data._samplers._importance import ImportanceSampler, importance_weights
 
 WEIGHTS = np.random.RandomState(1).uniform(1, 10, 80)
 

@@ -18,7 +18,7 @@ from jaxcl.config import AugmentationConfig
 from jaxcl.data._decode import decode_image, make_upright
 from jaxcl.data._errors import DataError
 from jaxcl.data._pipeline import BadRecords, ImageReader, local_draw, side_data
-from jaxcl.data._sampler import Sampler
+from jaxcl.data._samplers import Sampler
 from jaxcl.data._split import Split
 from jaxcl.data._tf._decode import decode_and_fit, decode_crops
 from jaxcl.data._tf._library import tensorflow
