@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxcl.data._builders import _manual
-from jaxcl.data._builders._own import Example, OwnBuilder, images
+from jaxcl.data._builders._own import Example, OwnBuilder, Splits, images
 from jaxcl.data._errors import DataError
 from jaxcl.data._registry import REGISTRY
 
@@ -72,7 +72,7 @@ class DomainFolders(OwnBuilder, skip_registration=True):
             "file": tfds.features.Text(),
         }
 
-    def _examples(self, dl_manager: Any) -> dict[str, Iterable[Example]]:
+    def _examples(self, dl_manager: Any) -> Splits:
         found = self._scan(Path(dl_manager.manual_dir))
         return {"train": make_examples(found, range(len(found)))}
 

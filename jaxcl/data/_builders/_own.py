@@ -9,6 +9,8 @@ import tensorflow_datasets as tfds
 from jaxcl.data._registry import REGISTRY
 
 Example = Mapping[str, Any]
+Splits = Mapping[str, Iterable[Example]]
+"""The examples of every split."""
 
 
 class OwnBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -26,11 +28,17 @@ class OwnBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """What the user must download, and where to put it."""
         return REGISTRY[self.name].manual or None
 
+    @property
+    def config_name(self) -> str:
+        """The name of the config."""
+        config: Any = self.builder_config
+        return config.name
+
     def _columns(self) -> dict[str, Any]:
         """The tfds feature of every column."""
         raise NotImplementedError
 
-    def _examples(self, dl_manager: Any) -> Mapping[str, Iterable[Example]]:
+    def _examples(self, dl_manager: Any) -> Splits:
         """The examples of every split."""
         raise NotImplementedError
 

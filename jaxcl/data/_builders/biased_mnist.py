@@ -13,7 +13,7 @@ from jaxcl.data._builders._mnist import (
     draw_examples,
     read_digits,
 )
-from jaxcl.data._builders._own import Example, images
+from jaxcl.data._builders._own import Example, Splits, images
 from jaxcl.data._draws import Stream, permutation, uniform
 
 PALETTE = {
@@ -66,8 +66,8 @@ class BiasedMnist(MnistBuilder):
             "instance": tfds.features.Scalar(np.int32),
         }
 
-    def _examples(self, dl_manager: Any) -> dict[str, Iterable[Example]]:
-        rho = float(self.builder_config.name.removeprefix("rho_"))
+    def _examples(self, dl_manager: Any) -> Splits:
+        rho = float(self.config_name.removeprefix("rho_"))
         train = read_digits(dl_manager, "train")
         test = read_digits(dl_manager, "test")
         return {

@@ -1,6 +1,5 @@
 """Caltech-256: photographs of 256 kinds of objects, and clutter."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -8,7 +7,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxcl.data._builders import _manual
-from jaxcl.data._builders._own import Example, OwnBuilder, images
+from jaxcl.data._builders._own import Example, OwnBuilder, Splits, images
 from jaxcl.data._draws import Stream, permutation
 from jaxcl.data._errors import DataError
 
@@ -92,13 +91,13 @@ class Caltech256(OwnBuilder):
             "instance": tfds.features.Scalar(np.int32),
         }
 
-    def _examples(self, dl_manager: Any) -> dict[str, Iterable[Example]]:
+    def _examples(self, dl_manager: Any) -> Splits:
         root = _manual.find_root(Path(dl_manager.manual_dir), _LAYOUT)
         photographs = _scan(root)
         _manual.compare_counts(self.name, root, len(photographs), COUNT)
         labels = np.array([photograph.label for photograph in photographs])
         splits = {"train": np.arange(len(labels))}
-        config = self.builder_config.name
+        config = self.config_name
         if config != "all":
             splits = divide(labels, int(config.removesuffix("_per_class")))
         return {

@@ -1,6 +1,5 @@
 """Camelyon17 of WILDS: patches of lymph nodes from five hospitals."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +7,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxcl.data._builders import _manual
-from jaxcl.data._builders._own import Example, OwnBuilder, images
+from jaxcl.data._builders._own import Example, OwnBuilder, Splits, images
 
 LABELS = ("normal", "tumor")
 DOMAINS = tuple(f"hospital_{i}" for i in range(5))
@@ -57,7 +56,7 @@ class Camelyon17(OwnBuilder):
             **{name: tfds.features.Scalar(np.int32) for name in numbers},
         }
 
-    def _examples(self, dl_manager: Any) -> dict[str, Iterable[Example]]:
+    def _examples(self, dl_manager: Any) -> Splits:
         root = _manual.find_root(Path(dl_manager.manual_dir), _LAYOUT)
         rows = _manual.read_table(root / "metadata.csv", _COLUMNS)
         patches = [_Patch(*row) for row in rows]

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from jaxcl.data._builders._own import Example, OwnBuilder, images
+from jaxcl.data._builders._own import Example, OwnBuilder, Splits, images
 from jaxcl.data._decode import encode_png
 
 SIZE = 16
@@ -55,9 +55,9 @@ class ColoredDigits(OwnBuilder):
             "instance": tfds.features.Scalar(np.int32),
         }
 
-    def _examples(self, dl_manager: Any) -> dict[str, Iterable[Example]]:
+    def _examples(self, dl_manager: Any) -> Splits:
         del dl_manager  # nothing is downloaded
-        rho = float(self.builder_config.name.removeprefix("rho_"))
+        rho = float(self.config_name.removeprefix("rho_"))
         return {split: _make_examples(split, rho) for split in _SPLIT_SIZES}
 
     def _generate_examples(

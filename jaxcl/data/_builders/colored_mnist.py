@@ -13,7 +13,7 @@ from jaxcl.data._builders._mnist import (
     draw_examples,
     read_digits,
 )
-from jaxcl.data._builders._own import Example, images
+from jaxcl.data._builders._own import Example, Splits, images
 from jaxcl.data._draws import Stream, permutation, uniform
 
 LABELS = ("digits_5_to_9", "digits_0_to_4")
@@ -52,7 +52,7 @@ class ColoredMnist(MnistBuilder):
             "instance": tfds.features.Scalar(np.int32),
         }
 
-    def _examples(self, dl_manager: Any) -> dict[str, Iterable[Example]]:
+    def _examples(self, dl_manager: Any) -> Splits:
         digits = read_digits(dl_manager, "train")
         draws = draw_environments(digits.labels)
         is_test = draws.domain == _TEST

@@ -1,6 +1,6 @@
 """PACS: seven classes in paintings, cartoons, photographs and sketches."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from jaxcl.data._builders._domain_folders import (
     unpack,
 )
 from jaxcl.data._builders._manual import with_folders
-from jaxcl.data._builders._own import Example
+from jaxcl.data._builders._own import Splits
 from jaxcl.data._errors import DataError
 from jaxcl.data._registry import REGISTRY
 
@@ -91,7 +91,7 @@ class Pacs(DomainFolders):
     COUNTS: ClassVar = {"original": (2048, 2344, 1670, 3929)}
     OTHER_FILES = tuple(folder for folder, _ in _LISTS.values())
 
-    def _examples(self, dl_manager: Any) -> dict[str, Iterable[Example]]:
+    def _examples(self, dl_manager: Any) -> Splits:
         config: Any = self.builder_config
         if not config.lists:
             return super()._examples(dl_manager)

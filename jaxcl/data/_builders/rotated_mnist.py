@@ -14,7 +14,7 @@ from jaxcl.data._builders._mnist import (
     draw_examples,
     read_digits,
 )
-from jaxcl.data._builders._own import Example, images
+from jaxcl.data._builders._own import Example, Splits, images
 from jaxcl.data._draws import Stream, permutation, uniform
 
 STEP = 15
@@ -54,11 +54,11 @@ class RotatedMnist(MnistBuilder):
             "instance": tfds.features.Scalar(np.int32),
         }
 
-    def _examples(self, dl_manager: Any) -> dict[str, Iterable[Example]]:
+    def _examples(self, dl_manager: Any) -> Splits:
         train = read_digits(dl_manager, "train")
         test = read_digits(dl_manager, "test")
         size = len(train.labels)
-        continuous = self.builder_config.name == "continuous"
+        continuous = self.config_name == "continuous"
         angles = draw_angles(size + len(test.labels), continuous)
         return {
             "train": _turn(train, angles[:size]),

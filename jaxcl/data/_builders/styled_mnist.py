@@ -14,7 +14,7 @@ from jaxcl.data._builders._mnist import (
     draw_examples,
     read_digits,
 )
-from jaxcl.data._builders._own import Example, images
+from jaxcl.data._builders._own import Example, Splits, images
 from jaxcl.data._draws import Stream, permutation
 
 STYLES = ("plain", "bold", "soft", "striped")
@@ -38,7 +38,7 @@ class StyledMnist(MnistBuilder):
             "instance": tfds.features.Scalar(np.int32),
         }
 
-    def _examples(self, dl_manager: Any) -> dict[str, Iterable[Example]]:
+    def _examples(self, dl_manager: Any) -> Splits:
         train = read_digits(dl_manager, "train")
         test = read_digits(dl_manager, "test")
         size = len(train.labels)

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxcl.data._builders import _manual
-from jaxcl.data._builders._own import Example, OwnBuilder, images
+from jaxcl.data._builders._own import OwnBuilder, Splits, images
 from jaxcl.data._draws import Stream, permutation
 from jaxcl.data._errors import DataError
 
@@ -72,7 +72,7 @@ class UtkFace(OwnBuilder):
     @property
     def _bias(self) -> str:
         """What goes with the gender in training, `race` or `age`; empty = nothing."""
-        name, _, biased = self.builder_config.name.partition("_")
+        name, _, biased = self.config_name.partition("_")
         return name if biased else ""
 
     def _columns(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class UtkFace(OwnBuilder):
             columns["bias"] = tfds.features.ClassLabel(names=BIASES[self._bias])
         return columns
 
-    def _examples(self, dl_manager: Any) -> dict[str, Iterable[Example]]:
+    def _examples(self, dl_manager: Any) -> Splits:
         root = _manual.find_root(Path(dl_manager.manual_dir), _LAYOUT)
         paths, faces = _read_names(root)
         _manual.compare_counts(self.name, root, len(paths), COUNT)

@@ -1,7 +1,6 @@
 """Waterbirds: birds cut out of photographs and put before land or water."""
 
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxcl.data._builders import _manual
-from jaxcl.data._builders._own import Example, OwnBuilder, images
+from jaxcl.data._builders._own import Example, OwnBuilder, Splits, images
 
 LABELS = ("landbird", "waterbird")
 PLACES = ("land", "water")
@@ -71,7 +70,7 @@ class Waterbirds(OwnBuilder):
             "instance": tfds.features.Scalar(np.int32),
         }
 
-    def _examples(self, dl_manager: Any) -> dict[str, Iterable[Example]]:
+    def _examples(self, dl_manager: Any) -> Splits:
         root = _manual.find_root(Path(dl_manager.manual_dir), _LAYOUT)
         rows = [*_manual.read_table(root / "metadata.csv", _COLUMNS)]
         paths = _manual.locate(root, [file for _, file, *_ in rows])

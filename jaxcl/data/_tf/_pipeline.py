@@ -15,9 +15,10 @@ from PIL import Image
 from jaxcl.augment import draw_numbers, sample_keys
 from jaxcl.batch import Batch
 from jaxcl.config import AugmentationConfig
+from jaxcl.data._batches import BadRecords, ImageReader, side_data
 from jaxcl.data._decode import decode_image, make_upright
 from jaxcl.data._errors import DataError
-from jaxcl.data._pipeline import BadRecords, ImageReader, local_draw, side_data
+from jaxcl.data._pipeline import local_draw
 from jaxcl.data._samplers import Sampler
 from jaxcl.data._split import Split
 from jaxcl.data._tf._decode import decode_and_fit, decode_crops

@@ -19,7 +19,7 @@ from jaxcl.config import (
     StudyConfig,
     TrainConfig,
 )
-from jaxcl.data import DataError, ImageMemory, RunData, open_data
+from jaxcl.data import DataError, ImageCache, RunData, open_data
 from jaxcl.experiment import WholeRun, find_facts, make_whole_run
 from jaxcl.labs.studies._files import StudyDirectory
 from jaxcl.labs.studies._measure import check_inference, measure
@@ -35,7 +35,7 @@ def run_cells(
     config: StudyConfig, directory: StudyDirectory, cells: Iterable[Cell], tell: Tell
 ) -> None:
     """Runs what is missing of the cells; what another process is at is passed over."""
-    programs, memory = Programs(), ImageMemory()
+    programs, cache = Programs(), ImageCache()
     for cell in cells:
         missing = [seed for _, seed in directory.missing([cell], config.seeds)]
         if not missing:
@@ -44,7 +44,7 @@ def run_cells(
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(folder / ".lock", timeout=0):
-                trainer = _Trainer(config, cell, programs, memory)
+                trainer = _Trainer(config, cell, programs, cache)
                 _run_cell(trainer, directory, missing, tell)
         except Timeout:
             continue
@@ -107,10 +107,10 @@ class _Trainer:
     """Runs of one cell."""
 
     def __init__(
-        self, config: StudyConfig, cell: Cell, programs: Programs, memory: ImageMemory
+        self, config: StudyConfig, cell: Cell, programs: Programs, cache: ImageCache
     ):
         self._config, self.cell = config, cell
-        self._programs, self._memory = programs, memory
+        self._programs, self._cache = programs, cache
         self._size = 0
         if cell.unlabeled:
             whole = config_of(config, cell, 0)
@@ -120,7 +120,7 @@ class _Trainer:
         """Trains and measures one seed."""
         started, start = timestamp(), time.perf_counter()
         config = config_of(self._config, self.cell, seed, size=self._size)
-        data = open_data(config.data, seed, memory=self._memory)
+        data = open_data(config.data, seed, cache=self._cache)
         _check_metadata(self._config, self.cell, config, data)
         images = data.train_images()
         batches = data.stacked_batches(0, config.num_steps)
@@ -139,7 +139,7 @@ class _Trainer:
         # Worse metadata are for training alone: heads are the same in all arms.
         clean = dataclasses.replace(config.data, corruption=CorruptionConfig())
         if clean != config.data:
-            data = open_data(clean, seed, memory=self._memory)
+            data = open_data(clean, seed, cache=self._cache)
         measured = measure(run, state, data, config, self._config.analysis)
         end = time.perf_counter()
         return {

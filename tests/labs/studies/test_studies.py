@@ -14,7 +14,7 @@ from labs.studies.small_studies import SMALL, TREE
 
 from jaxcl.cli import main
 from jaxcl.config import ConfigError, as_dict, study_from_dict
-from jaxcl.data import DataError, ImageMemory, open_data, read_images
+from jaxcl.data import DataError, ImageCache, open_data, read_images
 from jaxcl.experiment import make_whole_run
 from jaxcl.labs.studies import (
     StudyDirectory,
@@ -251,7 +251,7 @@ def test_heads_are_fitted_on_true_values_whatever_an_arm_is_told(
         "measure",
         lambda run, state, data, *_: seen.append(data.train) or Measured([], {}),
     )
-    trainer = _cells._Trainer(study, cell, _cells.Programs(), ImageMemory())
+    trainer = _cells._Trainer(study, cell, _cells.Programs(), ImageCache())
     trainer.run(0)
     told = open_data(config_of(study, cell, 0).data).train.values(column)
     true = open_data(config_of(study, plan_study(study)[0], 0).data).train
