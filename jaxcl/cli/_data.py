@@ -44,8 +44,8 @@ def _data_build(arguments: Arguments) -> None:
         Args:
             name: A data set, or name/config.
             data_dir: Where to; TFDS_DATA_DIR or a user cache when empty.
-            manual_dir: Where files lie that were fetched by hand; downloads/manual in
-                the data directory when empty.
+            manual_dir: Where files lie that you downloaded; downloads/manual in the
+                data directory when empty.
         """
         from jaxcl.data import build
 
@@ -55,7 +55,7 @@ def _data_build(arguments: Arguments) -> None:
 
 
 def _data_show(arguments: Arguments) -> None:
-    """Says all that is known of a data set, and saves a picture of samples."""
+    """Describes a data set, and saves a picture of samples."""
 
     def command(
         source: tyro.conf.Positional[str],
@@ -66,14 +66,14 @@ def _data_show(arguments: Arguments) -> None:
         data_dir: str = "",
         json: Switch = False,
     ) -> None:
-        """Says all that is known of a data set, and saves a picture of samples.
+        """Describes a data set, and saves a picture of samples.
 
         The picture shows images, their augmented views and their metadata.
 
         Args:
-            source: A config, whose data and augmentation are shown, or a data set.
-            out: The PNG file; no picture of a data set when left out, and views.png for
-                a config.
+            source: A config, to show its data and augmentation, or a data set.
+            out: The PNG file; by default views.png for a config, and no picture for a
+                data set.
             split: The split to show; the training split when empty.
             count: Number of samples.
             seed: Which samples, and which views of them.

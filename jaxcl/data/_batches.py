@@ -80,7 +80,7 @@ class ImageReader:
                     images[i] = decode_image(data, split.image_shape, split.fit)
                     continue
                 except Exception as error:  # whatever a decoder of bytes raises
-                    self._bad.add(split, rows[i], error)
+                    self._bad.add(split, int(rows[i]), error)
             where[i] = False
         batch = side_data(split, rows, records, epochs)
         return Batch(**{**vars(batch), "image": images, "where": where})
@@ -94,7 +94,7 @@ class ImageReader:
     def records(self, rows: Rows) -> list[Record | None]:
         """The records of samples, None for those that cannot be read."""
         records: list[Record | None] = []
-        for row, record in zip(rows, self._split.read(rows), strict=True):
+        for row, record in zip(rows.tolist(), self._split.read(rows), strict=True):
             if isinstance(record, Exception):
                 self._bad.add(self._split, row, record)
                 record = None

@@ -80,7 +80,7 @@ class BiasedMnist(MnistBuilder):
 def _color(digits: Digits, rho: float, split: str) -> Iterable[Example]:
     colors = assign_colors(digits.labels, rho, split)
     return draw_examples(
-        digits, lambda image, row: paint(image, colors[row]), bias=colors
+        digits, lambda image, row: paint(image, int(colors[row])), bias=colors
     )
 
 

@@ -76,7 +76,7 @@ def _color(digits: Digits, draws: Draws, chosen: np.ndarray) -> Iterable[Example
     draws = Draws(*(part[chosen] for part in draws))
     return draw_examples(
         digits,
-        lambda image, row: paint(image, draws.bias[row]),
+        lambda image, row: paint(image, int(draws.bias[row])),
         digit=digits.labels,
         **draws._asdict(),
     )

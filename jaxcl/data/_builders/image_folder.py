@@ -172,7 +172,7 @@ def read_samples(folder: Path, files: Files, table: Path | None) -> Samples:
 
 
 def _from_folders(folder: Path, files: Files) -> Samples:
-    advice = "or name the images and what is known of them in a `data.table`"
+    advice = "or list the images and their metadata in a `data.table`"
     odd = sorted(path for path, file in files.items() if not file.is_image)
     if odd:
         raise DataError(
@@ -199,27 +199,7 @@ def _from_folders(folder: Path, files: Files) -> Samples:
 
 
 def _from_table(folder: Path, files: Files, table: Table, file: Path) -> Samples:
-    rows: dict[str, int] = {}
-    missing: list[str] = []
-    for row, name in enumerate(table.paths):
-        place = f"table {str(file)!r}, column 'path', {table.rows[row]}: {name!r}"
-        path = _relative(name, place)
-        if path in rows:
-            raise DataError(
-                f"{place} is there already, in {table.rows[rows[path]]}: an image has "
-                "one row"
-            )
-        rows[path] = row
-        if path not in files or not files[path].is_image:
-            missing.append(f"{name!r} ({table.rows[row]})")
-            continue
-        _check_inside(folder, path, place)
-    if missing:
-        raise DataError(
-            f"table {str(file)!r} names {len(missing)} images that {str(folder)!r} "
-            f"does not hold: {', '.join(missing[:3])}{', ...' if missing[3:] else ''}; "
-            "paths are relative to the folder, and links to folders are not followed"
-        )
+    rows = _rows_by_path(folder, files, table, file)
     left_out = sum(known.is_image for path, known in files.items() if path not in rows)
     if left_out:
         _LOG.warning(
@@ -235,6 +215,34 @@ def _from_table(folder: Path, files: Files, table: Table, file: Path) -> Samples
     if table.instances is not None:
         instances = [table.instances[row] for row in order]
     return Samples(folder, paths, [table.splits[r] for r in order], instances, columns)
+
+
+def _rows_by_path(
+    folder: Path, files: Files, table: Table, file: Path
+) -> dict[str, int]:
+    """The row of every image of a table; an error for one that is not in the folder."""
+    rows: dict[str, int] = {}
+    missing: list[str] = []
+    for row, name in enumerate(table.paths):
+        place = f"table {str(file)!r}, column 'path', {table.rows[row]}: {name!r}"
+        path = _relative(name, place)
+        if path in rows:
+            raise DataError(
+                f"{place} is there already, in {table.rows[rows[path]]}: an image has "
+                "one row"
+            )
+        rows[path] = row
+        if path not in files or not files[path].is_image:
+            missing.append(f"{name!r} ({table.rows[row]})")
+        else:
+            _check_inside(folder, path, place)
+    if missing:
+        raise DataError(
+            f"table {str(file)!r} names {len(missing)} images that {str(folder)!r} "
+            f"does not hold: {', '.join(missing[:3])}{', ...' if missing[3:] else ''}; "
+            "paths are relative to the folder, and links to folders are not followed"
+        )
+    return rows
 
 
 def _relative(name: str, place: str) -> str:

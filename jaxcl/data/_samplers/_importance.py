@@ -127,7 +127,7 @@ def importance_weights(
         >>> labels, biases = np.array([0, 0, 0, 0, 1]), np.array([5, 5, 5, 6, 5])
         >>> importance_weights(labels, biases).tolist()  # 1/p = 4/3, 4/1, 1/1
         [1.3333333333333333, 1.3333333333333333, 1.3333333333333333, 4.0, 1.0]
-        >>> importance_weights(labels, biases, cap=2)[3].item()
+        >>> importance_weights(labels, biases, cap=2.0)[3].item()
         2.0
     """
     if labels.ndim != 1 or labels.shape != biases.shape:
