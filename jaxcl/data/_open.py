@@ -110,16 +110,13 @@ def _describe(
 ) -> Split:
     roles = _find_roles(config, name, features)
     instance = config.instance or _default(name, "instance")
-    if instance and instance not in features:
-        raise DataError(_no_column("instance", instance, name, features))
-    taken = {"image", instance, *roles.values()}
-    wanted = config.metadata or [
-        column for column, feature in features.items() if _is_number(feature)
-    ]
-    for column in config.metadata:
+    named = [("instance", instance)] if instance else []
+    for field, column in (*named, *(("metadata", c) for c in config.metadata)):
         if column not in features:
-            raise DataError(_no_column("metadata", column, name, features))
-    readable = [c for c, f in features.items() if _is_number(f) or _is_text(f)]
+            raise DataError(_no_column(field, column, name, features))
+    taken = {"image", instance, *roles.values()}
+    numbers = [c for c, feature in features.items() if _is_number(feature)]
+    texts = [c for c, feature in features.items() if _is_text(feature)]
     names = {
         column: tuple(feature.names)
         for column, feature in features.items()
@@ -131,12 +128,12 @@ def _describe(
         origin=f"{name}:{split.split('[')[0]}",
         stored=stored,
         records=records,
-        columns=Columns(records, readable, folder, split),
+        columns=Columns(records, numbers + texts, folder, split),
         image_shape=_image_shape(config, name, features),
         fit=config.fit,
         roles=roles,
         names=names,
-        metadata=tuple(column for column in wanted if column not in taken),
+        metadata=tuple(c for c in config.metadata or numbers if c not in taken),
         instance=instance,
         positions=np.arange(len(records)),
     )

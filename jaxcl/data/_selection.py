@@ -84,9 +84,9 @@ def select(
     """
     _check(config)
     _check_columns(config, size, label, domain)
-    held_out = _of_domains("held_out_domains", config, size, domain, domain_names)
-    for_validation = _of_domains(
-        "validation_domains", config, size, domain, domain_names
+    held_out, for_validation = (
+        _of_domains(field, config, size, domain, domain_names)
+        for field in ("held_out_domains", "validation_domains")
     )
     rest = ~(held_out | for_validation)
     if domain is not None and not rest.all():
@@ -98,18 +98,16 @@ def select(
     validation = _share(validation, config.validation_fraction)
     rest[validation] = False
     train = _share(_ordered(rest, config.seed, Stream.TRAINING), config.fraction)
-    labeled = train = _per_class("per_class", config.per_class, train, label)
+    train = _per_class("per_class", config, train, label)
     if len(train) == 0:
         raise ConfigError(
             f"`data.selection` must leave samples to train on, got none of {size}: "
             f"{held_out.sum()} are held out, "
             f"{for_validation.sum() + len(validation)} are for validation"
         )
-    if label is not None:
-        labeled = train[label[train] >= 0]
+    labeled = train if label is None else train[label[train] >= 0]
     labeled = _share(labeled, config.labeled_fraction)
-    count = config.labeled_per_class
-    labeled = _per_class("labeled_per_class", count, labeled, label)
+    labeled = _per_class("labeled_per_class", config, labeled, label)
     return Selection(
         train=np.sort(train),
         labeled=np.sort(labeled),
@@ -232,9 +230,10 @@ def _share(ordered: np.ndarray, fraction: float) -> np.ndarray:
 
 
 def _per_class(
-    field: str, count: int, ordered: np.ndarray, label: np.ndarray | None
+    field: str, config: SelectionConfig, ordered: np.ndarray, label: np.ndarray | None
 ) -> np.ndarray:
-    """The first `count` samples of every class, still in order; 0 = all."""
+    """The first samples of every class, still in order, as many as a field says."""
+    count = getattr(config, field)
     if not count or label is None:
         return ordered
     _warn(label[ordered] < 0, f"have no class: data.selection.{field} leaves them out")

@@ -29,7 +29,7 @@ def whole_box(like: Tensor) -> Box:
     return Box(zero, zero, zero + 1.0, zero + 1.0)
 
 
-def between(draw: Tensor, low: float, high: float) -> Tensor:
+def between(draw: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Maps a uniform number from [0, 1) to [low, high)."""
     return low + (high - low) * draw
 

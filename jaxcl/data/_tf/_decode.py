@@ -6,7 +6,7 @@ several times as fast as TensorFlow.
 """
 
 import io
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -47,7 +47,7 @@ def decode_and_fit(data: Tensor, shape: Shape, fit: Fit) -> Tensor:
     rest = tf.where(~done)
 
     def with_pillow():
-        def decode(parts: Sequence[bytes]) -> np.ndarray:
+        def decode(parts: np.ndarray) -> np.ndarray:
             return np.stack([decode_image(part, shape, fit) for part in parts])
 
         images = tf.numpy_function(decode, [tf.gather_nd(data, rest)], tf.uint8)
@@ -72,9 +72,7 @@ def _kinds(data: Tensor, shape: Shape) -> Tensor:
     return tf.cast(holds(0, _JPEG), tf.int32) + 2 * tf.cast(png, tf.int32)
 
 
-def _decode_like_pillow(
-    data: Tensor, kind: Tensor, shape: Shape
-) -> tuple[Tensor, Tensor]:
+def _decode_like_pillow(data: Tensor, kind: Tensor, shape: Shape) -> Any:
     """The pixels of an image of exactly this shape and True; False for any other."""
     tf = tensorflow()
 
