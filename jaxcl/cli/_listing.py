@@ -71,7 +71,7 @@ def _card(row: dict[str, Any]) -> list[tuple[str, str]]:
         ("size", row["size"]),
         ("terms", row["terms"]),
         ("homepage", row["homepage"]),
-        ("tested on", row["checked"]),
+        ("checked", row["checked"]),
         ("built", ", ".join(row["built"])),
     ]
 
