@@ -27,18 +27,12 @@ def list_data(data_dir: str = "", *, as_json: bool = False) -> Table | str:
         table.add_column(heading, overflow="fold")
     for row in rows:
         built = ", ".join(row["built"]) or "–"
-        how = _HOW[row["download"]] + (", jaxcl[tf]" if row["needs_tensorflow"] else "")
+        how = REGISTRY[row["name"]].how_to_get
+        how += ", jaxcl[tf]" * row["needs_tensorflow"]
         cells = (row["name"], row["summary"], ", ".join(row["columns"]), how, built)
         # Square brackets, as in jaxcl[tf], are text here, not markup.
         table.add_row(*map(escape, cells))
     return table
-
-
-_HOW = {
-    "embedded": "built on first use",
-    "automatic": "downloads itself",
-    "manual": "by hand, see show",
-}
 
 
 def describe_data(
@@ -70,14 +64,14 @@ def _card(row: dict[str, Any]) -> list[tuple[str, str]]:
         ("image", row["image"]),
         ("splits", "\n".join(splits)),
         ("columns", "\n".join(columns)),
-        ("meant as", "\n".join(roles)),
+        ("roles", "\n".join(roles)),
         ("domains", ", ".join(row["domains"])),
-        ("how to get it", row["manual"].strip() or _HOW[row["download"]]),
-        ("to be built", "needs TensorFlow once: jaxcl[tf]" * row["needs_tensorflow"]),
+        ("how to get it", row["manual"].strip() or REGISTRY[row["name"]].how_to_get),
+        ("to build it", "needs TensorFlow once: jaxcl[tf]" * row["needs_tensorflow"]),
         ("size", row["size"]),
         ("terms", row["terms"]),
         ("homepage", row["homepage"]),
-        ("checked here", row["checked"]),
+        ("checked", row["checked"]),
         ("built", ", ".join(row["built"])),
     ]
 

@@ -8,7 +8,7 @@ from PIL import Image
 from jaxcl.cli import main
 from jaxcl.config import DataConfig, SelectionConfig
 from jaxcl.data import DataError, open_data, open_split
-from jaxcl.data._builders.image_folder import build_image_folder
+from jaxcl.data._build import build_image_folder
 
 ROWS = [
     ("a/0.png", "cat", "north", "3", "0.5"),

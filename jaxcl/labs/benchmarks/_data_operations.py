@@ -7,8 +7,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcl.data._batches import ImageReader, side_data
 from jaxcl.data._decode import decode_image
-from jaxcl.data._pipeline import ImageReader, local_draw, side_data
+from jaxcl.data._pipeline import local_draw
 from jaxcl.labs.benchmarks._data_options import AUGMENTATION, VIEWS
 from jaxcl.labs.benchmarks._data_pipeline import Files
 from jaxcl.labs.benchmarks._data_timing import Stream

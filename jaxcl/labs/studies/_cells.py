@@ -18,7 +18,7 @@ from jaxcl.config import (
     StudyConfig,
     TrainConfig,
 )
-from jaxcl.data import DataError, ImageMemory, RunData, open_data
+from jaxcl.data import DataError, ImageCache, RunData, open_data
 from jaxcl.experiment import WholeRun, find_facts, make_whole_run
 from jaxcl.labs.studies._directory import StudyDirectory
 from jaxcl.labs.studies._measure import check_inference, measure
@@ -65,7 +65,7 @@ def run_cells(
     config: StudyConfig, directory: StudyDirectory, cells: Iterable[Cell], tell: Tell
 ) -> None:
     """Runs the missing seeds of cells; skips cells that another process works on."""
-    compiled, images = CompiledRuns(), ImageMemory()
+    compiled, images = CompiledRuns(), ImageCache()
     for cell in cells:
         seeds = [seed for _, seed in directory.missing([cell], config.seeds)]
         if not seeds:
@@ -106,7 +106,7 @@ def _run_cell(
 
 
 def make_run(
-    study: StudyConfig, cell: Cell, compiled: CompiledRuns, memory: ImageMemory
+    study: StudyConfig, cell: Cell, compiled: CompiledRuns, cache: ImageCache
 ) -> Callable[[int], dict[str, Any]]:
     """A function that trains and measures one seed of a cell."""
     whole = config_of(study, cell, 0).data
@@ -115,7 +115,7 @@ def make_run(
     def run_seed(seed: int) -> dict[str, Any]:
         date, start = timestamp(), time.perf_counter()
         config = config_of(study, cell, seed, size=size)
-        data = open_data(config.data, seed, memory=memory)
+        data = open_data(config.data, seed, cache=cache)
         check_metadata(study, cell, data)
         images = data.train_images()
         batches = data.stacked_batches(0, config.num_steps)
@@ -127,7 +127,7 @@ def make_run(
             check_inference(run, state, images)
         # Metadata are corrupted for training only: heads are the same in all arms.
         clean = dataclasses.replace(config.data, corruption=CorruptionConfig())
-        data = open_data(clean, seed, memory=memory) if clean != config.data else data
+        data = open_data(clean, seed, cache=cache) if clean != config.data else data
         measured = measure(run, state, data, config, study.analysis)
         end = time.perf_counter()
         return {

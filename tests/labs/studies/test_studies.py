@@ -14,7 +14,7 @@ from labs.studies.small_studies import SMALL, TREE
 
 from jaxcl.cli import main
 from jaxcl.config import ConfigError, as_dict, study_from_dict
-from jaxcl.data import DataError, ImageMemory, open_data, read_images
+from jaxcl.data import DataError, ImageCache, open_data, read_images
 from jaxcl.experiment import make_whole_run
 from jaxcl.labs.studies import (
     StudyDirectory,
@@ -257,7 +257,7 @@ def test_heads_are_fitted_on_true_values_also_with_corrupted_metadata(
         "measure",
         lambda run, state, data, *_: seen.append(data.train) or Measured([], {}),
     )
-    _cells.make_run(study, cell, _cells.CompiledRuns(), ImageMemory())(0)
+    _cells.make_run(study, cell, _cells.CompiledRuns(), ImageCache())(0)
     told = open_data(config_of(study, cell, 0).data).train.values(column)
     true = open_data(config_of(study, plan_study(study)[0], 0).data).train
     assert np.array_equal(seen[0].values(column), true.values(column))

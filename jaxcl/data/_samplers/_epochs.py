@@ -1,11 +1,12 @@
-"""The order of samples, as a function of the step."""
+"""What a sampler is, and the one that permutes all samples."""
 
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Int32, Int64
 
 from jaxcl.config import ConfigError
 from jaxcl.data._draws import Stream, permutation
@@ -20,18 +21,19 @@ class Draw(NamedTuple):
         ((2,), [1, 1])
     """
 
-    rows: np.ndarray
-    """Their positions in the split, int64 `[batch]`."""
-    epochs: np.ndarray
-    """A number that no other draw of the same sample has, int32 `[batch]`; with the
-    seed and the sample it is the key of the views."""
+    rows: Int64[np.ndarray, " batch"]
+    """Their positions in the split."""
+    epochs: Int32[np.ndarray, " batch"]
+    """A number that no other draw of the same sample has; with the seed and the sample
+    it is the key of the views."""
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """Which samples each step sees: a pure function of the step.
 
-    Steps can be asked for in any order. The rows are those of the whole batch, however
-    many hosts share it.
+    Steps can be drawn in any order. The rows are those of the whole batch, however many
+    hosts share it.
 
     Example:
         >>> sampler: Sampler = EpochSampler(num_instances=5, batch_size=2, seed=0)
@@ -58,9 +60,9 @@ class Sampler(Protocol):
 class EpochSampler:
     """Every epoch is a permutation of the samples, cut into batches.
 
-    The step says which samples it sees: there is no state to save, and the order does
-    not depend on the number of devices or hosts. What is left after the last full batch
-    of an epoch is left out of it; the next permutation leaves out others.
+    The samples are a function of the step: there is no state to save, and the order
+    does not depend on the number of devices or hosts. The rest after the last full
+    batch of an epoch is dropped; the next permutation drops other samples.
 
     Args:
         num_instances: Samples of the split.
@@ -88,8 +90,8 @@ class EpochSampler:
         """Batches of one permutation."""
         return self.num_instances // self.batch_size
 
-    def indices(self, step: int) -> np.ndarray:
-        """Positions in the split of the samples of a step, `[batch_size]`."""
+    def indices(self, step: int) -> Int64[np.ndarray, " batch"]:
+        """Positions in the split of the samples of a step."""
         epoch, position = divmod(step, self.steps_per_epoch)
         start = position * self.batch_size
         order = _order(self.num_instances, self.seed, epoch)
@@ -107,7 +109,7 @@ def _order(size: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def check_batch_size(batch_size: int, available: int, which: str = "") -> None:
-    """A batch of one epoch must not need more samples than there are."""
+    """Raises a `ConfigError` for a batch with more samples than an epoch has."""
     if batch_size < 1:
         raise ConfigError(f"`data.batch_size` must be at least 1, got {batch_size}")
     if batch_size > available:
@@ -117,19 +119,24 @@ def check_batch_size(batch_size: int, available: int, which: str = "") -> None:
         )
 
 
-def recall(
-    kept: dict[tuple[int, int], tuple[int, Any]],
-    group: int,
-    epoch: int,
-    make: Callable[[], Any],
-) -> Any:
-    """What `make` gives for an epoch of a group; the last two epochs are kept.
+class Recent:
+    """A function of an epoch and a group that remembers two epochs of each group.
 
-    Two, because threads that read ahead are in both at the border between them.
+    Two, because threads that read ahead are in both at the border between them. Unlike
+    `functools.lru_cache` it can be pickled with the sampler that it belongs to.
+
+    Args:
+        make: The function.
     """
-    slot = (group, epoch % 2)
-    found = kept.get(slot)
-    if found is None or found[0] != epoch:
-        # One tuple: another thread sees the old epoch with its value, or the new.
-        found = kept[slot] = (epoch, make())
-    return found[1]
+
+    def __init__(self, make: Callable[..., Any]):
+        self._make = make
+        self._kept: dict[tuple[int, ...], tuple[int, Any]] = {}
+
+    def __call__(self, epoch: int, *group: int) -> Any:
+        slot = (epoch % 2, *group)
+        found = self._kept.get(slot)
+        if found is None or found[0] != epoch:
+            # One tuple: another thread sees the old epoch with its value, or the new.
+            found = self._kept[slot] = (epoch, self._make(epoch, *group))
+        return found[1]

@@ -1,8 +1,7 @@
-"""Tables of what is known of the images of a folder: CSV, Parquet or JSONL.
+"""Tables of metadata of the images of a folder: CSV, Parquet or JSONL.
 
-A column of whole numbers, numbers or truths stays what it is, words become categories.
-Whatever is not clear is an error that names the row and the column: a value guessed
-wrongly would be trained on.
+Integers, numbers and booleans stay what they are, words become categories. Anything
+ambiguous is an error that names row and column: a wrong guess would be trained on.
 """
 
 import csv
@@ -12,8 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxcl.data._errors import DataError
-from jaxcl.data._folder_columns import (
+from jaxcl.data._builders._folder_columns import (
     ALWAYS_CATEGORIES,
     KINDS,
     NUMBER,
@@ -24,6 +22,7 @@ from jaxcl.data._folder_columns import (
     as_splits,
     as_words,
 )
+from jaxcl.data._errors import DataError
 
 _WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)")
 _DIGITS = re.compile(r"[0-9]+")
@@ -32,10 +31,10 @@ _WORDS = (*ALWAYS_CATEGORIES, "path", "split")
 
 
 class Table(NamedTuple):
-    """What a table says of its images, row by row."""
+    """The metadata of images, row by row."""
 
     rows: list[str]
-    """How a message names each row."""
+    """The name of each row in messages."""
     paths: list[str]
     splits: list[str]
     instances: list[int] | None
@@ -47,13 +46,13 @@ def read_table(file: Path) -> Table:
     """Reads a table by its suffix: .csv, .parquet or .jsonl.
 
     Args:
-        file: Has a column `path`; `split` and `instance` mean what they say; `label`
-            and `domain` are categories even where they are numbers.
+        file: Has a column `path`. Columns `split` and `instance` are used as such;
+            `label` and `domain` are categories even where they are numbers.
 
     Returns:
-        Whole numbers as int32 or int64, others as float32, truths as bool, words as
+        Integers as int32 or int64, other numbers as float32, booleans as bool, words as
         categories with sorted names, or as texts where they are all different or more
-        than 10,000. What is missing is -1, NaN for numbers, "" for texts.
+        than 10,000. A missing value is -1, NaN for numbers, "" for texts.
     """
     readers: dict[str, Callable[[Path], tuple[list[str], list[Cells]]]] = {
         ".csv": _read_csv,
@@ -85,7 +84,7 @@ def read_table(file: Path) -> Table:
 def _read_csv(file: Path) -> tuple[list[str], list[Cells]]:
     rows: list[str] = []
     table: list[list[str]] = []
-    # Spreadsheets put a mark before the first letter, which is no part of a name.
+    # Spreadsheets put a mark before the first character, which is no part of a name.
     with file.open(newline="", encoding="utf-8-sig") as lines:
         reader = csv.reader(lines, strict=True)
         try:
@@ -112,7 +111,7 @@ def _read_csv(file: Path) -> tuple[list[str], list[Cells]]:
 
 
 def _parse(cells: Cells) -> Cells:
-    """Words of a CSV as what they stand for, where all of them do."""
+    """Integers, numbers or booleans from the words of a CSV, where all of them fit."""
 
     def all_match(pattern: re.Pattern[str]) -> bool:
         return all(pattern.fullmatch(value) for value in cells.values if value)
@@ -182,7 +181,7 @@ def _read_parquet(file: Path) -> tuple[list[str], list[Cells]]:
 
 
 def _by_name(file: Path, found: Sequence[Cells]) -> dict[str, Cells]:
-    """Columns under names that can be stored; one of them is `path`."""
+    """Columns by name; an error for names that cannot be stored or a missing `path`."""
     columns: dict[str, Cells] = {}
     for number, cells in enumerate(found, 1):
         problem = ""
@@ -208,7 +207,7 @@ def _by_name(file: Path, found: Sequence[Cells]) -> dict[str, Cells]:
 
 
 def _checked(cells: Cells) -> Cells:
-    """Only kinds of values that can be stored, and nothing where there is nothing."""
+    """The column with None for empty words; an error for values of other kinds."""
     values: list[Any] = []
     for row, value in enumerate(cells.values):
         if isinstance(value, str):

@@ -1,8 +1,8 @@
-"""The four official archives of MNIST, verified and read.
+"""MNIST: its four official archives, verified and read, and what builders make of them.
 
-An archive is a gzip file of one idx array: two zero bytes, the type of its numbers
-(8 = unsigned bytes), how many axes it has, the length of each (32 bits, most
-significant byte first), and the numbers.
+An archive is a gzip file of one idx array: two zero bytes, the type of the numbers
+(8 = unsigned bytes), the number of axes, the length of each (32 bits, most significant
+byte first), and the numbers.
 """
 
 import gzip
@@ -10,33 +10,25 @@ import hashlib
 import io
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
+from jaxtyping import Int, UInt8
 from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.core.download.download_manager import (
     NonMatchingChecksumError,
 )
 from tensorflow_datasets.core.utils import Size
 
+from jaxcl.data._builders._own import Example, OwnBuilder
+from jaxcl.data._decode import encode_png
 from jaxcl.data._errors import DataError
+from jaxcl.data._registry import REGISTRY
 
 MIRROR = "https://storage.googleapis.com/cvdf-datasets/mnist/"
-HOMEPAGE = "http://yann.lecun.com/exdb/mnist/"
-LICENSE = "MNIST: Y. LeCun and C. Cortes, CC BY-SA 3.0"
 DIGITS = tuple(str(digit) for digit in range(10))
-CITATION = """
-@article{lecun2010mnist,
-  author = {LeCun, Yann and Cortes, Corinna and Burges, Christopher J. C.},
-  title = {{MNIST} handwritten digit database},
-  journal = {ATT Labs},
-  volume = {2},
-  year = {2010},
-  url = {http://yann.lecun.com/exdb/mnist/},
-}
-"""
 
 
 class Archive(NamedTuple):
@@ -80,27 +72,19 @@ ARCHIVES = {
 }
 FIRST_INSTANCE = {"train": 0, "test": 60_000}
 
-MANUAL_DOWNLOAD_INSTRUCTIONS = f"""
-Nothing has to be fetched by hand: what is missing is downloaded from {MIRROR}.
-On a machine without a network, put the four official archives of MNIST (CC BY-SA 3.0)
-into `mnist/` inside the manual directory, as they are:
-train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz,
-t10k-labels-idx1-ubyte.gz.
-"""
-
 
 class Digits(NamedTuple):
-    """One of the two sets of MNIST, in its own order."""
+    """Images of the training or the test set of MNIST."""
 
-    images: np.ndarray
-    """Of bytes, `[images, 28, 28]`; 0 is background."""
-    labels: np.ndarray
-    instances: np.ndarray
-    """0 to 59,999 in the training set, and on from 60,000 in the test set."""
+    images: UInt8[np.ndarray, "images height width"]
+    """0 is background."""
+    labels: Int[np.ndarray, " images"]
+    instances: Int[np.ndarray, " images"]
+    """0 to 59,999 in the training set, from 60,000 on in the test set."""
 
 
 def url_infos() -> dict[str, UrlInfo]:
-    """What tfds must know of the downloads: it checks their size and SHA-256."""
+    """Size and SHA-256 of every download, which tfds checks."""
     return {
         MIRROR + archive.name: UrlInfo(
             size=Size(archive.size), checksum=archive.sha256, filename=archive.name
@@ -110,8 +94,30 @@ def url_infos() -> dict[str, UrlInfo]:
     }
 
 
+class MnistBuilder(OwnBuilder, skip_registration=True):
+    """A data set made of the images of MNIST."""
+
+    url_infos = url_infos()
+
+
+def draw_examples(
+    digits: Digits, draw: Callable[[np.ndarray, int], Any], **columns: np.ndarray
+) -> Iterator[Example]:
+    """Examples whose images are drawn from those of MNIST.
+
+    Args:
+        digits: The images, and their digits as labels.
+        draw: Makes an array or Pillow image of an image and its row.
+        **columns: Every other column; `label` replaces the digits.
+    """
+    columns = {"label": digits.labels, "instance": digits.instances, **columns}
+    for row, image in enumerate(digits.images):
+        known = {name: values[row].item() for name, values in columns.items()}
+        yield {**known, "image": io.BytesIO(encode_png(draw(image, row)))}
+
+
 def read_digits(dl_manager: Any, split: str) -> Digits:
-    """The images of `train` or `test`, from the manual directory or the mirror."""
+    """The training or test set, from the manual directory or the mirror."""
     archives = ARCHIVES[split]
     paths = _locate(dl_manager, archives)
     images, labels = (
@@ -123,7 +129,7 @@ def read_digits(dl_manager: Any, split: str) -> Digits:
 
 
 def parse_idx(compressed: bytes, archive: Archive) -> np.ndarray:
-    """The array of an archive; never unpacks more than the array that is expected."""
+    """The array of an archive; unpacks one byte more than is expected at most."""
     axes = len(archive.shape)
     header = struct.pack(f">HBB{axes}I", 0, 8, axes, *archive.shape)
     expected = len(header) + int(np.prod(archive.shape))
@@ -143,19 +149,8 @@ def parse_idx(compressed: bytes, archive: Archive) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(archive.shape)
 
 
-def encode_png(pixels: Any) -> io.BytesIO:
-    """A file of an array or Pillow image."""
-    from PIL import Image
-
-    image = Image.fromarray(pixels) if isinstance(pixels, np.ndarray) else pixels
-    file = io.BytesIO()
-    image.save(file, "png")
-    file.seek(0)
-    return file
-
-
 def _locate(dl_manager: Any, archives: Sequence[Archive]) -> list[Any]:
-    """Where each archive lies; what is not in the manual directory is downloaded."""
+    """The path of each archive; what is not in the manual directory is downloaded."""
     try:
         folders = (dl_manager.manual_dir / "mnist", dl_manager.manual_dir)
     except AssertionError:  # there is no such folder, or nothing in it
@@ -180,7 +175,7 @@ def _download(dl_manager: Any, urls: dict[str, str]) -> dict[str, Any]:
     except (OSError, tfds.download.DownloadError) as error:
         raise DataError(
             f"the archives of MNIST cannot be downloaded: {error}\n"
-            f"{MANUAL_DOWNLOAD_INSTRUCTIONS.strip()}"
+            f"{REGISTRY['biased_mnist'].manual.strip()}"
         ) from error
 
 

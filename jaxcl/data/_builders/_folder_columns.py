@@ -1,4 +1,4 @@
-"""Columns of a table: what their cells hold, and how it is stored."""
+"""Columns of a table: the kinds of their values, and how they are stored."""
 
 import math
 import re
@@ -15,14 +15,14 @@ NUMBER = re.compile(
     r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?inf|nan",
     re.IGNORECASE,
 )
-# They group samples, whatever they are written with.
+# They group samples, even where they are numbers.
 ALWAYS_CATEGORIES = ("label", "domain")
 KINDS = {bool: "a truth", int: "a number", float: "a number", str: "a word"}
 _MOST_NAMES = 10_000
 
 
 class Cells(NamedTuple):
-    """A column as it was read: None, truths, numbers, words."""
+    """A column as it was read: None, booleans, numbers, words."""
 
     file: Path
     name: str
@@ -30,7 +30,7 @@ class Cells(NamedTuple):
     values: list[Any]
 
     def error(self, row: int, problem: str) -> DataError:
-        """What is wrong with a cell, and where it is."""
+        """The error for a cell."""
         return DataError(
             f"table {str(self.file)!r}, column {self.name!r}, {self.rows[row]}: "
             f"{problem}"
@@ -45,7 +45,7 @@ class Column(NamedTuple):
 
 
 def as_words(cells: Cells) -> list[str]:
-    """A column in which every cell holds a word."""
+    """The values of a column in which every cell holds a word."""
     for row, value in enumerate(cells.values):
         if not isinstance(value, str):
             raise cells.error(row, f"must be a word, got {value!r}")
@@ -53,7 +53,7 @@ def as_words(cells: Cells) -> list[str]:
 
 
 def as_splits(cells: Cells) -> list[str]:
-    """A column of names of splits."""
+    """The values of a column of split names."""
     for row, value in enumerate(as_words(cells)):
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", value) or value == "all":
             raise cells.error(
@@ -65,7 +65,7 @@ def as_splits(cells: Cells) -> list[str]:
 
 
 def as_instances(cells: Cells) -> list[int]:
-    """A column of numbers that are all different."""
+    """The values of a column of distinct numbers."""
     first: dict[int, int] = {}
     for row, value in enumerate(cells.values):
         if type(value) is not int or not 0 <= value < 2**31:
@@ -80,7 +80,7 @@ def as_instances(cells: Cells) -> list[int]:
 
 
 def as_column(cells: Cells) -> Column:
-    """A column of whatever its cells hold; an error where they hold several kinds."""
+    """A column of the kind of its values; an error when there are several kinds."""
     values = cells.values
     if cells.name in ALWAYS_CATEGORIES:
         values = [_as_word(value) for value in values]
@@ -113,7 +113,7 @@ def _as_word(value: Any) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        # Other programs make 3 to 3.0 where one of the column is missing.
+        # Other programs turn 3 into 3.0 where a value of the column is missing.
         value = int(value) if value.is_integer() else value
     return None if value is None or value != value else str(value)
 
@@ -122,14 +122,14 @@ def _texts(cells: Cells) -> Column:
     given = [value for value in cells.values if value is not None]
     different = len(set(given))
     if different == len(given) or different > _MOST_NAMES:
-        # Kept for people to read; no category that a model could be shown.
+        # Stored for people to read; not a category for a model.
         return Column(tfds.features.Text(), [value or "" for value in cells.values])
     return _categories(cells, cells.values)
 
 
 def _categories(cells: Cells, values: list[str | None]) -> Column:
     for row, value in enumerate(values):
-        # tfds keeps the names of categories in a file, one a line.
+        # tfds stores the names of categories in a file, one a line.
         if value is not None and re.search(r"[\r\n]", value):
             raise cells.error(row, f"must not have more than one line: {value[:50]!r}")
     return category(values)
@@ -160,7 +160,7 @@ def _whole_numbers(cells: Cells) -> Column:
 
 
 def category(values: Iterable[str | None]) -> Column:
-    """Words as categories: names sorted, by value where all are numbers.
+    """Words as categories with sorted names, by value where all are numbers.
 
     Example:
         >>> category(["10", "9", None]).values

@@ -1,11 +1,12 @@
-"""Archives from elsewhere, unpacked without trusting a word of what they say.
+"""Downloaded archives, unpacked without trusting their content.
 
 An archive is checked before it is opened, its names before they are used, and its bytes
-are counted as they come out. It lies in its place whole, or not at all.
+are counted as they come out. Its folder appears complete, or not at all.
 """
 
 import bz2
 import contextlib
+import functools
 import gzip
 import hashlib
 import itertools
@@ -20,13 +21,13 @@ import zipfile
 import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from jaxcl.data._errors import DataError
 
 _CHUNK = 1 << 20
-# What stands between two files of a tar: names, times, rights. A header of gigabytes
-# would be read into memory at once.
+# Names, times and rights between two files of a tar. A header of gigabytes would be
+# read into memory at once.
 _LARGEST_HEADER = 1 << 20
 _LONGEST_NAME = 1000
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -50,17 +51,8 @@ _UNREADABLE = (
 )
 
 
-class Member(NamedTuple):
-    """A file of an archive."""
-
-    path: str
-    """Relative, with slashes, and without any `..`."""
-    file: Any
-    """Open for reading, until the next member is asked for."""
-
-
 def extract(
-    archive: Path, target: Path, *, sha256: str = "", max_bytes: int, max_files: int
+    archive: Path, target: Path, *, md5: str = "", max_bytes: int, max_files: int
 ) -> None:
     """Unpacks a zip or a tar (.gz, .xz, .bz2) into a folder that does not exist yet.
 
@@ -68,18 +60,18 @@ def extract(
         archive: The file; its content tells what it is, not its name.
         target: The folder. It appears when everything is in it: a run that is killed
             leaves a hidden folder beside it, which nothing reads.
-        sha256: What the file must have, in hexadecimal; empty = anything.
+        md5: The published checksum of the file, in hexadecimal; empty = unknown.
         max_bytes: Most bytes that may come out.
         max_files: Most files and folders that may come out.
 
     Raises:
-        DataError: For a file that is not what it should be, that names a place outside
-            of the folder, or that holds links, devices, passwords, one name twice or
-            more than is allowed. Nothing is left behind.
+        DataError: The file is not what it should be, names a place outside of the
+            folder, or holds links, devices, passwords, one name twice or more than is
+            allowed. Nothing is left behind.
     """
     if target.exists():
         raise DataError(f"{str(target)!r} is there already: move it away to unpack")
-    _check_sum(archive, sha256)
+    _check_sum(archive, md5)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # In the same folder: only within a disk does a rename happen at once.
@@ -89,29 +81,25 @@ def extract(
     try:
         whole = partial / "whole"
         whole.mkdir()
-        for member in open_members(archive, max_bytes=max_bytes, max_files=max_files):
-            _write(archive, whole / member.path, member.file)
+        _unpack(archive, whole, _Limit(archive, max_bytes), max_files)
         whole.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def open_members(
-    archive: Path, *, sha256: str = "", max_bytes: int, max_files: int
-) -> Iterator[Member]:
-    """The files of a zip or a tar one after the other, checked as `extract` does.
+def _check_sum(archive: Path, md5: str) -> None:
+    # It guards against a broken download; MD5 is what authors publish.
+    digest = functools.partial(hashlib.md5, usedforsecurity=False)
+    try:
+        with archive.open("rb") as file:
+            found = hashlib.file_digest(file, digest).hexdigest() if md5 else ""
+    except OSError as error:
+        raise _refusal(archive, f"cannot be read: {error.strerror}") from error
+    if found != md5.lower():
+        raise _refusal(archive, f"must have MD5 {md5.lower()}, got {found}")
 
-    Args:
-        archive: See `extract`.
-        sha256: See `extract`.
-        max_bytes: See `extract`.
-        max_files: See `extract`.
 
-    Yields:
-        The files; one that is not read is skipped.
-    """
-    _check_sum(archive, sha256)
-    limit = _Limit(archive, max_bytes)
+def _unpack(archive: Path, folder: Path, limit: "_Limit", max_files: int) -> None:
     names: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(archive.open("rb"))
@@ -127,32 +115,22 @@ def open_members(
             name, kind, content = found
             path = _safe_path(archive, name, kind, names)
             if kind == "file":
-                yield Member(path, _Counted(content, limit))
+                _write(folder / path, content, limit)
 
 
-def _write(archive: Path, path: Path, source: "_Counted") -> None:
+def _write(path: Path, content: Any, limit: "_Limit") -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
-            while chunk := source.read(_CHUNK):
+            while chunk := limit.read(content):
                 file.write(chunk)
     except OSError as error:
-        raise _refusal(archive, f"cannot be unpacked: {error}") from error
-
-
-def _check_sum(archive: Path, sha256: str) -> None:
-    try:
-        with archive.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest() if sha256 else ""
-    except OSError as error:
-        raise _refusal(archive, f"cannot be read: {error.strerror}") from error
-    if found != sha256.lower():
-        raise _refusal(archive, f"has SHA-256 {found}, it must have {sha256.lower()}")
+        raise _refusal(limit.archive, f"cannot be unpacked: {error}") from error
 
 
 @contextlib.contextmanager
 def _explained(archive: Path) -> Iterator[None]:
-    """Turns whatever a reader of broken files raises into a `DataError`."""
+    """Turns the errors of readers of broken files into a `DataError`."""
     try:
         yield
     except DataError:
@@ -172,30 +150,14 @@ class _Limit:
     def __init__(self, archive: Path, left: int):
         self.archive, self._left, self._all = archive, left, left
 
-    def spend(self, count: int) -> None:
-        self._left -= count
+    def read(self, content: Any) -> bytes:
+        """The next part of a file; counted as it is read, whatever was promised."""
+        with _explained(self.archive):
+            part = content.read(_CHUNK)
+        self._left -= len(part)
         if self._left < 0:
             raise _refusal(self.archive, f"holds more than {self._all:,} bytes")
-
-
-class _Counted:
-    """A file whose bytes are counted as they are read, whatever was promised."""
-
-    def __init__(self, file: Any, limit: _Limit):
-        self._file, self._limit = file, limit
-
-    def read(self, size: int = -1) -> bytes:
-        parts: list[bytes] = []
-        left = size
-        while left:
-            with _explained(self._limit.archive):
-                part = self._file.read(_CHUNK if left < 0 else min(left, _CHUNK))
-            if not part:
-                break
-            self._limit.spend(len(part))
-            parts.append(part)
-            left = left if left < 0 else left - len(part)
-        return b"".join(parts)
+        return part
 
 
 def _peek(file: BinaryIO) -> bytes:
@@ -215,7 +177,7 @@ def _read_zip(file: BinaryIO, limit: _Limit) -> Generator[_Found, None, None]:
             kind = _kind(info.external_attr >> 16)
             if kind == "file" and info.is_dir():
                 kind = "folder"
-            # The name as it stands there: zipfile would repair the bad ones.
+            # The stored name: zipfile would repair bad ones.
             name = info.orig_filename
             if kind != "file":
                 yield name, kind, None
@@ -248,19 +210,16 @@ def _read_tar(file: BinaryIO, limit: _Limit) -> Generator[_Found, None, None]:
             kind = "file" if info.isreg() else "folder" if info.isdir() else kind
             content = archive.extractfile(info) if kind == "file" else None
             yield info.name, kind, content
-            # What a caller did not read counts as well: it was decompressed.
-            while content is not None and (part := content.read(_CHUNK)):
-                limit.spend(len(part))
         position: Any = archive.fileobj
         if position.tell() == archive.offset:
             raise EOFError("its end is missing")
-    # The checksum of a compressed file stands behind the last byte.
-    while part := plain.read(_CHUNK):
-        limit.spend(len(part))
+    # The checksum of a compressed file stands after the last byte.
+    while limit.read(plain):
+        pass
 
 
 class _HeaderGuard:
-    """Bytes of a tar; between two files only so many of them."""
+    """The bytes of a tar, with a limit on those between two files."""
 
     def __init__(self, file: Any, limit: _Limit):
         self._file, self._limit = file, limit
@@ -276,7 +235,7 @@ class _HeaderGuard:
 
 
 def _safe_path(archive: Path, name: str, kind: str, names: dict[str, str]) -> str:
-    """The name of a member as a relative path; a `DataError` for one that is not."""
+    """The name of a member as a relative path, or a `DataError`."""
     if kind not in ("file", "folder"):
         raise _refusal(archive, f"holds a {kind}: {name!r}")
     parts = [part for part in name.split("/") if part not in ("", ".")]
@@ -291,7 +250,7 @@ def _safe_path(archive: Path, name: str, kind: str, names: dict[str, str]) -> st
         path = "/".join(parts[:depth])
         is_file = kind == "file" and depth == len(parts)
         entry = f"{'file' if is_file else 'folder'} {path}"
-        # Some disks take these for one name: a file would overwrite another.
+        # Some disks treat these as one name: a file would overwrite another.
         key = unicodedata.normalize("NFC", path).casefold()
         if key in names and (is_file or names[key] != entry):
             raise _refusal(archive, f"uses a name twice: {names[key]!r}, {entry!r}")
