@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 
 import jaxcl
-from jaxcl.config import METHODS, TrainConfig, as_dict, from_dict, read_toml
+from jaxcl.config import OBJECTIVES, TrainConfig, as_dict, from_dict, read_toml
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "configs" / "methods.toml"
@@ -72,7 +72,7 @@ class Arguments:
 
 def rows() -> dict[str, tuple[str, dict[str, Any]]]:
     """Name of each row, its objective, and what differs from the common setting."""
-    names = [name for name in METHODS if name not in LEFT_OUT]
+    names = [name for name in OBJECTIVES if name not in LEFT_OUT]
     return {name: (name, SETTINGS.get(name, {})) for name in names} | VARIANTS
 
 
@@ -81,7 +81,7 @@ def config_of(name: str, seed: int) -> TrainConfig:
     objective, changes = rows()[name]
     tree = as_dict(read_toml(CONFIG))
     wanted = {**changes, "objective.name": objective, "seed": seed}
-    if "temperature" not in METHODS[objective].knobs:
+    if "temperature" not in OBJECTIVES[objective].knobs:
         del tree["objective"]["temperature"]
     for field, value in wanted.items():
         *path, last = field.split(".")
@@ -135,7 +135,7 @@ def write_page(arguments: Arguments) -> None:
         numbers = np.array([_accuracies(path.parent) for path in found])
         method, fields = rows()[name]
         ordered = "label" in fields.get("objective.metadata", ())
-        labels = "yes" if METHODS[method].labels or ordered else ""
+        labels = "yes" if "label" in OBJECTIVES[method].columns or ordered else ""
         cells = [_spread(numbers[:, i]) for i in (1, 0, 3, 2)]
         run = json.loads(found[0].read_text())["run"]
         origin = f"commit `{run['commit']}`"

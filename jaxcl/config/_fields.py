@@ -1,4 +1,4 @@
-"""Frozen dataclasses from nested dicts and back; what does not fit is an error."""
+"""Frozen dataclasses from nested dicts and back, with errors that name the field."""
 
 import dataclasses
 import difflib
@@ -10,17 +10,16 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 class ConfigError(ValueError):
     """A config that cannot be run; the message names field, rule and value."""
 
-    # Where users find it, and what a traceback should say.
+    # The public address, for tracebacks.
     __module__ = "jaxcl.config"
 
 
 def as_dict(config: Any) -> dict[str, Any]:
-    """The config as nested dicts of plain values."""
+    """The config as nested dicts and lists, as TOML and JSON have them."""
     return dataclasses.asdict(config, dict_factory=_plain_dict)
 
 
 def _plain_dict(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    # TOML and JSON have lists, no tuples.
     return {n: list(v) if isinstance(v, tuple) else v for n, v in items}
 
 
@@ -36,7 +35,7 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Which known name was meant, or all known names when none is near.
+    """Suggests the known name closest to `name`, or lists all known names.
 
     Example:
         >>> nearest("nt_xnet", ["nt_xent", "info_nce"])
@@ -50,7 +49,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def build(kind: type, tree: Any) -> Any:
-    """A dataclass of configs from nested dicts, with errors that name the field."""
+    """A config dataclass from nested dicts; the first error names its field."""
     _reject_unknown(kind, tree, "", set(flatten(as_dict(kind()))))
     return _build(kind, tree, "")
 
@@ -70,7 +69,7 @@ def _reject_unknown(kind: type, tree: Any, prefix: str, known: set[str]) -> None
 
 
 def _parts(hint: Any, value: Any, name: str) -> list[tuple[str, type, Any]]:
-    """The configs inside a value: itself, or the items of a list of them."""
+    """The configs inside a value: the value itself, or the items of a list."""
     if dataclasses.is_dataclass(hint):
         return [(name, hint, value)]  # type: ignore[list-item]
     kind = next(iter(get_args(hint)), None)
@@ -128,3 +127,9 @@ def _convert_tuple(arguments: tuple[Any, ...], value: Any, name: str) -> Any:
 
 def _article(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def raise_broken(rules: Iterable[str]) -> None:
+    """Raises one `ConfigError` with a line for each broken rule, if there are any."""
+    if lines := list(dict.fromkeys(rules)):
+        raise ConfigError("\n".join(lines))

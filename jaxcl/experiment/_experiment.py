@@ -12,12 +12,9 @@ import optax
 from jaxcl.batch import Batch
 from jaxcl.config import ConfigError, TrainConfig
 from jaxcl.data import RunData, Split, open_data
-from jaxcl.experiment._objectives import (
-    uninformed_loss,
-)
 from jaxcl.experiment._parts import make_parts
 from jaxcl.models import Encoder
-from jaxcl.objectives import Objective
+from jaxcl.objectives import Objective, uninformed_loss
 from jaxcl.training import (
     AXIS,
     Devices,
