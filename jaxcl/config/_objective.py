@@ -37,10 +37,13 @@ class ObjectiveSpec(NamedTuple):
 _SOFTMAX = ("temperature", "learn_temperature")
 
 
-def _two_views(loss: str = "", *arguments: str, **fields) -> ObjectiveSpec:
-    """A loss of two views with a temperature."""
-    arguments = (*_SOFTMAX, *arguments)
-    return ObjectiveSpec(loss, (), arguments, two_views=True, **fields)
+def _two_views(loss: str, candidates: Callable[[int], int]) -> ObjectiveSpec:
+    """A loss of two views with a temperature, and its candidates by the batch size."""
+
+    def uninformed(objective: "ObjectiveConfig", size: int, views: int) -> float:
+        return _log(candidates(size))
+
+    return ObjectiveSpec(loss, (), _SOFTMAX, two_views=True, uninformed=uninformed)
 
 
 def _rows(loss: str, columns: str, *arguments: str, **fields) -> ObjectiveSpec:
@@ -60,27 +63,21 @@ def _supcon(objective: "ObjectiveConfig", size: int, views: int) -> float:
 
 
 OBJECTIVES: dict[str, ObjectiveSpec] = {
-    "nt_xent": _two_views(
-        "nt_xent_loss", uninformed=lambda objective, size, views: _log(2 * size - 1)
-    ),
-    "info_nce": _two_views(
-        "info_nce_loss", uninformed=lambda objective, size, views: _log(size)
-    ),
-    "dcl": _two_views(
-        "dcl_loss", uninformed=lambda objective, size, views: _log(2 * size - 2)
-    ),
-    "dhel": _two_views(
-        "dhel_loss", uninformed=lambda objective, size, views: _log(size - 1)
-    ),
+    "nt_xent": _two_views("nt_xent_loss", lambda size: 2 * size - 1),
+    "info_nce": _two_views("info_nce_loss", lambda size: size),
+    "dcl": _two_views("dcl_loss", lambda size: 2 * size - 2),
+    "dhel": _two_views("dhel_loss", lambda size: size - 1),
     "sigmoid": ObjectiveSpec(arguments=("learn_temperature",), two_views=True),
     "spectral": ObjectiveSpec("spectral_loss", two_views=True, per_anchor=False),
-    "moco_v2": _two_views(
-        "",
-        "queue_size",
+    "moco_v2": ObjectiveSpec(
+        arguments=(*_SOFTMAX, "queue_size"),
+        two_views=True,
         networks=("target",),
         uninformed=lambda objective, size, views: _log(objective.queue_size + 1),
     ),
-    "moco_v3": _two_views(
+    "moco_v3": ObjectiveSpec(
+        arguments=_SOFTMAX,
+        two_views=True,
         networks=("predictor", "target"),
         uninformed=lambda objective, size, views: (
             4 * objective.temperature * _log(size)

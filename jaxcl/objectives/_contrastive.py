@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Shaped
 
 from jaxcl.batch import Batch
 from jaxcl.losses import kernel_nce_loss, pairwise_loss, sigmoid_loss
@@ -94,7 +94,7 @@ def make_row_objective(
     )
 
 
-def _side_by_side(batch: Batch, names: Sequence[str]) -> Float[Array, "batch numbers"]:
+def _side_by_side(batch: Batch, names: Sequence[str]) -> Shaped[Array, "batch k"]:
     columns = [column_of(batch, name) for name in names]
     return jnp.concatenate(
         [column if column.ndim > 1 else column[:, None] for column in columns], 1

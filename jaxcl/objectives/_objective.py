@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
@@ -54,50 +54,19 @@ def per_row(column: Any, views: int) -> Shaped[Array, "rows ..."]:
     return jnp.tile(column, (views, *[1] * (column.ndim - 1)))
 
 
-@runtime_checkable
-class Contrast(Protocol):
-    """The loss at the heart of an objective."""
-
-    def __call__(
-        self,
-        outputs: Outputs,
-        batch: Batch,
-        carry: Carry,
-        axis_name: AxisName,
-        *,
-        temperature: float | Float[Array, ""],
-        reduction: Reduction,
-    ) -> Float[Array, "..."]:
-        """This device's share of the mean, or anchor losses for reduction "none".
-
-        `temperature` divides what is compared.
-        """
-        ...
-
-
-class AnchorLosses(Protocol):
-    """The loss of every anchor: `[views, batch]`, or `[batch]` of pairs of views."""
-
-    def __call__(
-        self,
-        outputs: Outputs,
-        batch: Batch,
-        carry: Carry,
-        axis_name: AxisName,
-        scale: Float[Array, ""] | None = None,
-    ) -> Float[Array, "*views batch"]:
-        """`scale` multiplies what is compared; IRM differentiates by it."""
-        ...
-
-
-class LossFn(Protocol):
-    """This device's share of the loss and of its metrics, and the new carry."""
-
-    def __call__(
-        self, outputs: Outputs, batch: Batch, carry: Carry, axis_name: AxisName
-    ) -> tuple[Float[Array, ""], Metrics, Carry]:
-        """The new carry is the same on all devices of the axis."""
-        ...
+Contrast = Callable[..., Float[Array, "..."]]
+"""``contrast(outputs, batch, carry, axis_name, *, temperature, reduction)``: this
+device's share of the mean loss, or the losses of its anchors for reduction "none".
+`temperature` divides what is compared."""
+LossFn = Callable[
+    [Outputs, Batch, Carry, AxisName], tuple[Float[Array, ""], Metrics, Carry]
+]
+"""This device's share of the loss and of its metrics, and the new carry, which is the
+same on all devices of the axis."""
+AnchorLosses = Callable[..., Float[Array, "*views batch"]]
+"""``anchor_losses(outputs, batch, carry, axis_name, scale=None)``: the loss of every
+anchor, `[views, batch]`, or `[batch]` for a loss of pairs of views. `scale` multiplies
+what is compared; IRM differentiates by it."""
 
 
 class Objective(NamedTuple):
@@ -105,7 +74,7 @@ class Objective(NamedTuple):
 
     loss: LossFn
     anchor_losses: AnchorLosses
-    """The same loss anchor by anchor, without penalties."""
+    """The loss of every anchor, without what is added to it."""
     scalars: Mapping[str, float] = {}
     """Initial values of numbers that are learned with the networks."""
     init_carry: Callable[[int], Carry] = lambda dim: {}

@@ -1,6 +1,7 @@
 import ast
 import dataclasses
 import inspect
+import typing
 from dataclasses import is_dataclass
 
 import pytest
@@ -75,12 +76,66 @@ def test_an_integer_is_accepted_as_a_float():
         ({"objective": {"name": "within_domain"}}, "`data.domain` must name a column"),
         ({"augmentation": {"crop_scale": [0.5, 0.2]}}, "an increasing pair"),
         ({"augmentation": {"flip": 1.5}}, "a probability"),
+        ({"data": {"batch_size": 1}}, "`data.batch_size` must be at least 2, got 1"),
+        ({"data": {"sampler": {"cap": 0.5}}}, "must be at least 1, got 0.5"),
+        ({"data": {"selection": {"fraction": 0.0}}}, "must be within (0, 1], got 0.0"),
+        (
+            {"data": {"selection": {"validation_fraction": 1.0}}},
+            "`data.selection.validation_fraction` must be within [0, 1), got 1.0",
+        ),
+        ({"optimizer": {"final_rate": 1.1}}, "must be within [0, 1], got 1.1"),
+        ({"optimizer": {"momentum": -0.1}}, "must be at least 0, got -0.1"),
+        (
+            {"optimizer": {"drop_at": [0.5, 1.0]}},
+            "`optimizer.drop_at` must be shares within (0, 1), got [0.5, 1.0]",
+        ),
+        (
+            {"augmentation": {"blur_sigma": [2.0, 1.0]}},
+            "must be an increasing pair of positive numbers, got [2.0, 1.0]",
+        ),
+        ({"augmentation": {"blur_size": 4}}, "must be odd, got 4"),
+        (
+            {"data": {"test_splits": ["a", "a"]}},
+            "must not repeat a split, got ['a', 'a'",
+        ),
+        ({"data": {"label": ""}}, "`data.label` must name the column of the class"),
+        ({"distributed": {"timeout": 0}}, "must be positive, got 0"),
+        (
+            {"num_steps": 5, "steps_per_dispatch": 2},
+            "`num_steps` must be a multiple of steps_per_dispatch = 2, got 5",
+        ),
+        (
+            {"augmentation": {"on": "host"}},
+            "unless data.pipeline = 'tf_data', got 'host'",
+        ),
+        ({"augmentation": {"plain_views": 3}}, "must be at most `data.views`, got 3"),
+        ({"data": {"table": "a.csv"}}, "must come with data.path, got 'a.csv'"),
+        (
+            {"data": {"sampler": {"name": "importance"}}},
+            "`data.bias` must name a column for data.sampler.name = 'importance'",
+        ),
     ],
 )
 def test_a_broken_rule_is_named(tree, message):
     with pytest.raises(ConfigError) as raised:
         from_dict(tree).check()
     assert message in str(raised.value)
+
+
+# Numbers that may have any value.
+UNBOUNDED = {"num_processes", "process_id", "epsilon"}
+
+
+def test_every_number_of_a_training_config_has_a_bound():
+    unbounded, kinds = set(), [TrainConfig]
+    for kind in kinds:
+        for name, hint in typing.get_type_hints(kind, include_extras=True).items():
+            if is_dataclass(hint):
+                kinds.append(hint)
+            elif not hasattr(hint, "__metadata__"):
+                numbers = {hint, *typing.get_args(hint)} & {int, float}
+                unbounded |= {name} if numbers else set()
+    assert len(kinds) > 10 and unbounded == UNBOUNDED
 
 
 def test_all_broken_rules_are_named_at_once():
