@@ -57,54 +57,42 @@ class Scene(NamedTuple):
         return {**self.frame, "where": per_row(self.batch.where, views)}
 
 
-Penalty = Callable[[Scene], Float[Array, ""]]
-
-
-def _make_penalties(
-    *, num_instances: int, num_domains: int | None, temperature: float
-) -> dict[str, Penalty]:
-    """All penalties by their names in a config."""
-
-    def negative_variance(scene: Scene) -> Array:
-        u, v = views_of(scene.outputs.projections)
-        return negative_variance_penalty(
-            u, v, num_instances=num_instances, **scene.frame
-        )
-
-    def domain_confusion(scene: Scene) -> Array:
-        rows = scene.rows(scene.outputs.projections, "domain")
-        return domain_confusion_penalty(
-            *rows, temperature=temperature, **scene.row_frame
-        )
-
-    def fair_kl(scene: Scene) -> Array:
-        rows = scene.rows(scene.outputs.projections, "label", "bias")
-        return fair_kl_penalty(*rows, **scene.row_frame)
-
-    def of_embeddings(penalty_fn) -> Penalty:
-        return lambda scene: penalty_fn(
-            *scene.rows(scene.outputs.embeddings, "domain"),
-            num_domains=num_domains,
-            **scene.row_frame,
-        )
-
-    def of_anchor_losses(penalty_fn, losses) -> Penalty:
-        return lambda scene: penalty_fn(
-            losses(scene),
-            column_of(scene.batch, "domain"),
-            num_domains=num_domains,
-            **scene.frame,
-        )
-
-    return {
-        "negative_variance": negative_variance,
-        "domain_confusion": domain_confusion,
-        "fair_kl": fair_kl,
-        "coral": of_embeddings(coral_penalty),
-        "mmd": of_embeddings(mmd_penalty),
-        "v_rex": of_anchor_losses(v_rex_penalty, lambda scene: scene.anchor_losses()),
-        "irm": of_anchor_losses(irm_penalty, lambda scene: scene.anchor_losses),
-    }
+def _penalty(
+    name: str,
+    scene: Scene,
+    *,
+    num_instances: int,
+    num_domains: int | None,
+    temperature: float,
+) -> Float[Array, ""]:
+    """The value of a penalty, by its name in a config."""
+    embeddings, projections = scene.outputs.embeddings, scene.outputs.projections
+    domains = {"num_domains": num_domains}
+    match name:
+        case "negative_variance":
+            u, v = views_of(projections)
+            return negative_variance_penalty(
+                u, v, num_instances=num_instances, **scene.frame
+            )
+        case "domain_confusion":
+            rows = scene.rows(projections, "domain")
+            return domain_confusion_penalty(
+                *rows, temperature=temperature, **scene.row_frame
+            )
+        case "fair_kl":
+            rows = scene.rows(projections, "label", "bias")
+            return fair_kl_penalty(*rows, **scene.row_frame)
+        case "coral" | "mmd":
+            penalty_fn = coral_penalty if name == "coral" else mmd_penalty
+            rows = scene.rows(embeddings, "domain")
+            return penalty_fn(*rows, **domains, **scene.row_frame)
+        case "v_rex" | "irm":
+            domain = column_of(scene.batch, "domain")
+            options = {**domains, **scene.frame}
+            if name == "irm":
+                return irm_penalty(scene.anchor_losses, domain, **options)
+            return v_rex_penalty(scene.anchor_losses(), domain, **options)
+    raise ValueError(f"`weights` must be of penalties, got {name!r}")
 
 
 def with_penalties(
@@ -129,9 +117,11 @@ def with_penalties(
     """
     if not weights:
         return objective
-    penalties = _make_penalties(
-        num_instances=num_instances, num_domains=num_domains, temperature=temperature
-    )
+    facts = {
+        "num_instances": num_instances,
+        "num_domains": num_domains,
+        "temperature": temperature,
+    }
 
     def loss(outputs, batch, carry, axis_name):
         anchor_losses = functools.partial(
@@ -141,7 +131,7 @@ def with_penalties(
         value, metrics, new = objective.loss(outputs, batch, carry, axis_name)
         metrics = {**metrics, "contrastive_loss": value}
         for name, weight in weights.items():
-            metrics[f"{name}_penalty"] = added = penalties[name](scene)
+            metrics[f"{name}_penalty"] = added = _penalty(name, scene, **facts)
             value = value + weight * added
         return value, metrics, new
 

@@ -90,10 +90,15 @@ def test_penalties_read_the_queue_before_it_takes_the_keys():
     assert not np.array_equal(new["queue"], carry["queue"])
 
 
-def test_an_objective_without_penalties_is_unchanged():
+def test_penalties_are_added_by_their_names_only():
     objective = objective_of("spectral")
     facts = {"num_instances": 50, "num_domains": None, "temperature": 0.4}
     assert with_penalties(objective, {}, **facts) is objective
+    wrong = with_penalties(objective, {"corral": 1.0}, **facts)
+    with pytest.raises(
+        ValueError, match="`weights` must be of penalties, got 'corral'"
+    ):
+        wrong.loss(made_outputs(), made_batch(), {}, None)
 
 
 WEIGHTS = {name: 0.1 * (k + 1) for k, name in enumerate(PENALTIES)}
