@@ -1,6 +1,6 @@
-"""MoCo's queue against a list of keys, and what learns from slow copies or from itself.
+"""MoCo's queue against a list of keys, and objectives with target networks or none.
 
-MoCo v3, BYOL and SimSiam are compared with loops in `test_methods`; here with values
+MoCo v3, BYOL and SimSiam are compared with loops in `test_objectives`; here with values
 that can be told by hand.
 """
 
