@@ -33,7 +33,7 @@ from jaxcl.objectives._objective import Objective
 from jaxcl.objectives._penalties import with_group_dro, with_penalties
 from jaxcl.pairs import parse
 
-# Of the rows of `OBJECTIVES` without a loss: the maker, called with their arguments.
+# Makers of the objectives whose rows name no loss, called with the rows' arguments.
 _MAKERS: dict[str, Callable[..., Objective]] = {
     "sigmoid": make_sigmoid_objective,
     "moco_v2": make_moco_v2_objective,
