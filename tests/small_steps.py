@@ -8,7 +8,8 @@ import optax
 
 from jaxcl.batch import Batch
 from jaxcl.config import AugmentationConfig, ModelConfig, ObjectiveConfig
-from jaxcl.experiment import Facts, make_model, make_objective
+from jaxcl.experiment import make_model
+from jaxcl.objectives import Facts, make_objective
 from jaxcl.training import (
     AXIS,
     Devices,

@@ -12,8 +12,7 @@ import optax
 from jaxcl.batch import Batch
 from jaxcl.config import TrainConfig
 from jaxcl.data import RunData, Split
-from jaxcl.experiment._objectives import uninformed_loss
-from jaxcl.objectives import Objective
+from jaxcl.objectives import Objective, uninformed_loss
 from jaxcl.training import Model, Normalization, Step, TrainState, stack_batches
 
 

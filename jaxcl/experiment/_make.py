@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.config import PENALTIES, TrainConfig
+from jaxcl.config import PENALTIES, ConfigError, TrainConfig
 from jaxcl.data import RunData, Split, channel_statistics, open_data
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._models import make_model
-from jaxcl.experiment._objectives import Facts, find_log_prior, make_objective
 from jaxcl.models import Encoder
+from jaxcl.objectives import Facts, count_log_prior, make_objective
 from jaxcl.training import (
     AXIS,
     Devices,
@@ -138,11 +138,10 @@ def find_facts(config: TrainConfig, data: RunData) -> Facts:
         num_classes = _count_ids(train, "label")
     if classified and chosen.balance:
         labels, biases = train.values("label"), train.values("bias")
-        log_prior = find_log_prior(labels, biases, num_classes)
-    weights = vars(chosen.penalties)
+        num_biases = int(np.max(biases)) + 1
+        log_prior = count_log_prior(labels, biases, num_biases, num_classes)
     by_domain = chosen.group_dro > 0 or any(
-        weights[name] > 0 and "domain" in needs.columns
-        for name, needs in PENALTIES.items()
+        "domain" in PENALTIES[name].columns for name in chosen.penalties.active()
     )
     return Facts(
         num_instances=len(train),

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxcl.config import METHODS, ConfigError, ModelConfig, ObjectiveConfig
+from jaxcl.config import OBJECTIVES, ConfigError, ModelConfig, ObjectiveConfig
 from jaxcl.models import (
     MLP,
     ConvNet,
@@ -46,7 +46,7 @@ def make_model(
         encoder = make_encoder(config, image_shape, axis_name=axis)
     dim = _dimension(encoder, image_shape)
     out_dim = config.head_dim if config.head_layers else dim
-    networks = METHODS[objective.name].networks
+    networks = OBJECTIVES[objective.name].networks
     predictor = classifier = None
     if "predictor" in networks:
         predictor = _head(

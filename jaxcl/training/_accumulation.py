@@ -20,7 +20,7 @@ from jaxcl.training._gradients import average, differentiate, own
 Forward = Callable[[Any, Any, Any, Array], tuple[Any, Any]]
 """``forward(params, state, inputs, key) -> (said, state)``; samples on axis 0."""
 LossOf = Callable[[Any, Any], tuple[Array, tuple[Any, Any]]]
-"""``loss_of(said, params) -> (share of the loss, (metrics, memory))``."""
+"""``loss_of(said, params) -> (share of the loss, (metrics, carry))``."""
 
 
 def gradient_of_batch(
@@ -32,7 +32,7 @@ def gradient_of_batch(
         forward: Parameters, state, inputs and a key to what is said of the inputs and
             the new state. Inputs and what is said have samples on their first axis.
         loss_of: What is said of the whole batch, and the parameters, to this device's
-            share of the loss and of the metrics, and to the memory, which is the same
+            share of the loss and of the metrics, and to the carry, which is the same
             on all devices. The parameters that `forward` uses get their gradient
             through what is said alone.
         chunks: Parts in which `forward` runs. The gradient is that of one part as long
@@ -40,20 +40,20 @@ def gradient_of_batch(
         axis_name: The mapped axis.
 
     Returns:
-        ``(params, state, inputs, key) -> (loss, state, metrics, memory), gradient``,
+        ``(params, state, inputs, key) -> (loss, state, metrics, carry), gradient``,
         the same on all devices.
     """
 
     def whole(params, state, inputs, key):
         def loss_fn(params):
             said, new_state = forward(params, state, inputs, key)
-            loss, (metrics, memory) = loss_of(said, params)
-            return loss, (new_state, metrics, memory)
+            loss, (metrics, carry) = loss_of(said, params)
+            return loss, (new_state, metrics, carry)
 
         (loss, aux), gradient = differentiate(loss_fn, axis_name=axis_name)(params)
-        state, metrics, memory = aux
+        state, metrics, carry = aux
         state, metrics = average((state, metrics), axis_name)
-        return (loss, state, metrics, memory), gradient
+        return (loss, state, metrics, carry), gradient
 
     def in_parts(params, state, inputs, key):
         params = own(params, axis_name)
@@ -65,7 +65,7 @@ def gradient_of_batch(
             return own(loss, axis_name), aux
 
         by_both = jax.value_and_grad(loss_fn, (0, 1), has_aux=True)
-        (loss, (metrics, memory)), (by_said, by_params) = by_both(said, params)
+        (loss, (metrics, carry)), (by_said, by_params) = by_both(said, params)
 
         def go_back(gradient, part):
             state, inputs, key, by_said = part
@@ -75,7 +75,7 @@ def gradient_of_batch(
         gradient, _ = lax.scan(go_back, by_params, (states, parts, keys, by_said))
         means = average((loss, last, metrics, gradient), axis_name)
         loss, last, metrics, gradient = means
-        return (loss, last, metrics, memory), gradient
+        return (loss, last, metrics, carry), gradient
 
     return whole if chunks == 1 else in_parts
 

@@ -49,7 +49,7 @@ class TrainState:
     average: PyTree = field(default_factory=dict)
     """``{"params", "model_state"}`` of the average of the encoder."""
     memory: dict[str, Leaf] = field(default_factory=dict)
-    """What the objective remembers: queue, weights of the domains."""
+    """The objective's carry: queue, weights of the domains."""
 
 
 def state_digest(state: Any) -> str:

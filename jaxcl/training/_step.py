@@ -69,7 +69,7 @@ def init_state(
 
     Args:
         model: The networks.
-        objective: Whose memory and scalars are made too.
+        objective: Whose carry and scalars are made too.
         optimizer: Whose state is made too.
         seed: Of the initial parameters.
         images: A few images with values in [0, 1], for their shape.
@@ -94,7 +94,7 @@ def init_state(
             opt_state=optimizer.init(params),
             target=slow if model.has_target else {},
             average=encoder if average else {},
-            memory=objective.init_memory(dim),
+            memory=objective.init_carry(dim),
         )
 
     return init(images)
@@ -146,12 +146,12 @@ def make_train_step(
 
         def loss_of(said, params):
             outputs = outputs_of(said, targets, params)
-            loss, metrics, memory = objective.loss(
+            loss, metrics, carry = objective.loss(
                 outputs, batch, state.memory, axis_name
             )
             where = jnp.asarray(batch.where)
             live = live_statistics(outputs, where, axis_name)
-            return loss, ({**live, **metrics}, memory)
+            return loss, ({**live, **metrics}, carry)
 
         gradient = gradient_of_batch(
             forward, loss_of, chunks=options.chunks, axis_name=axis_name
@@ -170,7 +170,7 @@ def make_train_step(
         if axis_name is not None:
             key = jax.random.fold_in(key, lax.axis_index(axis_name))
         said, grads, target = differentiate(state, batch, key)
-        loss, model_state, metrics, memory = said
+        loss, model_state, metrics, carry = said
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params: Any = optax.apply_updates(state.params, updates)
         new = TrainState(
@@ -181,7 +181,7 @@ def make_train_step(
             opt_state=opt_state,
             target=_next_target(target, params, state.step, options),
             average=_next_average(state, params, model_state, options),
-            memory=memory,
+            memory=carry,
         )
         metrics |= {"loss": loss, "gradient_norm": optax.tree.norm(grads)}
         metrics["finite_leaves"] = jnp.stack(

@@ -1,6 +1,6 @@
 """What every method should say of made-up outputs: loops in NumPy, without JAX.
 
-Each is a function of outputs, batch, memory and the settings; those that have a paper's
+Each is a function of outputs, batch, carry and the settings; those that have a paper's
 double loop in `references` only hand the right columns and knobs to it.
 """
 
@@ -58,7 +58,7 @@ def of_rows(loss, outputs, batch, *side, **options):
 def of_columns(name, *columns, loss=None, **knobs):
     """The reference of a method, with its columns and those of its knobs."""
 
-    def formula(outputs, batch, memory):
+    def formula(outputs, batch, carry):
         chosen = settings(name)
         options = {option: getattr(chosen, knob) for option, knob in knobs.items()}
         side = columns_of(batch, *columns)
@@ -70,7 +70,7 @@ def of_columns(name, *columns, loss=None, **knobs):
     return formula
 
 
-def kernel_nce(outputs, batch, memory):
+def kernel_nce(outputs, batch, carry):
     chosen = settings("kernel_nce")
     numbers = twice(numbers_of(batch, chosen.metadata))
 
@@ -83,7 +83,7 @@ def kernel_nce(outputs, batch, memory):
     return of_rows(references.kernel_nce_loss, outputs, batch, *side, **options)
 
 
-def pairwise(outputs, batch, memory):
+def pairwise(outputs, batch, carry):
     """Positives of the label from another domain, negatives of another label."""
     label, domain = columns_of(batch, "label", "domain")
     rows = range(len(label))
@@ -105,28 +105,27 @@ def pairwise(outputs, batch, memory):
     )
 
 
-def sigmoid(outputs, batch, memory):
+def sigmoid(outputs, batch, carry, reduction="mean"):
     scale, bias = (float(outputs.scalars[k]) for k in ("log_scale", "logit_bias"))
-    return two_views(
-        "sigmoid", outputs, batch, logit_scale=math.exp(scale), logit_bias=bias
-    )
+    options = {"logit_scale": math.exp(scale), "logit_bias": bias}
+    return two_views("sigmoid", outputs, batch, reduction=reduction, **options)
 
 
-def moco_v2(outputs, batch, memory, reduction="mean"):
+def moco_v2(outputs, batch, carry, reduction="mean"):
     return references.queue_nce_loss(
         np.float64(outputs.projections[0]),
         np.float64(outputs.targets[0]),
-        np.float64(memory["queue"]),
+        np.float64(carry["queue"]),
         temperature=heat(outputs),
-        queue_where=memory["queue_filled"],
+        queue_where=carry["queue_filled"],
         instances=batch.instance,
-        queue_instances=memory["queue_instance"],
+        queue_instances=carry["queue_instance"],
         where=batch.where,
         reduction=reduction,
     )
 
 
-def moco_v3(outputs, batch, memory):
+def moco_v3(outputs, batch, carry):
     """Algorithm 1 of 2104.02057: ctr(q1, k2) + ctr(q2, k1), ctr = 2 t CE.
 
     The factor stays that of the temperature in the config when that is learned.
@@ -143,7 +142,7 @@ def moco_v3(outputs, batch, memory):
     return total
 
 
-def byol(outputs, batch, memory):
+def byol(outputs, batch, carry):
     """Eq. 2 of 2006.07733, both ways: Σ of |q/|q| − z/|z||² of view and other view."""
     kept = [i for i, keep in enumerate(batch.where) if keep]
     total = 0.0
@@ -156,7 +155,7 @@ def byol(outputs, batch, memory):
     return total
 
 
-def simsiam(outputs, batch, memory):
+def simsiam(outputs, batch, carry):
     """Eqs. 1 and 2 of 2011.10566: D(p1, z2)/2 + D(p2, z1)/2, D = −cosine."""
     kept = [i for i, keep in enumerate(batch.where) if keep]
     total = 0.0
@@ -193,7 +192,7 @@ def vicreg_terms(outputs, where):
     return mean(squares), variance, others
 
 
-def vicreg(outputs, batch, memory):
+def vicreg(outputs, batch, carry):
     chosen = settings("vicreg")
     apart, variance, others = vicreg_terms(outputs, batch.where)
     return (
@@ -203,7 +202,7 @@ def vicreg(outputs, batch, memory):
     )
 
 
-def barlow_twins(outputs, batch, memory):
+def barlow_twins(outputs, batch, carry):
     return barlow_twins_of(
         outputs, batch.where, settings("barlow_twins").redundancy_weight
     )
@@ -236,7 +235,7 @@ def cross_entropy_of(logits, labels, where, log_prior=None, biases=None):
     return mean(losses)
 
 
-def cross_entropy(outputs, batch, memory):
+def cross_entropy(outputs, batch, carry):
     return cross_entropy_of(outputs.logits, batch.label, batch.where)
 
 
@@ -245,7 +244,7 @@ def bias_balanced(outputs, batch):
 
 
 def tempered(name):
-    return lambda outputs, batch, memory: two_views(
+    return lambda outputs, batch, carry: two_views(
         name, outputs, batch, temperature=heat(outputs)
     )
 
@@ -256,7 +255,7 @@ FORMULAS = {
     "dcl": tempered("dcl"),
     "dhel": tempered("dhel"),
     "sigmoid": sigmoid,
-    "spectral": lambda outputs, batch, memory: two_views("spectral", outputs, batch),
+    "spectral": lambda outputs, batch, carry: two_views("spectral", outputs, batch),
     "moco_v2": moco_v2,
     "moco_v3": moco_v3,
     "supcon": of_columns("supcon", "label", form="form"),

@@ -11,7 +11,8 @@ import pytest
 from jaxcl.augment import augment_batch, sample_keys
 from jaxcl.batch import Batch
 from jaxcl.config import AugmentationConfig, ModelConfig, ObjectiveConfig
-from jaxcl.experiment import Facts, make_model, make_objective
+from jaxcl.experiment import make_model
+from jaxcl.objectives import Facts, make_objective
 from jaxcl.training import (
     AXIS,
     Normalization,

@@ -63,7 +63,7 @@ def test_a_count_of_samples_becomes_that_share():
         ({"arms": [TREE["arms"][0]] * 2}, "`arms` must differ in name"),
         ({"shifts": []}, "`shifts` must be at least 1"),
         ({"baseline": "plane"}, "`baseline` must be the name of an arm, got 'plane'"),
-        ({"noise": [1.5]}, "`noise` and `dropped` must be shares"),
+        ({"noise": [1.5]}, "`noise` must be shares"),
         (
             {"analysis": {"labels": [1], "primary_labels": 2}},
             "`analysis.primary_labels` must be one of",

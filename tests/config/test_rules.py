@@ -1,17 +1,23 @@
-"""What a method asks of the rest of a config, before anything runs."""
+"""Rules between fields: what an objective needs of the rest of a config."""
 
 from pathlib import Path
 
 import pytest
 
-from jaxcl.config import ConfigError, ObjectiveConfig, from_dict, read_toml
-from jaxcl.config._methods import METHODS, OF_ANCHORS, PENALTIES
+from jaxcl.config import (
+    OBJECTIVES,
+    PENALTIES,
+    ConfigError,
+    ObjectiveConfig,
+    from_dict,
+    read_toml,
+)
 
 ROOT = Path(__file__).parents[2] / "configs"
 CONFIGS = sorted({*ROOT.rglob("*.toml")} - {*(ROOT / "studies").rglob("*.toml")})
 COLUMNS = {"domain": "place", "bias": "color"}
-# A value of every knob that is not the one it starts with.
-TURNED = {
+# A value of every knob that differs from its default.
+CHANGED = {
     "temperature": 0.3,
     "learn_temperature": True,
     "positives": "same(label)",
@@ -35,12 +41,22 @@ TURNED = {
 }
 
 
+# Objectives that compare columns of metadata.
+OF_METADATA = [name for name, row in OBJECTIVES.items() if "metadata" in row.knobs]
+OF_ANCHORS = [name for name, row in PENALTIES.items() if row.per_anchor]
+
+
+def columns_of(name):
+    """The columns that a config must name for an objective."""
+    return [column for column in OBJECTIVES[name].columns if column in COLUMNS]
+
+
 def needed(name):
-    """The least of a config that a method runs with."""
+    """The smallest config with which an objective runs."""
     objective = {"name": name}
-    if METHODS[name].side:
-        objective[METHODS[name].side] = ["age"]
-    columns = {column: COLUMNS[column] for column in METHODS[name].columns}
+    if name in OF_METADATA:
+        objective["metadata"] = ["age"]
+    columns = {column: COLUMNS[column] for column in columns_of(name)}
     return {"data": columns, "objective": objective}
 
 
@@ -54,22 +70,22 @@ def broken(tree):
 
 
 def changed(name, **tables):
-    """What a method needs, and some changes to it by table."""
+    """The smallest config of an objective with some changes, table by table."""
     tree = needed(name)
     for table, fields in tables.items():
         tree[table] = {**tree.get(table, {}), **fields}
     return tree
 
 
-each_method = pytest.mark.parametrize("name", METHODS)
+each_objective = pytest.mark.parametrize("name", OBJECTIVES)
 each_penalty = pytest.mark.parametrize("penalty", PENALTIES)
 
 
-def test_every_knob_is_turned_here():
-    knobs = {knob for method in METHODS.values() for knob in method.knobs}
-    assert set(TURNED) == knobs
+def test_every_knob_is_changed_here():
+    knobs = {knob for row in OBJECTIVES.values() for knob in row.knobs}
+    assert set(CHANGED) == knobs
     plain = ObjectiveConfig()
-    for knob, value in TURNED.items():
+    for knob, value in CHANGED.items():
         assert getattr(plain, knob) != value
 
 
@@ -84,52 +100,54 @@ def test_there_are_shipped_configs():
     assert CONFIGS
 
 
-@each_method
-def test_what_a_method_needs_is_enough(name):
+@each_objective
+def test_what_an_objective_needs_is_enough(name):
     assert broken(needed(name)) == []
 
 
-@each_method
-def test_a_method_may_turn_its_own_knobs(name):
-    knobs = {knob: TURNED[knob] for knob in METHODS[name].knobs}
+@each_objective
+def test_an_objective_accepts_its_own_knobs(name):
+    knobs = {knob: CHANGED[knob] for knob in OBJECTIVES[name].knobs}
     assert broken(changed(name, objective=knobs)) == []
 
 
-@each_method
-def test_a_knob_of_another_method_must_be_left_alone(name):
-    for knob in set(TURNED) - set(METHODS[name].knobs):
-        (line,) = broken(changed(name, objective={knob: TURNED[knob]}))
+@each_objective
+def test_a_knob_of_another_objective_must_be_left_alone(name):
+    for knob in set(CHANGED) - set(OBJECTIVES[name].knobs):
+        (line,) = broken(changed(name, objective={knob: CHANGED[knob]}))
         field, _, rest = line.partition(" must be left alone: ")
         assert field == f"`objective.{knob}`"
         said, _, rest = rest.partition(" does not use it; ")
-        users, _, got = rest.partition(" do, got ")
-        known = {other for other in METHODS if knob in METHODS[other].knobs}
+        users, _, got = rest.partition(", got ")
+        users, _, verb = users.rpartition(" ")
+        known = {other for other, row in OBJECTIVES.items() if knob in row.knobs}
         assert (said, set(users.split(", "))) == (name, known)
-        assert got == repr(TURNED[knob])
+        assert verb == ("does" if len(known) == 1 else "do")
+        assert got == repr(CHANGED[knob])
 
 
-def test_several_broken_rules_are_all_told():
+def test_all_broken_rules_are_reported():
     tree = {"objective": {"name": "vicreg", "epsilon": 1.0, "hinge": True}}
     assert broken(tree) == [
-        "`objective.hinge` must be left alone: vicreg does not use it; contex do, "
+        "`objective.hinge` must be left alone: vicreg does not use it; contex does, "
         "got True",
         "`objective.epsilon` must be left alone: vicreg does not use it; "
-        "epsilon_sup_info_nce do, got 1.0",
+        "epsilon_sup_info_nce does, got 1.0",
     ]
 
 
 @pytest.mark.parametrize(
     ("name", "column"),
-    [(name, column) for name in METHODS for column in METHODS[name].columns],
+    [(name, column) for name in OBJECTIVES for column in columns_of(name)],
 )
-def test_a_column_that_a_method_needs_must_be_named(name, column):
+def test_a_column_that_an_objective_needs_must_be_named(name, column):
     tree = {**needed(name), "data": {}}
     rule = f"must name a column for objective.name = {name!r}, got ''"
     assert broken(tree) == [f"`data.{column}` {rule}"]
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].side])
-def test_columns_of_metadata_that_a_method_needs_must_be_named(name):
+@pytest.mark.parametrize("name", OF_METADATA)
+def test_columns_of_metadata_that_an_objective_needs_must_be_named(name):
     tree = {"objective": {"name": name}}
     rule = f"must name columns of numbers or ids for {name}, got []"
     assert broken(tree) == [f"`objective.metadata` {rule}"]
@@ -161,7 +179,7 @@ def test_a_column_that_a_penalty_needs_must_be_named(penalty):
         ),
     ],
 )
-def test_what_is_added_asks_for_its_column(objective, line):
+def test_what_is_added_to_a_loss_asks_for_its_column(objective, line):
     assert broken({"objective": objective}) == [line]
     assert broken({"objective": objective, "data": COLUMNS}) == []
 
@@ -182,9 +200,9 @@ COMPARES_TWO = {
 }
 
 
-@each_method
+@each_objective
 @pytest.mark.parametrize("views", [1, 3])
-def test_methods_ask_for_the_views_they_compare(name, views):
+def test_objectives_ask_for_the_views_they_compare(name, views):
     lines = broken(changed(name, data={"views": views}))
     at_least = "`data.views` must be at least 2 for a loss that compares views, got 1"
     expected = []
@@ -196,8 +214,8 @@ def test_methods_ask_for_the_views_they_compare(name, views):
     assert lines == expected
 
 
-@each_method
-def test_two_views_leave_no_place_for_small_ones(name):
+@each_objective
+def test_objectives_of_two_views_do_not_take_small_views(name):
     lines = broken(changed(name, augmentation={"small_views": 4}))
     reason = f"objective.name = {name!r}, which compares two views"
     rule = f"`augmentation.small_views` must be 0 for {reason}, got 4"
@@ -214,14 +232,14 @@ def test_a_penalty_may_ask_for_two_views():
     assert broken(small) == [f"`augmentation.small_views` {rule}"]
 
 
-def test_a_penalty_of_two_views_is_not_for_networks_that_see_one():
+def test_a_penalty_of_two_views_is_not_for_networks_that_see_one_view():
     objective = {"penalties": {"negative_variance": 1.0}}
     assert broken(changed("moco_v2", objective=objective))
 
 
-@each_method
+@each_objective
 @pytest.mark.parametrize("field", [*OF_ANCHORS, "group_dro"])
-def test_what_is_made_of_anchors_needs_a_method_that_has_them(name, field):
+def test_penalties_on_anchor_losses_need_an_objective_that_has_them(name, field):
     added = {"group_dro": 0.5} if field == "group_dro" else {"penalties": {field: 0.5}}
     lines = broken(changed(name, objective=added, data=COLUMNS))
     path = field if field == "group_dro" else f"penalties.{field}"
@@ -236,8 +254,8 @@ def test_balance_needs_a_cross_entropy():
     assert broken(tree) == [f"`objective.balance` {rule}"]
 
 
-@each_method
-def test_a_rate_of_the_predictor_needs_a_predictor(name):
+@each_objective
+def test_the_rate_of_the_predictor_needs_a_predictor(name):
     lines = broken(changed(name, optimizer={"constant_predictor_rate": True}))
     rule = f"must be false with {name}, which has no predictor, got True"
     expected = [f"`optimizer.constant_predictor_rate` {rule}"]

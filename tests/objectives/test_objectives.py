@@ -1,4 +1,4 @@
-"""Every method of a config: its loss, its gradient, on any number of devices."""
+"""Every objective of a config: its loss, its gradient, on any number of devices."""
 
 import dataclasses
 import functools
@@ -12,7 +12,7 @@ from objectives.formulas import FORMULAS
 from objectives.made_up import (
     WHERE,
     made_batch,
-    made_memory,
+    made_carry,
     made_networks,
     made_outputs,
     made_scalars,
@@ -21,7 +21,7 @@ from objectives.made_up import (
     seen_by,
 )
 
-from jaxcl.config import METHODS
+from jaxcl.config import OBJECTIVES
 from jaxcl.objectives import Outputs
 from jaxcl.training import value_and_grad
 
@@ -35,7 +35,7 @@ STOPPED = {
 }
 
 
-@pytest.fixture(scope="module", params=METHODS)
+@pytest.fixture(scope="module", params=OBJECTIVES)
 def name(request):
     """Method by method, so that what is compiled for one is compiled once."""
     return request.param
@@ -46,7 +46,7 @@ class Scene(typing.NamedTuple):
 
     objective: typing.Any
     outputs: Outputs
-    memory: dict
+    carry: dict
     run: typing.Callable
 
 
@@ -54,34 +54,34 @@ class Scene(typing.NamedTuple):
 def scene(name):
     objective = objective_of(name)
 
-    def run(outputs, batch, memory):
+    def run(outputs, batch, carry):
         def loss(outputs):
-            value, _, new = objective.loss(outputs, batch, memory, None)
+            value, _, new = objective.loss(outputs, batch, carry, None)
             return value, new
 
         (value, new), gradient = jax.value_and_grad(loss, has_aux=True)(outputs)
-        return {"value": value, "memory": new, "gradient": gradient}
+        return {"value": value, "carry": new, "gradient": gradient}
 
     outputs = seen_by(objective, made_outputs())
-    return Scene(objective, outputs, made_memory(objective), jax.jit(run))
+    return Scene(objective, outputs, made_carry(objective), jax.jit(run))
 
 
 @functools.cache
 def alone(name):
-    """Value, memory and the gradient by the outputs on one device."""
-    _, outputs, memory, run = scene(name)
-    return jax.tree.map(np.asarray, run(outputs, made_batch(), memory))
+    """Value, carry and the gradient by the outputs on one device."""
+    _, outputs, carry, run = scene(name)
+    return jax.tree.map(np.asarray, run(outputs, made_batch(), carry))
 
 
 def test_the_loss_is_that_of_the_loops(name):
-    _, outputs, memory, _ = scene(name)
-    expected = FORMULAS[name](outputs, made_batch(), memory)
+    _, outputs, carry, _ = scene(name)
+    expected = FORMULAS[name](outputs, made_batch(), carry)
     np.testing.assert_allclose(alone(name)["value"], expected, rtol=2e-5)
 
 
 def slope_of(name, directions, step=1e-5):
     """How fast the loops rise when the outputs move, by central differences."""
-    _, outputs, memory, _ = scene(name)
+    _, outputs, carry, _ = scene(name)
     scalars = {k: np.float64(v) for k, v in outputs.scalars.items()}
     parts = outputs._replace(scalars=scalars)._asdict()
 
@@ -90,7 +90,7 @@ def slope_of(name, directions, step=1e-5):
             part: jax.tree.map(lambda x, d: x + step * d, parts[part], direction)
             for part, direction in directions.items()
         }
-        return FORMULAS[name](outputs._replace(**moved), made_batch(), memory)
+        return FORMULAS[name](outputs._replace(**moved), made_batch(), carry)
 
     return (value(step) - value(-step)) / (2 * step)
 
@@ -110,7 +110,7 @@ def test_the_gradient_is_the_slope_of_the_loops(name):
 
 def test_what_is_learned_has_the_slope_of_the_loops(name):
     scalars = scene(name).outputs.scalars
-    assert bool(scalars) == ("learn_temperature" in METHODS[name].knobs)
+    assert bool(scalars) == ("learn_temperature" in OBJECTIVES[name].knobs)
     for scalar in scalars:
         direction = {other: float(other == scalar) for other in scalars}
         slope = slope_of(name, {"scalars": direction})
@@ -145,8 +145,8 @@ def test_dropped_rows_leave_no_trace(name):
             rows[:, ~WHERE] = np.nan
         return rows
 
-    _, outputs, memory, run = scene(name)
-    found = run(jax.tree.map(spoil, outputs), spoiled_batch(), memory)
+    _, outputs, carry, run = scene(name)
+    found = run(jax.tree.map(spoil, outputs), spoiled_batch(), carry)
     expected = alone(name)
     np.testing.assert_allclose(found["value"], expected["value"], rtol=1e-6)
     for gradient, kept in zip(
@@ -156,17 +156,17 @@ def test_dropped_rows_leave_no_trace(name):
 
 
 def step_of(name):
-    """Value, gradient and memory, as a step of a mapped axis."""
+    """Value, gradient and carry, as a step of a mapped axis."""
     objective = scene(name).objective
 
-    def step(networks, scalars, memory, views, batch):
+    def step(networks, scalars, carry, views, batch):
         views = views.swapaxes(0, 1)
 
         def loss(learned):
             networks, scalars = learned
             outputs = Outputs(**{part: views @ w for part, w in networks.items()})
             outputs = seen_by(objective, outputs)._replace(scalars=scalars)
-            value, _, new = objective.loss(outputs, batch, memory, AXIS)
+            value, _, new = objective.loss(outputs, batch, carry, AXIS)
             # Integers are not averaged: they must be alike without it.
             bits = jax.tree.map(
                 lambda x: x.view(np.int32) if x.dtype == np.float32 else x, new
@@ -175,25 +175,25 @@ def step_of(name):
 
         learned = networks, scalars
         differentiate = value_and_grad(loss, axis_name=AXIS, has_aux=True)
-        (value, memory), gradient = differentiate(learned)
-        return {"value": value, "gradient": gradient, "memory": memory}
+        (value, carry), gradient = differentiate(learned)
+        return {"value": value, "gradient": gradient, "carry": carry}
 
     return step
 
 
 def given(name):
-    """Networks, scalars, memory; views by sample and batch."""
-    objective, _, memory, _ = scene(name)
-    alike = made_networks(), made_scalars(objective), memory
+    """Networks, scalars, carry; views by sample and batch."""
+    objective, _, carry, _ = scene(name)
+    alike = made_networks(), made_scalars(objective), carry
     return alike, (made_views().swapaxes(0, 1), made_batch())
 
 
 def agrees(name, found):
-    """Value, memory and gradient by what is learned are those of one device."""
+    """Value, carry and gradient by what is learned are those of one device."""
     expected, objective = alone(name), scene(name).objective
     np.testing.assert_allclose(found["value"], expected["value"], rtol=1e-5, atol=1e-6)
-    for key, kept in expected["memory"].items():
-        exact = np.asarray(found["memory"][key]).view(kept.dtype)
+    for key, kept in expected["carry"].items():
+        exact = np.asarray(found["carry"][key]).view(kept.dtype)
         np.testing.assert_allclose(exact, kept, rtol=1e-6, err_msg=key)
     networks, scalars = found["gradient"]
     by_hand = {}
