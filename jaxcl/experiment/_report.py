@@ -158,7 +158,7 @@ def _columns(lines: list[dict[str, Any]], prefix: str = "") -> dict[str, list[An
 
 
 def renew_report(run: Workdir, evaluation: dict[str, Any]) -> dict[str, Any] | None:
-    """The stored report with a new evaluation, or None if there is none of its step.
+    """The stored report with a new evaluation; None if no report of that step exists.
 
     All else in the report stays unchanged.
     """

@@ -55,7 +55,7 @@ def train(
             and `report.html`.
         encoder: An encoder of your own; `model.encoder` must then be "custom". See
             `jaxcl.models.from_linen` and `from_nnx`.
-        quiet: Whether to show no progress.
+        quiet: Whether to hide the progress.
 
     Returns:
         The report, as written to `report.json`.
@@ -149,7 +149,7 @@ def evaluate(
         workdir: The directory of a run.
         data_dir: The new directory of its data, if it has moved.
         encoder: The encoder that was passed to `train`, if any.
-        quiet: Whether to show no progress.
+        quiet: Whether to hide the progress.
 
     Returns:
         The report, as written to `report.json`.

@@ -1,9 +1,9 @@
 """Gradient caching: the gradient of a large batch in the memory of a small one.
 
-A contrastive loss compares all samples of a batch, so the gradients of its chunks do
-not add up to its own. Instead, the networks run on the chunks, the loss is computed
-from all outputs at once, and the networks run again to backpropagate its gradient (Gao
-et al., arXiv 2101.06983).
+A contrastive loss compares all samples of a batch, so the gradients of chunks do not
+add up to the gradient of the batch. Instead, the networks run on the chunks, the loss
+is computed from all outputs at once, and the networks run again to backpropagate its
+gradient (Gao et al., arXiv 2101.06983).
 """
 
 from collections.abc import Callable
@@ -35,9 +35,9 @@ def gradient_of_batch(
             device's share of the loss and of the metrics, and to the memory, which is
             the same on all devices. The parameters that `forward` uses get their
             gradient through the outputs only.
-        chunks: Number of chunks in which `forward` runs. The gradient does not depend
-            on it if the outputs for a sample do not depend on other samples, as they do
-            with BatchNorm.
+        chunks: Number of chunks in which `forward` runs. It does not change the
+            gradient, unless the outputs for a sample depend on other samples, as with
+            BatchNorm.
         axis_name: The mapped axis.
 
     Returns:

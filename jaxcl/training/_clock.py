@@ -24,7 +24,7 @@ class Clock:
         self.seconds: dict[str, float] = defaultdict(float)
         self.counts: Counter[str] = Counter()
         self.steps = 0
-        """Steps taken in the seconds of "train"."""
+        """Steps taken during "train"."""
 
     @contextmanager
     def __call__(self, activity: str) -> Iterator[None]:

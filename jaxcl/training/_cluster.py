@@ -35,7 +35,7 @@ def join_cluster(config: DistributedConfig, *, patience: int = 300) -> None:
         except Exception as error:  # cluster detection can raise any type
             failures.append(error)
 
-    # JAX calls abort() at its timeout, so this one is shorter, and outside its thread.
+    # JAX calls abort() when it times out, so the wait here ends before that.
     thread = threading.Thread(target=initialize, daemon=True)
     thread.start()
     thread.join(patience)

@@ -165,7 +165,7 @@ class _Watch:
     def _run(self) -> None:
         before = time.monotonic()
         while not self._over.wait(self._interval):
-            with self._lock, suppress(OSError):  # full or gone, for all hosts
+            with self._lock, suppress(OSError):  # all hosts see a full disk
                 self._beats += 1
                 self._write()
             now = time.monotonic()
@@ -254,7 +254,7 @@ def _before_abort(action: Callable[[], None]) -> Iterator[None]:
     @ctypes.CFUNCTYPE(None, ctypes.c_int)
     def handle(number: int) -> None:
         action()
-        # abort() raises the signal again by itself, but other senders do not.
+        # Only abort() raises the signal a second time; other senders do not.
         libc.signal(number, None)
         signal.raise_signal(number)
 

@@ -36,7 +36,7 @@ class TrainState:
     """Batches drawn so far: one per step, plus those that a rollback skipped. With the
     seed, it determines the state of the sampler and of the augmentation."""
     params: PyTree
-    """``{"encoder", "head", "predictor", "classifier", "scalars"}``, as far as used."""
+    """``{"encoder", "head", "predictor", "classifier", "scalars"}``, those in use."""
     model_state: PyTree
     """BatchNorm statistics and other state of the networks, by the same names."""
     opt_state: optax.OptState

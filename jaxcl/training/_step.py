@@ -70,7 +70,7 @@ def init_state(
     Args:
         model: The networks.
         objective: The objective; the state includes its memory and scalars.
-        optimizer: An Optax transformation; the state includes its own.
+        optimizer: An Optax transformation; the state includes its state.
         seed: The seed of the initial parameters.
         images: A few images with values in [0, 1], which determine the shapes.
         average: Decay of the exponential moving average of the encoder; 0 = no average.
@@ -129,9 +129,9 @@ def make_train_step(
         axis_name: The mapped axis; None on one device.
 
     Returns:
-        ``step(state, batch) -> (state, metrics)``, to be mapped by `parallelize`. Given
-        all images of the split as a third argument, it needs only their positions in
-        the batch. The metric `finite_leaves` is a boolean for each leaf of the
+        ``step(state, batch) -> (state, metrics)``, to be mapped by `parallelize`. With
+        all images of the split as a third argument, the batch needs `position` instead
+        of `image`. The metric `finite_leaves` has a boolean for each leaf of the
         gradient; all other metrics are scalars.
     """
     apart = options.views_apart
