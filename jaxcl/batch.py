@@ -1,4 +1,4 @@
-"""The batch that data passes to the train step."""
+"""The batch that the data pipeline passes to the train step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -2,12 +2,12 @@
 
     python host_program.py NOTES COUNT FAULTS ARGUMENTS OF jaxcl train ...
 
-FAULTS is JSON, {"1": "kill@3"}: the fault and its place, by process. The faults are
-kill, stop, term and abrt (signals), raise (an exception), hold (keeps the lock of the
-interpreter for seconds), pause (suspends the process for seconds) and doze (the same,
-later and shorter). The place is a step, "evaluation", or "save" (before saving). NOTES
-is a directory for the samples, saved steps and standard error of each process, the
-times of the faults, and the time and status with which each process ended. JAX and
+FAULTS is JSON such as {"1": "kill@3"}: for each process, a fault and its place. Faults
+are kill, stop, term and abrt (signals), raise (an exception), hold (holds the lock of
+the interpreter for seconds), pause (suspends the process for seconds) and doze (the
+same, later and shorter). The place is a step, "evaluation", or "save" (before saving).
+NOTES is a directory for the samples, saved steps and standard error of each process,
+the times of the faults, and the time and status with which each process ended. JAX and
 everything else is imported once; every process is a fork made before any backend
 starts.
 """

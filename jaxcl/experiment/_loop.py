@@ -59,8 +59,8 @@ def run_steps(session: Session, initial: TrainState, state: TrainState) -> Train
         The last state, which is saved, as NumPy arrays.
 
     Raises:
-        NonFiniteError: Loss or gradient became NaN or infinite, and the config does not
-            allow it, or not as often.
+        NonFiniteError: Loss or gradient became NaN or infinite more often than the
+            config allows.
     """
     experiment = session.experiment
     parallel = parallelize(

@@ -111,7 +111,7 @@ def _train(
             with clock("evaluate"):
                 evaluation = evaluate_states(experiment, initial, state)
         finally:
-            # Evaluating a finished run again does not count as its time.
+            # Evaluating a finished run again adds nothing to its timings.
             if jax.process_index() == 0 and first < config.num_steps:
                 append_timings(run.timings, clock)
         renewed = first >= config.num_steps
@@ -127,7 +127,7 @@ def _train(
 
 
 def _check_encoder(config: TrainConfig, encoder: Encoder | None) -> None:
-    """Checks that an encoder is passed exactly if the config has "custom"."""
+    """Checks that an encoder is passed if and only if the config says so."""
     if (encoder is not None) != (config.model.encoder == "custom"):
         given = "no encoder" if encoder is None else "an encoder"
         raise ConfigError(

@@ -36,11 +36,11 @@ def participation_ratio(
     where: Bool[Array, " batch"],
     axis_name: AxisName = None,
 ) -> Float[Array, ""]:
-    r"""Effective rank of unit rows: (Σ λ)² / Σ λ², λ the spectrum of second moments.
+    r"""Participation ratio (Σ λ)² / Σ λ² of unit rows: an effective rank.
 
-    It lies between 1, where all rows are on one line, and the dimension. No
-    decomposition is needed: (Σ λ)² is the squared trace of the matrix of second
-    moments, and Σ λ² its squared Frobenius norm.
+    λ are the eigenvalues of the matrix of second moments. The ratio is 1 if all rows
+    are on one line, and at most the dimension. No decomposition is needed: (Σ λ)² is
+    the squared trace of the matrix, and Σ λ² its squared Frobenius norm.
 
     Example:
         >>> kept = jnp.ones(2, bool)
