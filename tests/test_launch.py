@@ -162,7 +162,7 @@ def test_tasks_of_slurm_find_each_other(launch, tmp_path, data_dir, faults, stat
         **kept,
     )
     assert ended == status, said
-    assert ("process 1 of 2 does not answer" in said) == (status == 137)
+    assert ("process 1 of 2 has not answered" in said) == (status == 137)
     assert [call[0] for call in calls] == ["scontrol"]
 
 

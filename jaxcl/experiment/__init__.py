@@ -1,4 +1,4 @@
-"""A config made into an experiment, trained, evaluated and reported."""
+"""Makes the experiment of a config, trains it, evaluates it and writes its report."""
 
 from jaxcl.experiment._experiment import Experiment as Experiment
 from jaxcl.experiment._loop import Session as Session, run_steps as run_steps

@@ -1,4 +1,4 @@
-"""What a config and its data become: networks, loss, optimizer, step and batches."""
+"""An experiment: the data, networks, loss, optimizer and step of a config."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from jaxcl.training import Model, Normalization, Step, TrainState, stack_batches
 
 
 class Experiment(NamedTuple):
-    """A config made into data, networks and functions. Nothing has run yet."""
+    """The data, networks and functions of a config, before anything has run."""
 
     config: TrainConfig
     data: RunData
@@ -28,44 +28,44 @@ class Experiment(NamedTuple):
     init: Callable[..., TrainState]
     """``init(seed=config.seed)``: the state before the first step."""
     make_step: Callable[..., Step]
-    """``make_step(seed=config.seed)``: the update of one device of the axis."""
+    """``make_step(seed=config.seed)``: the update of one device of the mapped axis."""
     encode: Callable[[TrainState, jax.Array], jax.Array]
-    """Images to embeddings, as evaluation sees them."""
+    """Images to embeddings, as in evaluation."""
     project: Callable[[TrainState, jax.Array], jax.Array]
-    """Images to projections, as the loss sees them."""
+    """Images to projections, as in the loss."""
     classify: Callable[[TrainState, jax.Array], jax.Array] | None
-    """Images to the logits of the run's own classifier, if it trains one."""
+    """Images to logits of the run's own classifier, if it trains one."""
     normalization: Normalization | None
-    """Mean and deviation that are removed from pixels before the encoder."""
+    """Mean and standard deviation of the pixels, applied before the encoder."""
 
     @property
     def rates(self) -> np.ndarray:
         """The learning rate of every step, `[num_steps]`."""
-        # At once: asked for step by step, the schedule costs more than a small model.
+        # All at once: step by step, the schedule takes longer than a small model.
         steps = jnp.arange(self.config.num_steps)
         return np.asarray(jax.jit(jax.vmap(self.schedule))(steps))
 
     @property
     def uninformed_loss(self) -> float | None:
-        """The loss when all pairs are alike; None when it is not known."""
+        """The loss when all similarities are equal; None if unknown."""
         return uninformed_loss(self.config)
 
     @property
     def parameter_names(self) -> list[str]:
-        """The path of each leaf of the parameters, and of their gradient."""
+        """The paths of the leaves of the parameters, and so of their gradient."""
         shapes = jax.eval_shape(self.init).params
         paths = jax.tree_util.tree_leaves_with_path(shapes)
         return [jax.tree_util.keystr(path) for path, _ in paths]
 
     def instances_at(self, position: int) -> np.ndarray:
-        """The instances of the batch at a position, on all devices."""
+        """The instances of the batch at a position, over all devices."""
         rows = self.data.sampler.draw(position).rows
         return np.asarray(self.data.train.instances())[rows]
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
-        """Training batches of the positions from `start` to `stop`, ready for devices.
+        """Training batches at the positions from `start` to `stop`.
 
-        With several steps a dispatch, each is the stack of their batches.
+        With several steps per dispatch, the batches of each dispatch are stacked.
         """
         config = self.config
         batches = self.data.batches(
@@ -77,12 +77,12 @@ class Experiment(NamedTuple):
         return map(stack_batches, iter(lambda: [*itertools.islice(batches, steps)], []))
 
     def resident_images(self) -> tuple[np.ndarray, ...]:
-        """All training images, when they are to stay on the device."""
+        """All training images if they stay on the device, else nothing."""
         if not self.config.data.keep_on_device:
             return ()
         return (self.data.train_images(),)
 
     def evaluation_batches(self, split: Split, max_samples: int) -> Iterator[Batch]:
-        """Batches of a split in order."""
+        """Batches of a split, in order."""
         size = self.config.evaluation.batch_size
         return self.data.evaluation_batches(split, size, max_samples)

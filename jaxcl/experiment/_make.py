@@ -1,4 +1,4 @@
-"""Builds the experiment of a config."""
+"""Makes the experiment of a config."""
 
 from typing import Any
 
@@ -31,16 +31,16 @@ Seed = Any  # an integer, which may be traced
 def make_experiment(
     config: TrainConfig, devices: Devices, *, encoder: Encoder | None = None
 ) -> Experiment:
-    """Opens the data and builds everything a run needs.
+    """Opens the data and makes everything that a run needs.
 
     Args:
-        config: The run.
-        devices: The devices that its step will be mapped over.
-        encoder: Replaces the config's encoder.
+        config: The config of the run.
+        devices: The devices over which its step will be mapped.
+        encoder: Replaces the encoder of the config.
 
     Raises:
-        ConfigError: The config and the machine do not go together.
-        DataError: The data is missing, or is not what the config says.
+        ConfigError: The config does not fit the devices.
+        DataError: The data is missing, or does not match the config.
     """
     _check_batch_size(config, devices)
     data = open_data(config.data, config.seed)
@@ -54,13 +54,14 @@ def assemble(
     encoder: Encoder | None = None,
     axis_name: str | None = None,
 ) -> Experiment:
-    """Builds networks, loss and step for data that is open already.
+    """Makes networks, loss and step for data that is already open.
 
     Args:
-        config: The run. Only the default of `init` and `make_step` reads its seed.
-        data: Says what the objective must know of the samples.
-        encoder: Replaces the config's encoder.
-        axis_name: The axis that the step is mapped over; None for a single device.
+        config: The config of the run. Its seed is only a default, of `init` and
+            `make_step`.
+        data: The data; the objective can depend on its size, classes and domains.
+        encoder: Replaces the encoder of the config.
+        axis_name: The axis over which the step is mapped; None on a single device.
     """
     facts = find_facts(config, data)
     normalization = None
@@ -127,9 +128,9 @@ def _check_batch_size(config: TrainConfig, devices: Devices) -> None:
 
 
 def find_facts(config: TrainConfig, data: RunData) -> Facts:
-    """What the objective must know of the training samples.
+    """Collects the facts about the training samples that the objective needs.
 
-    Only what it needs is asked for: a column may have to be read of every sample.
+    Other columns are not read, because that can mean reading every sample.
     """
     chosen, train = config.objective, data.train
     classified = chosen.name == "cross_entropy" or chosen.cross_entropy > 0
@@ -176,8 +177,8 @@ def _frozen(
     last: Encoder | None,
     normalization: Normalization | None,
 ):
-    """Embeddings, or what a last network makes of them, without training behavior."""
-    key = jax.random.key(0)  # nothing is drawn outside of training
+    """Runs the encoder, and `last` on its embeddings if given, in evaluation mode."""
+    key = jax.random.key(0)  # evaluation mode draws nothing
 
     @jax.jit
     def apply(params, model_state, images):
@@ -192,7 +193,7 @@ def _frozen(
     def encode(state: TrainState, images: jax.Array) -> jax.Array:
         params, model_state = state.params, state.model_state
         if state.average and last is None:
-            # What comes behind the encoder has not been averaged.
+            # Only for embeddings: the networks after the encoder are not averaged.
             params = {"encoder": state.average["params"]}
             model_state = {"encoder": state.average["model_state"]}
         return apply(params, model_state, images)

@@ -60,7 +60,7 @@ def _embed_all(
 
 
 def quick_evaluation(experiment: Experiment, state: TrainState) -> dict[str, float]:
-    """Accuracy of kNN on every test split, under the names of the metrics log."""
+    """Accuracy of kNN on every test split, named as in the metrics log."""
     train, tests = _embed_all(experiment, host_copy(state))
     neighbors = experiment.config.evaluation.neighbors
     accuracies = knn_accuracies(train, tests, neighbors)
@@ -108,7 +108,7 @@ def make_report(
     started: str,
     evaluation: dict[str, Any],
 ) -> dict[str, Any]:
-    """The report of a run, as it stands in `report.json`."""
+    """The report of a run, as written to `report.json`."""
     config, split = experiment.config, experiment.data.train
     seconds, timed_steps = total_timings(run.timings)
     speed = None
@@ -148,7 +148,7 @@ def make_report(
 
 
 def _columns(lines: list[dict[str, Any]], prefix: str = "") -> dict[str, list[Any]]:
-    """Lines of a log as columns, named without `prefix`."""
+    """The columns of the lines of a log, with `prefix` removed from their names."""
     if not lines:
         return {}
     names = lines[0]
@@ -158,9 +158,9 @@ def _columns(lines: list[dict[str, Any]], prefix: str = "") -> dict[str, list[An
 
 
 def renew_report(run: Workdir, evaluation: dict[str, Any]) -> dict[str, Any] | None:
-    """The report of a run with a new evaluation of the same step, None without one.
+    """The stored report with a new evaluation; None if no report of that step exists.
 
-    The record of how it was trained stays what it was.
+    All else in the report stays unchanged.
     """
     try:
         report = json.loads(run.report_json.read_text())
@@ -172,6 +172,6 @@ def renew_report(run: Workdir, evaluation: dict[str, Any]) -> dict[str, Any] | N
 
 
 def write_report(run: Workdir, report: dict[str, Any]) -> None:
-    """Writes `report.json` and the page of it."""
+    """Writes `report.json` and `report.html`."""
     write_whole(run.report_json, json.dumps(report, indent=1))
     write_whole(run.report_html, render_html([report]))

@@ -1,4 +1,4 @@
-"""State, step, devices, checkpoints, logs."""
+"""The train step and its state, devices, checkpoints and logs."""
 
 from jaxcl.training._checkpoints import (
     CheckpointError as CheckpointError,

@@ -1,4 +1,4 @@
-"""What the encoder sees of a batch: views, drawn here or before, and normalized."""
+"""Draws and normalizes the views of a batch."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -13,17 +13,17 @@ from jaxcl.config import AugmentationConfig
 
 
 class Normalization(NamedTuple):
-    """Mean and deviation of each channel of the training images, in [0, 1]."""
+    """Mean and standard deviation of each channel of the training images, in [0, 1]."""
 
     mean: Float[np.ndarray, " channels"]
     deviation: Float[np.ndarray, " channels"]
 
 
 def normalize(images: Array, normalization: Normalization | None) -> Array:
-    """Images `[..., channels]` less the mean, in units of the deviation."""
+    """Normalizes images `[..., channels]` by the mean and deviation of each channel."""
     if normalization is None:
         return images
-    # A channel that is constant stays it.
+    # A constant channel is not scaled.
     scale = np.where(normalization.deviation > 0, normalization.deviation, 1.0)
     shape = (1,) * (images.ndim - 1) + (-1,)
     mean, scale = (
@@ -40,11 +40,16 @@ def with_views(
     augmentation: AugmentationConfig,
     normalization: Normalization | None,
 ) -> Batch:
-    """The batch with its views, drawn by seed, epoch and instance where it has none."""
+    """The batch with normalized views; missing views are drawn.
+
+    The keys of the views depend on seed, epoch and instance.
+    """
     drawn, small = batch.views, batch.small_views
     if drawn is None:
         if batch.image is None or batch.epoch is None:
-            raise ValueError("`batch` must have images and epochs, or views; got none")
+            raise ValueError(
+                "`batch` must have images and epochs, or views, got neither"
+            )
         keys = sample_keys(seed, batch.epoch, batch.instance)
         drawn = augment_batch(keys, batch.image, views, augmentation)
         if augmentation.small_views:

@@ -23,7 +23,7 @@ def test_a_linen_module_trains_and_is_evaluated(tmp_path):
     report = jaxcl.train(config, tmp_path, encoder=from_linen(Small()), quiet=True)
     again = jaxcl.evaluate(tmp_path, encoder=from_linen(Small()), quiet=True)
     assert again["evaluation"] == report["evaluation"]
-    with pytest.raises(ConfigError, match="got 'custom' and none"):
+    with pytest.raises(ConfigError, match="got 'custom' and no encoder"):
         jaxcl.evaluate(tmp_path, quiet=True)
 
 

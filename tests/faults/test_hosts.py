@@ -26,10 +26,10 @@ FEW = 6
 CONFIG = small(num_steps=8, eval_every=4, checkpoint_every=2)
 OWN_STATUS = {"kill": -9, "stop": None, "raise": 1, "abrt": -6}
 SAID = {
-    "kill": "does not answer since 5 s; leaving. The last checkpoint is kept",
-    "stop": "does not answer since 5 s; leaving. The last checkpoint is kept",
-    "raise": "failed: DataError: record 7 cannot be decoded; leaving. ",
-    "abrt": "aborted: SIGABRT; leaving. The last checkpoint is kept",
+    "kill": "has not answered for 5 s; exiting. The last checkpoint is kept",
+    "stop": "has not answered for 5 s; exiting. The last checkpoint is kept",
+    "raise": "failed: DataError: record 7 cannot be decoded; exiting. ",
+    "abrt": "aborted: SIGABRT; exiting. The last checkpoint is kept",
 }
 TWO, FOUR = (2, 1), (4, 1)
 # There JAX itself leaves, with 1, in the moment in which process 0 is gone.
@@ -141,7 +141,7 @@ def test_a_process_that_nobody_joins_says_so():
         )
         for number in range(2)
     ]
-    expected = "not all processes came within 2 s", "must be the address of process 0"
+    expected = "not all processes joined within 2 s", "must be the address of process 0"
     for process, message in zip(both, expected, strict=True):
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 1, errors
