@@ -29,6 +29,7 @@ from jaxcl.objectives._momentum import (
 from jaxcl.objectives._objective import (
     Objective as Objective,
     Outputs as Outputs,
+    views_of as views_of,
 )
 from jaxcl.objectives._penalties import (
     with_group_dro as with_group_dro,
@@ -53,6 +54,7 @@ __all__ = [
     "make_two_view_objective",
     "make_vicreg_objective",
     "uninformed_loss",
+    "views_of",
     "with_cross_entropy",
     "with_group_dro",
     "with_penalties",

@@ -9,7 +9,6 @@ from jaxtyping import Array, Float, Shaped
 
 from jaxcl.batch import Batch
 from jaxcl.kernels import AxisName
-from jaxcl.pairs import flatten_views
 
 Metrics = dict[str, Float[Array, ""]]
 Carry = dict[str, Array]
@@ -20,18 +19,18 @@ Reduction = Literal["mean", "none"]
 class Outputs(NamedTuple):
     """Outputs of the networks for the views of a batch; None = no such network.
 
-    Read the arrays with `views_of` and `rows_of`, which know the order of their axes.
+    The first axis is the sample, the second the view: see `views_of` and `rows_of`.
     """
 
-    embeddings: Float[Array, "views batch dim"]
+    embeddings: Float[Array, "batch views dim"]
     """Of the encoder: what evaluation sees."""
-    projections: Float[Array, "views batch out"]
+    projections: Float[Array, "batch views out"]
     """Of the head on the embeddings: what most losses compare."""
-    predictions: Float[Array, "views batch out"] | None = None
+    predictions: Float[Array, "batch views out"] | None = None
     """Of the predictor on the projections."""
-    targets: Float[Array, "target_views batch out"] | None = None
+    targets: Float[Array, "batch target_views out"] | None = None
     """Projections of the target networks; they carry no gradient."""
-    logits: Float[Array, "views batch classes"] | None = None
+    logits: Float[Array, "batch views classes"] | None = None
     """Of a linear classifier on the embeddings."""
     scalars: Mapping[str, Float[Array, ""]] = {}
     """Numbers that are learned with the networks, such as the temperature."""
@@ -39,13 +38,13 @@ class Outputs(NamedTuple):
 
 def views_of(outputs: Any) -> list[Shaped[Array, "batch dim"]]:
     """One array of the outputs, view by view."""
-    return [jnp.asarray(view) for view in outputs]
+    outputs = jnp.asarray(outputs)
+    return [outputs[:, k] for k in range(outputs.shape[1])]
 
 
 def rows_of(outputs: Any) -> Shaped[Array, "rows dim"]:
     """One array of the outputs as rows, view after view."""
-    rows, _ = flatten_views(jnp.asarray(outputs))
-    return rows
+    return jnp.concatenate(views_of(outputs))
 
 
 def per_row(column: Any, views: int) -> Shaped[Array, "rows ..."]:

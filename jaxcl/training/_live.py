@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxcl.kernels import AxisName, sum_devices, unit_rows
 from jaxcl.metrics import similarity_statistics
-from jaxcl.objectives import Outputs
+from jaxcl.objectives import Outputs, views_of
 
 
 def live_statistics(
@@ -18,10 +18,10 @@ def live_statistics(
         The mean similarity of positives, the mean and variance of those of negatives,
         and the effective `rank`. A variance of 0 or a rank of 1 is a collapse.
     """
-    rows = list(outputs.projections)
+    rows = views_of(outputs.projections)
     if outputs.targets is not None:
-        rows += list(outputs.targets)
-    u, v = (lax.stop_gradient(row) for row in rows[:2])
+        rows += views_of(outputs.targets)
+    u, v = map(lax.stop_gradient, rows[:2])
     statistics = similarity_statistics(u, v, where=where, axis_name=axis_name)
     return {
         "positive_similarity": statistics.positive_mean,

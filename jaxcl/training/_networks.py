@@ -128,8 +128,5 @@ def run_target(
 
 
 def outputs_of(outputs: dict[str, Any], targets: Any, params: PyTree) -> Outputs:
-    """The `Outputs` that an objective gets, with the views on the first axis."""
-    outputs, targets = jax.tree.map(
-        lambda rows: jnp.swapaxes(rows, 0, 1), (outputs, targets)
-    )
+    """The `Outputs` that an objective gets."""
     return Outputs(**outputs, targets=targets, scalars=params.get("scalars", {}))

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import references
-from objectives.made_up import PRIOR, settings
+from objectives.made_up import PRIOR, by_view, settings
 
 
 def heat(outputs):
@@ -18,7 +18,7 @@ def heat(outputs):
 
 def rows_of(outputs):
     """All views as rows, view after view."""
-    return np.concatenate([np.float64(view) for view in outputs.projections])
+    return np.concatenate([np.float64(view) for view in by_view(outputs.projections)])
 
 
 def twice(column):
@@ -41,7 +41,7 @@ def numbers_of(batch, names):
 
 def two_views(name, outputs, batch, **options):
     loss = getattr(references, f"{name}_loss")
-    u, v = np.float64(outputs.projections)
+    u, v = np.float64(by_view(outputs.projections))
     return loss(u, v, where=batch.where, **options)
 
 
@@ -113,8 +113,8 @@ def sigmoid(outputs, batch, carry, reduction="mean"):
 
 def moco_v2(outputs, batch, carry, reduction="mean"):
     return references.queue_nce_loss(
-        np.float64(outputs.projections[0]),
-        np.float64(outputs.targets[0]),
+        np.float64(by_view(outputs.projections)[0]),
+        np.float64(by_view(outputs.targets)[0]),
         np.float64(carry["queue"]),
         temperature=heat(outputs),
         queue_where=carry["queue_filled"],
@@ -133,7 +133,8 @@ def moco_v3(outputs, batch, carry):
     kept = [i for i, keep in enumerate(batch.where) if keep]
     temperature, total = heat(outputs), 0.0
     for view in (0, 1):
-        queries, keys = outputs.predictions[view], outputs.targets[1 - view]
+        queries = outputs.predictions[:, view]
+        keys = outputs.targets[:, 1 - view]
         for i in kept:
             logits = [references.cosine(queries[i], keys[k]) for k in kept]
             scores = [math.exp(logit / temperature) for logit in logits]
@@ -148,7 +149,7 @@ def byol(outputs, batch, carry):
     total = 0.0
     for view in (0, 1):
         for i in kept:
-            q, z = outputs.predictions[view][i], outputs.targets[1 - view][i]
+            q, z = outputs.predictions[i, view], outputs.targets[i, 1 - view]
             q, z = np.float64(q), np.float64(z)
             gap = q / math.sqrt(q @ q) - z / math.sqrt(z @ z)
             total += float(gap @ gap) / len(kept)
@@ -160,7 +161,7 @@ def simsiam(outputs, batch, carry):
     kept = [i for i, keep in enumerate(batch.where) if keep]
     total = 0.0
     for i in kept:
-        (p1, p2), (z1, z2) = outputs.predictions[:, i], outputs.projections[:, i]
+        (p1, p2), (z1, z2) = outputs.predictions[i], outputs.projections[i]
         total -= references.cosine(p1, z2) / 2 + references.cosine(p2, z1) / 2
     return total / len(kept)
 
@@ -178,7 +179,7 @@ def covariance(rows, a, b, less=0):
 
 def vicreg_terms(outputs, where):
     """Invariance, variance and covariance (eqs. 1-5 of 2105.04906), not weighted."""
-    u, v = (np.float64(view)[np.asarray(where)] for view in outputs.projections)
+    u, v = by_view(np.float64(outputs.projections)[np.asarray(where)])
     dims = range(u.shape[1])
     squares = [(a[d] - b[d]) ** 2 for a, b in zip(u, v, strict=True) for d in dims]
     variance = others = 0.0
@@ -210,7 +211,7 @@ def barlow_twins(outputs, batch, carry):
 
 def barlow_twins_of(outputs, where, weight):
     """Eqs. 1 and 2 of 2103.03230; 1e-5 beside each variance, as BatchNorm has it."""
-    u, v = (np.float64(view)[np.asarray(where)] for view in outputs.projections)
+    u, v = by_view(np.float64(outputs.projections)[np.asarray(where)])
     dims, total = range(u.shape[1]), 0.0
     both = np.concatenate([u, v], 1)
     for a in dims:
@@ -236,11 +237,13 @@ def cross_entropy_of(logits, labels, where, log_prior=None, biases=None):
 
 
 def cross_entropy(outputs, batch, carry):
-    return cross_entropy_of(outputs.logits, batch.label, batch.where)
+    return cross_entropy_of(by_view(outputs.logits), batch.label, batch.where)
 
 
 def bias_balanced(outputs, batch):
-    return cross_entropy_of(outputs.logits, batch.label, batch.where, PRIOR, batch.bias)
+    return cross_entropy_of(
+        by_view(outputs.logits), batch.label, batch.where, PRIOR, batch.bias
+    )
 
 
 def tempered(name):

@@ -95,9 +95,15 @@ def made_networks() -> dict[str, np.ndarray]:
 
 
 def made_views(rows: int = ROWS, seed: int = 0) -> np.ndarray:
-    """Inputs of the networks, `[views, rows, width]`."""
+    """Inputs of the networks, `[rows, views, width]`."""
     generator = np.random.default_rng(seed)
-    return generator.normal(size=(VIEWS, rows, WIDTH)).astype(np.float32)
+    views = generator.normal(size=(VIEWS, rows, WIDTH)).astype(np.float32)
+    return views.swapaxes(0, 1)
+
+
+def by_view(rows) -> np.ndarray:
+    """One array of the outputs with the view first, for loops over views."""
+    return np.swapaxes(rows, 0, 1)
 
 
 def made_outputs(rows: int = ROWS, seed: int = 0) -> Outputs:
@@ -109,8 +115,8 @@ def made_outputs(rows: int = ROWS, seed: int = 0) -> Outputs:
 def seen_by(objective: Objective, outputs: Outputs) -> Outputs:
     """The outputs for the views that each network sees, and the learned scalars."""
     online = outputs._replace(targets=None)
-    chosen = jax.tree.map(lambda rows: rows[objective.online_views], online)
-    targets = outputs.targets[objective.target_views]
+    chosen = jax.tree.map(lambda rows: rows[:, objective.online_views], online)
+    targets = outputs.targets[:, objective.target_views]
     return chosen._replace(targets=targets, scalars=made_scalars(objective))
 
 

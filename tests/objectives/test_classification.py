@@ -11,6 +11,7 @@ from objectives.made_up import (
     FACTS,
     PRIOR,
     WHERE,
+    by_view,
     made_batch,
     made_outputs,
     objective_of,
@@ -47,9 +48,10 @@ def said(objective, outputs, batch):
 
 
 def of_logits(logits, **columns):
-    """Outputs and a batch that have logits and labels, and nothing else."""
+    """Outputs and a batch with nothing but logits, given view by view, and labels."""
+    logits = by_view(logits)
     blank = np.zeros((*logits.shape[:2], 1), np.float32)
-    size = logits.shape[1]
+    size = len(logits)
     batch = Batch(
         image=None,
         instance=np.arange(size, dtype=np.int32),
@@ -79,7 +81,7 @@ def test_the_slope_is_the_share_of_a_class_less_its_label():
     outputs, batch = of_logits(GOLDEN_LOGITS[None], label=[1, 1])
     _, _, gradient = said(make_cross_entropy_objective(), outputs, batch)
     shares = np.exp(GOLDEN_LOGITS) / np.exp(GOLDEN_LOGITS).sum(1, keepdims=True)
-    np.testing.assert_allclose(gradient[0], (shares - [0, 1, 0]) / 2, atol=1e-6)
+    np.testing.assert_allclose(gradient[:, 0], (shares - [0, 1, 0]) / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("balance", [False, True])
@@ -97,7 +99,7 @@ def test_hidden_labels_and_biases_count_for_nothing(balance):
     )
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     known = WHERE & (batch.label >= 0) & ((not balance) | (batch.bias >= 0))
-    np.testing.assert_array_equal(gradient.any((0, 2)), known)
+    np.testing.assert_array_equal(gradient.any((1, 2)), known)
 
 
 def test_a_batch_without_a_label_teaches_nothing():
@@ -133,7 +135,7 @@ def test_biascon_and_a_hundredth_of_cross_entropy():
     rows = np.sin(np.arange(1, 25)).reshape(2, 4, 3).astype(np.float32)
     logits = np.stack([np.eye(3)[[0, 0, 1, 2]], np.zeros((4, 3))]).astype(np.float32)
     outputs, batch = of_logits(logits, label=[0, 0, 1, 1], bias=[0, 1, 0, 0])
-    outputs = outputs._replace(projections=rows)
+    outputs = outputs._replace(projections=by_view(rows))
     config = ObjectiveConfig(
         name="bias_contrastive", temperature=0.5, cross_entropy=0.01
     )

@@ -12,6 +12,7 @@ from objectives.formulas import FORMULAS
 from objectives.made_up import (
     FACTS,
     WHERE,
+    by_view,
     made_batch,
     made_carry,
     made_outputs,
@@ -77,7 +78,7 @@ def test_kernel_nce_takes_a_missing_number_as_similar_to_none():
         return math.exp(-(((a - b) / config.bandwidth).item() ** 2) / 2)
 
     expected = references.kernel_nce_loss(
-        np.concatenate(list(np.float64(made_outputs().projections))),
+        np.concatenate(np.float64(by_view(made_outputs().projections))),
         np.tile(batch.instance, 2),
         np.tile(age, 2)[:, None],
         kernel=kernel,

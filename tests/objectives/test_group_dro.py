@@ -55,7 +55,7 @@ def test_the_weights_of_the_domains_have_no_gradient():
     outputs, batch, step = made_outputs(), made_batch(), 1e-4
     (_, (_, carry)), gradient = run(outputs, batch, objective.init_carry(4))
     weights = np.asarray(carry["group_weights"])
-    direction = np.random.default_rng(2).normal(size=(2, 8, 4))
+    direction = np.random.default_rng(2).normal(size=(8, 2, 4))
 
     def value(step):
         moved = outputs._replace(projections=outputs.projections + step * direction)

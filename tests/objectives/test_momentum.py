@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import references
 from jax.sharding import AxisType, PartitionSpec as P
+from objectives.made_up import by_view
 
 from jaxcl.batch import Batch
 from jaxcl.objectives import (
@@ -45,7 +46,7 @@ def learned(queries, keys, batch, carry):
     """Loss, gradient by queries, keys and queue, new carry."""
 
     def loss(queries, keys, queue):
-        outputs = Outputs(queries[None], queries[None], targets=keys[None])
+        outputs = Outputs(queries[:, None], queries[:, None], targets=keys[:, None])
         given = {**carry, "queue": queue}
         value, _, new = MOCO.loss(outputs, batch, given, None)
         return value, new
@@ -148,7 +149,7 @@ def test_the_new_queue_has_no_gradient():
     queries, keys, batch = drawn(0, 3)
 
     def queue(queries, keys):
-        outputs = Outputs(queries[None], queries[None], targets=keys[None])
+        outputs = Outputs(queries[:, None], queries[:, None], targets=keys[:, None])
         _, _, new = MOCO.loss(outputs, batch, MOCO.init_carry(DIM), None)
         return jnp.sum(new["queue"])
 
@@ -160,7 +161,7 @@ def test_four_devices_keep_the_queue_of_one():
     def steps(drawings, axis_name):
         carry, values = MOCO.init_carry(DIM), []
         for queries, keys, batch in drawings:
-            outputs = Outputs(queries[None], queries[None], targets=keys[None])
+            outputs = Outputs(queries[:, None], queries[:, None], targets=keys[:, None])
             value, _, carry = MOCO.loss(outputs, batch, carry, axis_name)
             values.append(value if axis_name is None else jax.lax.pmean(value, AXIS))
         return values, carry
@@ -182,10 +183,10 @@ def test_four_devices_keep_the_queue_of_one():
 
 
 def said(objective, **outputs):
-    """The loss of rows that are told by hand."""
-    rows = {name: jnp.asarray(value, jnp.float32) for name, value in outputs.items()}
+    """The loss of rows that are written by hand, view by view."""
+    rows = {name: jnp.float32(by_view(value)) for name, value in outputs.items()}
     blank = jnp.zeros_like(rows["predictions"])
-    size = blank.shape[1]
+    size = blank.shape[0]
     batch = Batch(image=None, instance=np.arange(size), where=np.ones(size, bool))
     outputs = Outputs(**{"embeddings": blank, "projections": blank, **rows})
     return float(

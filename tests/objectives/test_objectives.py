@@ -142,7 +142,7 @@ def test_dropped_rows_leave_no_trace(name):
     def spoil(rows):
         rows = np.array(rows)
         if rows.ndim:
-            rows[:, ~WHERE] = np.nan
+            rows[~WHERE] = np.nan
         return rows
 
     _, outputs, carry, run = scene(name)
@@ -160,8 +160,6 @@ def step_of(name):
     objective = scene(name).objective
 
     def step(networks, scalars, carry, views, batch):
-        views = views.swapaxes(0, 1)
-
         def loss(learned):
             networks, scalars = learned
             outputs = Outputs(**{part: views @ w for part, w in networks.items()})
@@ -185,7 +183,7 @@ def given(name):
     """Networks, scalars, carry; views by sample and batch."""
     objective, _, carry, _ = scene(name)
     alike = made_networks(), made_scalars(objective), carry
-    return alike, (made_views().swapaxes(0, 1), made_batch())
+    return alike, (made_views(), made_batch())
 
 
 def agrees(name, found):
@@ -200,7 +198,7 @@ def agrees(name, found):
     for part in networks:
         seen = objective.target_views if part == "targets" else objective.online_views
         by_rows = getattr(expected["gradient"], part)
-        by_hand[part] = np.einsum("vbi,vbo->io", made_views()[seen], by_rows)
+        by_hand[part] = np.einsum("bvi,bvo->io", made_views()[:, seen], by_rows)
     assert max(np.abs(gradient).max() for gradient in by_hand.values()) > 1e-3
     by_hand |= expected["gradient"].scalars
     for part, gradient in {**networks, **scalars}.items():

@@ -64,7 +64,7 @@ def test_a_penalty_adds_its_weight_times_its_value(name):
 def test_the_gradient_of_a_penalty_is_the_slope_of_the_loops(name):
     outputs, step, generator = made_outputs(), 1e-4, np.random.default_rng(2)
     parts = ["embeddings", "projections"]
-    directions = {part: generator.normal(size=(2, 8, 4)) for part in parts}
+    directions = {part: generator.normal(size=(8, 2, 4)) for part in parts}
 
     def value(step):
         moved = {k: getattr(outputs, k) + step * v for k, v in directions.items()}
@@ -114,11 +114,9 @@ def everything(devices):
     axis_name = None if devices == 1 else AXIS
 
     def loss(factors, outputs, batch):
-        # The sample comes first, for the devices to share.
-        rows = jax.tree.map(lambda x: x.swapaxes(0, 1), outputs)
-        rows = rows._replace(
-            embeddings=rows.embeddings * factors[0],
-            projections=rows.projections * factors[1],
+        rows = outputs._replace(
+            embeddings=outputs.embeddings * factors[0],
+            projections=outputs.projections * factors[1],
         )
         carry = objective.init_carry(4)
         value, metrics, carry = objective.loss(rows, batch, carry, axis_name)
@@ -130,9 +128,8 @@ def everything(devices):
         mesh = jax.make_mesh((devices,), (AXIS,), **axis)
         specs = {"in_specs": (P(), P(AXIS), P(AXIS)), "out_specs": P()}
         step = jax.shard_map(step, mesh=mesh, **specs)
-    by_sample = jax.tree.map(lambda x: x.swapaxes(0, 1), made_outputs())
     factors = np.ones((2, 1, 1, 4), np.float32)
-    return jax.jit(step)(factors, by_sample, made_batch())
+    return jax.jit(step)(factors, made_outputs(), made_batch())
 
 
 def test_all_penalties_add_up():
