@@ -135,6 +135,7 @@ def exchanged(recipe, axis_name):
     return set(re.findall(r"all_gather|collective_permute", lowered.as_text()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", losses.__all__)
 def test_the_page_says_what_devices_exchange(catalogue, name):
     recipe = RECIPES[FIRST[name]]

@@ -32,6 +32,7 @@ def test_the_code_of_the_readme_runs(block):
     exec(compile(block, "README.md", "exec"), {})
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_readme_work_in_their_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").mkdir()

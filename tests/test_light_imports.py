@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HEAVY = {"flax", "optax", "orbax", "grain", "tensorflow", "tensorflow_datasets"}
 IMPORTS = (
     "import jaxcl",

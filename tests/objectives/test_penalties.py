@@ -130,6 +130,7 @@ def everything(devices):
     return jax.jit(step)(factors, by_sample, made_batch())
 
 
+@pytest.mark.slow
 def test_all_penalties_add_up():
     (value, metrics), _ = everything(1)
     outputs, batch = made_outputs(), made_batch()
@@ -145,6 +146,7 @@ def test_all_penalties_add_up():
     np.testing.assert_allclose(value, plain, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_four_devices_add_what_one_does():
     found, expected = everything(DEVICES), everything(1)
     jax.tree.map(
@@ -155,6 +157,7 @@ def test_four_devices_add_what_one_does():
     assert np.abs(found[1]).max() > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method",
     ["sigmoid", "moco_v2", "kernel_nce", "byol"],
