@@ -22,6 +22,8 @@ if _JAX >= (0, 10):
         # Most of the time of these tests is compilation of programs that run once.
         _FLAGS += ["--xla_backend_optimization_level=0"]
         if _JAX < (0, 12):
+            # Programs are small, and the other core has tests of its own.
+            _FLAGS += ["--xla_cpu_parallel_codegen_split_count=1"]
             _FLAGS += ["--xla_cpu_use_fusion_emitters=false"]
 # Set before JAX is imported, here and in the programs that tests start.
 os.environ["XLA_FLAGS"] = " ".join(_FLAGS)
