@@ -57,11 +57,10 @@ _NO_LOSS = re.compile(r"b?float16|exponents\d|shape\d|duplicates")
 
 def pytest_configure(config):
     """Chooses the fast tier, and removes stored programs that take too much room."""
-    if hasattr(config, "workerinput"):
-        return
     if config.args_source is config.ArgsSource.TESTPATHS and not config.option.markexpr:
         config.option.markexpr = _FAST_TIER
-    if sum(program.stat().st_size for program in _COMPILED.glob("*")) > 2**30:
+    size = sum(program.stat().st_size for program in _COMPILED.glob("*"))
+    if size > 2**30 and not hasattr(config, "workerinput"):
         shutil.rmtree(_COMPILED)
 
 
