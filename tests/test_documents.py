@@ -39,6 +39,7 @@ def test_the_code_of_the_readme_prints_the_numbers_it_shows(block, capsys):
     assert rounded == shown
 
 
+@pytest.mark.slow
 def test_the_commands_of_readme_and_training_guide_work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").mkdir()

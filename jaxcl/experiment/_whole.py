@@ -45,8 +45,13 @@ def make_whole_run(config: TrainConfig, data: RunData) -> WholeRun:
             domains.
 
     Example:
+        >>> from jaxcl.config import DataConfig, ModelConfig
         >>> from jaxcl.data import open_data, read_images
-        >>> config = TrainConfig(num_steps=2)
+        >>> config = TrainConfig(
+        ...     num_steps=2,
+        ...     data=DataConfig(batch_size=8),
+        ...     model=ModelConfig(width=4, stages=2),
+        ... )
         >>> data = open_data(config.data)
         >>> images = read_images(data.train, data.bad)
         >>> run = make_whole_run(config, data)

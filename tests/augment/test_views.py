@@ -180,6 +180,7 @@ def test_all_views_can_be_plain():
     np.testing.assert_allclose(views[:, 1], np.float32(batch) / 255.0, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_plain_views_are_the_image_and_change_no_other_view():
     batch = images(8)
     plain = draw(EVERYTHING, batch, views=3)
@@ -188,6 +189,7 @@ def test_plain_views_are_the_image_and_change_no_other_view():
     np.testing.assert_allclose(plain[:, 1:], drawn[:, 1:], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_small_crops_have_their_size_and_their_share_of_the_image():
     config = AugmentationConfig(small_views=3, small_size=6, small_scale=(0.2, 0.3))
     batch = images(16, size=24)

@@ -240,6 +240,7 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path):
     assert list((tmp_path / "PACS").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_leaves_no_half_of_a_folder(tmp_path):
     program = f"""
 import pathlib, time

@@ -164,6 +164,7 @@ def test_a_folder_without_images_or_at_no_depth_is_refused(tmp_path, photos):
         open_split(config(photos), "train")
 
 
+@pytest.mark.slow
 def test_it_trains_by_config_alone(tmp_path, monkeypatch, data_dir):
     monkeypatch.chdir(tmp_path)
     generator = np.random.default_rng(0)

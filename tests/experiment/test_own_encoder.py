@@ -18,6 +18,7 @@ class Small(nn.Module):
         return jnp.mean(nn.relu(rows), (1, 2))
 
 
+@pytest.mark.slow
 def test_a_linen_module_trains_and_is_evaluated(tmp_path):
     config = small(num_steps=2, eval_every=0, model__encoder="custom")
     report = jaxcl.train(config, tmp_path, encoder=from_linen(Small()), quiet=True)

@@ -153,6 +153,7 @@ def test_alignment_is_two_minus_twice_the_mean_positive(where):
 APPROXIMATED = {16: (-1.87355, -1.87483), 128: (-1.98196, -1.98440)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dim", APPROXIMATED)
 def test_uniformity_of_random_rows_follows_from_mean_and_variance(dim):
     """V19, eq. 6: 2 (mean + variance - 1), with Gaussian parameter 1."""
@@ -170,6 +171,7 @@ def test_uniformity_of_random_rows_follows_from_mean_and_variance(dim):
     np.testing.assert_allclose(found, exact, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 2.0, 100.0])
 @pytest.mark.parametrize("block_size", [None, 3])
 def test_uniformity_has_its_closed_forms(scale, block_size):

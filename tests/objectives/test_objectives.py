@@ -207,6 +207,7 @@ def agrees(name, found):
         )
 
 
+@pytest.mark.slow
 def test_four_devices_say_what_one_does(name):
     alike, rows = given(name)
     axis = {"axis_types": (AxisType.Auto,), "devices": jax.devices()[:DEVICES]}

@@ -132,6 +132,7 @@ def everything(devices):
     return jax.jit(step)(factors, made_outputs(), made_batch())
 
 
+@pytest.mark.slow
 def test_all_penalties_add_up():
     (value, metrics), _ = everything(1)
     outputs, batch = made_outputs(), made_batch()
@@ -147,6 +148,7 @@ def test_all_penalties_add_up():
     np.testing.assert_allclose(value, plain, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_four_devices_add_what_one_does():
     found, expected = everything(DEVICES), everything(1)
     jax.tree.map(
@@ -157,6 +159,7 @@ def test_four_devices_add_what_one_does():
     assert np.abs(found[1]).max() > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method",
     ["sigmoid", "moco_v2", "kernel_nce", "byol"],

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from long_tests import slow
 
 from jaxcl.augment import augment_batch, sample_keys
 from jaxcl.batch import Batch
@@ -69,7 +70,7 @@ def test_views_that_were_made_before_are_taken_as_they_are():
         with_views(dataclasses.replace(BATCH, image=None), 3, 2, AUGMENTATION, None)
 
 
-@pytest.mark.parametrize("parallel", ["pmap", "shard_map"])
+@pytest.mark.parametrize("parallel", ["pmap", *slow("shard_map")])
 def test_samples_that_could_not_be_read_are_counted_over_all_devices(parallel):
     config = ModelConfig(width=4, stages=2, head_hidden=8, head_dim=4)
     chosen = ObjectiveConfig("within_domain")
