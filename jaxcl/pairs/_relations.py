@@ -13,7 +13,8 @@ from jaxtyping import Array, Bool, Float
 
 from jaxcl.pairs._arguments import check_number, count_rows
 
-SideData = Mapping[str, Array]
+SideData = Mapping[str, Any]
+"""Columns by name: JAX arrays, NumPy arrays or lists."""
 Weights = Bool[Array, "#n #m"] | Float[Array, "#n #m"]
 
 # How tightly the words of a relation hold together: as Python's operators do.
@@ -177,7 +178,7 @@ class Relation(ABC):
     def __add__(self, other: "Relation") -> "Relation":
         return _join(_Sum, self, other)
 
-    def __mul__(self, number: float) -> "Relation":
+    def __mul__(self, number: Any) -> "Relation":
         return _Scaled(check_number("*", number), (self,))
 
     __rmul__ = __mul__
