@@ -9,11 +9,11 @@ from jaxcl.kernels._blocks import (
     negative_distances as negative_distances,
     reduce_similarity_rows as reduce_similarity_rows,
 )
-from jaxcl.kernels._checks import (
-    check_block_size as check_block_size,
-    check_where as check_where,
+from jaxcl.kernels._checked import (
+    check_arguments as check_arguments,
+    check_positive as check_positive,
+    checked as checked,
 )
-from jaxcl.kernels._meshes import automatic_axes as automatic_axes
 from jaxcl.kernels._moments import mean_squared_deviation as mean_squared_deviation
 from jaxcl.kernels._pairs import pair_statistics as pair_statistics
 from jaxcl.kernels._rows import (
@@ -51,10 +51,10 @@ __all__ = [
     "Params",
     "Ring",
     "SideData",
-    "automatic_axes",
     "axis_size",
-    "check_block_size",
-    "check_where",
+    "check_arguments",
+    "check_positive",
+    "checked",
     "cosine_similarity",
     "full_product",
     "gather_rows",

@@ -11,9 +11,8 @@ from jaxcl.kernels import (
     AxisName,
     Bank,
     LogSumExp,
-    automatic_axes,
-    check_block_size,
-    check_where,
+    check_positive,
+    checked,
     gather_rows,
     mapped_axis,
     pair_statistics,
@@ -25,7 +24,7 @@ from jaxcl.pairs import everyone
 Elementwise = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 
-@automatic_axes
+@checked
 def alignment(
     u: Float[Array, "batch dim"],
     v: Float[Array, "batch dim"],
@@ -56,11 +55,7 @@ def alignment(
         >>> float(alignment(u, jnp.array([[0.0, 2.0]])))
         2.0
     """
-    if u.shape != v.shape:
-        raise ValueError(f"`v` must have the shape of `u`, {u.shape}, got {v.shape}")
-    if not power > 0:
-        raise ValueError(f"`power` must be above 0, got {power}")
-    check_where(where, u.shape[0])
+    check_positive("power", power)
     kept = jnp.ones(u.shape[0], bool) if where is None else where
     difference = unit_rows(u, where) - unit_rows(v, where)
     squared = jnp.sum(difference * difference, axis=1)
@@ -71,7 +66,7 @@ def alignment(
     return total / jnp.maximum(count, 1.0)
 
 
-@automatic_axes
+@checked
 def uniformity(
     embeddings: Float[Array, "rows dim"],
     *,
@@ -105,10 +100,7 @@ def uniformity(
         >>> float(uniformity(jnp.array([[1.0, 0.0], [-3.0, 0.0]])))
         -8.0
     """
-    if not scale > 0:
-        raise ValueError(f"`scale` must be above 0, got {scale}")
-    check_where(where, embeddings.shape[0])
-    check_block_size(block_size)
+    check_positive("scale", scale)
     kept = jnp.ones(embeddings.shape[0], bool) if where is None else where
     rows = unit_rows(embeddings, where) * (2.0 * scale) ** 0.5
     ((level,),) = pair_statistics(
@@ -132,7 +124,7 @@ def uniformity(
     return jnp.where(found, jnp.log(mean) + largest - 2.0 * scale, 0.0)
 
 
-@automatic_axes
+@checked
 def effective_rank(
     embeddings: Float[Array, "rows dim"],
     *,
@@ -158,7 +150,6 @@ def effective_rank(
         >>> round(float(effective_rank(jnp.eye(3))), 4)
         3.0
     """
-    check_where(where, embeddings.shape[0])
     wide = jnp.promote_types(embeddings.dtype, jnp.float32)
     rows = embeddings.astype(wide)
     if where is not None:

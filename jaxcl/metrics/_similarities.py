@@ -8,9 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxcl.kernels import (
     AxisName,
-    automatic_axes,
-    check_block_size,
-    check_where,
+    checked,
     gather_rows,
     reduce_similarity_rows,
     row_ids,
@@ -60,7 +58,7 @@ class _Row(NamedTuple):
     histogram: Array
 
 
-@automatic_axes
+@checked
 def similarity_statistics(
     u: Float[Array, "batch dim"],
     v: Float[Array, "batch dim"],
@@ -92,8 +90,6 @@ def similarity_statistics(
         >>> int(statistics.negative_count), int(statistics.within_count)
         (6, 12)
     """
-    check_where(where, u.shape[0])
-    check_block_size(block_size)
     kept = jnp.ones(u.shape[0], bool) if where is None else where
     u, v = unit_rows(u, kept), unit_rows(v, kept)
     own = {"instance": row_ids(u.shape[0], axis_name), "kept": kept}
