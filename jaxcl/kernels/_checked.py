@@ -29,6 +29,13 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 Sizes = Mapping[str, int]
 
+# Numbers that must be positive wherever they are an argument.
+_POSITIVE = frozenset(
+    {
+        *("bandwidth", "base_temperature", "power", "ridge", "scale", "step_size"),
+        "temperature",
+    }
+)
 # What the dtype of an annotation asks for, in words and as dtypes.
 _KINDS: dict[type, tuple[str, tuple[Any, ...]]] = {
     Float: ("floating", (jnp.floating,)),
@@ -52,11 +59,10 @@ def check_arguments(fn: Callable[Parameters, Result]) -> Callable[Parameters, Re
 
     - Arrays may be given as lists or NumPy arrays. They must have the annotated number
       of axes, the annotated kind of dtype, and rows; axes of one name have one size.
-      Values of an annotation without a fixed number of axes bind no name before the
-      others have.
     - An int must be at least 1, ``float | Float[Array, ""]`` a scalar, a `Literal` one
       of its values, a `Callable` a function.
-    - `temperature` must be positive, and `axis_name` an axis that is mapped.
+    - `temperature`, `bandwidth` and their like must be positive unless they are traced,
+      and `axis_name` an axis that is mapped.
 
     Annotations are read once, when `fn` is decorated.
 
@@ -72,7 +78,7 @@ def check_arguments(fn: Callable[Parameters, Result]) -> Callable[Parameters, Re
         ValueError: `where` must have shape (rows,) = (3,), got (1,)
     """
     parameters = inspect.signature(fn).parameters.values()
-    names = [parameter.name for parameter in parameters]
+    names = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
     arrays = {p.name: rule for p in parameters if (rule := _array_rule(p.annotation))}
     # Axes are bound by annotations of a fixed number of axes first.
     in_order = sorted(arrays, key=lambda name: arrays[name].is_open)
@@ -156,30 +162,28 @@ def _array_rule(annotation: Any) -> _ArrayRule | None:
 
 def _value_check(parameter: inspect.Parameter) -> Callable[[str, Any], None] | None:
     """The check of an argument that is no array with axes; None if there is none."""
-    by_name = {
-        "temperature": check_positive,
-        "axis_name": _check_axis_name,
-    }
-    if parameter.name in by_name:
-        return by_name[parameter.name]
     members = _members(parameter.annotation)
+    optional = type(None) in members
+    if parameter.name == "axis_name":
+        return _check_axis_name
     if get_origin(parameter.annotation) is Literal:
         return functools.partial(_check_choice, choices=get_args(parameter.annotation))
-    if any(_is_array(member) and not member.dim_str for member in members):
-        return _check_scalar
     if get_origin(parameter.annotation) is Callable:
         return _check_callable
     if int in members:
-        return functools.partial(_check_count, optional=type(None) in members)
+        return functools.partial(_check_count, optional=optional)
+    if parameter.name in _POSITIVE:
+        return functools.partial(_check_positive, optional=optional)
+    if any(_is_array(member) and not member.dim_str for member in members):
+        return _check_scalar
     return None
 
 
-def check_positive(name: str, value: Any) -> None:
-    """`value` must be a positive number; a traced one is taken as it is."""
+def _check_positive(name: str, value: Any, optional: bool) -> None:
     _check_scalar(name, value)
-    if isinstance(value, Tracer):
+    if isinstance(value, Tracer) or (value is None and optional):
         return
-    if not 0 < float(value) < math.inf:
+    if value is None or not 0 < float(value) < math.inf:
         raise ValueError(f"`{name}` must be positive, got {value}")
 
 

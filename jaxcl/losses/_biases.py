@@ -63,7 +63,7 @@ def epsilon_sup_info_nce_loss(
     if np.shape(epsilon) != () or not np.isfinite(epsilon):
         raise ValueError(f"`epsilon` must be a finite number, got {epsilon!r}")
     margin = {"log_self_weight": -float(epsilon), "needs_negatives": True}
-    (loss,) = term_losses(
+    return term_losses(
         embeddings,
         {"label": labels},
         [Term(same("label"), different("label"), **margin)],
@@ -72,8 +72,7 @@ def epsilon_sup_info_nce_loss(
         axis_name=axis_name,
         block_size=block_size,
         reduction=reduction,
-    )
-    return loss
+    )[0]
 
 
 @checked
@@ -181,7 +180,7 @@ def soft_bias_contrastive_loss(
         0.3133
     """
     features = jax.lax.stop_gradient(unit_rows(bias_features, where))
-    (loss,) = term_losses(
+    return term_losses(
         embeddings,
         {"label": labels, "feature": features},
         [Term(_Unlike(), everyone())],
@@ -190,8 +189,7 @@ def soft_bias_contrastive_loss(
         axis_name=axis_name,
         block_size=block_size,
         reduction=reduction,
-    )
-    return loss
+    )[0]
 
 
 @checked

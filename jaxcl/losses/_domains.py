@@ -131,7 +131,7 @@ def domain_weighted_supcon_loss(
     """
     check_share("same_domain_weight", same_domain_weight)
     inside, across = float(same_domain_weight), 1.0 - float(same_domain_weight)
-    (loss,) = term_losses(
+    return term_losses(
         embeddings,
         {"label": labels, "domain": domains},
         [_weighted_term(inside, across)],
@@ -140,8 +140,7 @@ def domain_weighted_supcon_loss(
         axis_name=axis_name,
         block_size=block_size,
         reduction=reduction,
-    )
-    return loss
+    )[0]
 
 
 @checked

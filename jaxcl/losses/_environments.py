@@ -9,7 +9,6 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxcl.kernels import (
     AxisName,
     check_arguments,
-    check_positive,
     checked,
     sum_devices,
 )
@@ -109,7 +108,6 @@ def group_dro_weights(
         >>> [round(float(q), 4) for q in new]
         [0.75, 0.25]
     """
-    check_positive("step_size", step_size)
     if num_domains is not None and num_domains != weights.shape[0]:
         raise ValueError(
             f"`num_domains` must be the number of weights, {weights.shape[0]}, "

@@ -77,10 +77,9 @@ def fair_supcon_loss(
     data, positives, weights = {"label": labels, "group": groups}, same("label"), None
     if normalize_groups:
         sizes = _group_sizes(labels, groups, where, axis_name)
-        weights = jnp.where(sizes > 0, 1.0 / jnp.maximum(sizes, 1), 0.0)
-        weights = weights.astype(jnp.promote_types(embeddings.dtype, jnp.float32))
+        weights = _inverse(sizes, embeddings.dtype)
         data["share"], positives = weights, Shared(positives)
-    (loss,) = term_losses(
+    return term_losses(
         embeddings,
         data,
         [Term(positives, different("label") & same("group"))],
@@ -90,8 +89,7 @@ def fair_supcon_loss(
         axis_name=axis_name,
         block_size=block_size,
         reduction=reduction,
-    )
-    return loss
+    )[0]
 
 
 @checked
@@ -158,6 +156,12 @@ def fair_kl_penalty(
         both = (aligned.count > 0) & (conflicting.count > 0)
         total = total + jnp.where(both, distance(aligned, conflicting), 0.0)
     return total
+
+
+def _inverse(sizes, dtype) -> Array:
+    """1 / n of each row, and 0 where there is none."""
+    weights = jnp.where(sizes > 0, 1.0 / jnp.maximum(sizes, 1), 0.0)
+    return weights.astype(jnp.promote_types(dtype, jnp.float32))
 
 
 def _group_sizes(labels, groups, where, axis_name) -> Array:

@@ -8,7 +8,6 @@ from jaxtyping import Array, Bool, Float, Int, Real
 
 from jaxcl.kernels import (
     AxisName,
-    check_positive,
     checked,
     gather_rows,
     kept_values,
@@ -73,7 +72,6 @@ def y_aware_nce_loss(
         >>> round(float(loss), 4)
         0.4399
     """
-    check_positive("bandwidth", bandwidth)
     return pairwise_loss(
         embeddings,
         rows={"instance": instances, "metadata": metadata},
@@ -142,7 +140,6 @@ def kernel_nce_loss(
         >>> float(loss)
         0.0
     """
-    check_positive("ridge", ridge)
     kept = jnp.ones(embeddings.shape[0], bool) if where is None else where
     unit, ids = unit_rows(embeddings, where), row_ids(embeddings.shape[0], axis_name)
     own = (unit, instances, metadata, kept, ids)

@@ -89,12 +89,11 @@ def pairwise_loss(
     _check_anchor_weights(anchor_weights)
     if candidates is None and candidate_rows is not None:
         raise ValueError("`candidates` must be given with `candidate_rows`, got None")
-    log_self_weight = float(np.log(self_weight)) if self_weight else None
     others = rows if candidates is None else candidate_rows or {}
-    (loss,) = term_losses(
+    return term_losses(
         embeddings,
         _columns(rows, "rows", positives, negatives),
-        [Term(positives, negatives, form, log_self_weight=log_self_weight)],
+        [Term(positives, negatives, form, log_self_weight=_logarithm(self_weight))],
         candidates=candidates,
         candidate_data=_columns(others, "candidate_rows", positives, negatives),
         temperature=temperature,
@@ -104,8 +103,7 @@ def pairwise_loss(
         axis_name=axis_name,
         block_size=block_size,
         reduction=reduction,
-    )
-    return loss
+    )[0]
 
 
 def _columns(data, name, positives, negatives):
@@ -118,6 +116,10 @@ def _columns(data, name, positives, negatives):
         relation.check(data, name)
     names = sorted(positives.names | negatives.names)
     return {column: data[column] for column in names}
+
+
+def _logarithm(self_weight) -> float | None:
+    return float(np.log(self_weight)) if self_weight else None
 
 
 def _check_self_weight(self_weight, form) -> None:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcl.kernels import AxisName, check_positive, checked
+from jaxcl.kernels import AxisName, checked
 from jaxcl.losses._arguments import Reduction, check_share
 from jaxcl.losses._terms import Form, Term, term_losses
 from jaxcl.pairs import different, everyone, prefix, same
@@ -57,7 +57,7 @@ def supcon_loss(
         >>> round(float(supcon_loss(rows, labels, temperature=1.0)), 4)
         0.3133
     """
-    (loss,) = term_losses(
+    return term_losses(
         embeddings,
         {"label": labels},
         [Term(same("label"), everyone(), form, average=True)],
@@ -66,8 +66,7 @@ def supcon_loss(
         axis_name=axis_name,
         block_size=block_size,
         reduction=reduction,
-    )
-    return loss
+    )[0]
 
 
 @checked
@@ -133,15 +132,10 @@ def contex_loss(
         0.3466
     """
     check_share("label_weight", label_weight)
-    context = same("label")
-    if not instance_in_context:
-        context = context & different("instance", missing=1.0)
-    by_label = Term(context, different("label"), hinge=hinge)
-    by_instance = Term(same("instance"), everyone())
     a, b = term_losses(
         embeddings,
         {"label": labels, "instance": instances},
-        [by_label, by_instance],
+        _contex_terms(hinge, instance_in_context),
         temperature=temperature,
         where=where,
         axis_name=axis_name,
@@ -211,11 +205,19 @@ def hierarchical_supcon_loss(
     return jnp.sum(jnp.stack(weighted), axis=0)
 
 
+def _contex_terms(hinge: bool, instance_in_context: bool) -> list[Term]:
+    """The contrast against other labels, and that with the same instance."""
+    context = same("label")
+    if not instance_in_context:
+        context = context & different("instance", missing=1.0)
+    by_label = Term(context, different("label"), hinge=hinge)
+    return [by_label, Term(same("instance"), everyone())]
+
+
 def _relative(temperature, base_temperature):
     """The factor temperature / base_temperature; 1 without a base."""
     if base_temperature is None:
         return 1.0
-    check_positive("base_temperature", base_temperature)
     return temperature / base_temperature
 
 

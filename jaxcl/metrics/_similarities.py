@@ -1,4 +1,4 @@
-"""Similarities of positive and of negative pairs, and what theory says of them."""
+"""Similarities of positive and negative pairs, and their theoretical bounds."""
 
 from typing import NamedTuple
 
@@ -9,8 +9,9 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxcl.kernels import (
     AxisName,
     checked,
+    full_product,
     gather_rows,
-    reduce_similarity_rows,
+    map_row_blocks,
     row_ids,
     unit_rows,
 )
@@ -70,12 +71,12 @@ def similarity_statistics(
     """Moments, extremes and histograms of positive and negative similarities.
 
     Args:
-        u: First views, one row an instance, of any length.
+        u: First views, one row per instance, L2-normalized inside.
         v: Second views of the same instances.
         where: True = keep the instance.
         axis_name: Devices of this axis share their rows; every device then returns the
             statistics of all rows.
-        block_size: Rows a tile; None chooses.
+        block_size: Tile size in rows; None = one piece for small inputs.
 
     Returns:
         See `SimilarityStatistics`. Without a pair of a kind its moments are 0.
@@ -96,14 +97,11 @@ def similarity_statistics(
     all_u, all_v, others = gather_rows((u, v, own), axis_name)
 
     def rows_of(anchors, candidates):
-        return reduce_similarity_rows(
-            _negative_row,
-            anchors,
-            candidates,
-            anchor_data=own,
-            candidate_data=others,
-            block_size=block_size,
-        )
+        def reduce(block):
+            rows, data = block
+            return _negative_row(full_product(rows, candidates.T), data, others)
+
+        return map_row_blocks(reduce, (anchors, own), len(candidates), block_size)
 
     aligned = jnp.sum(u * v, axis=1, keepdims=True)
     positive = _row_of(aligned, kept[:, None])

@@ -1,4 +1,4 @@
-"""Relations of metadata: how near two numbers are, what a table says of two ids."""
+"""Relations of metadata: the distance of two numbers, a table of weights of ids."""
 
 import functools
 import math
@@ -17,7 +17,7 @@ from jaxcl.pairs._relations import Relation, SideData
 
 @checked
 def rbf(name: str, *, bandwidth: float, missing: float = 0.0) -> Relation:
-    """How near two values are: w_ij = exp(−|m_i − m_j|² / (2 bandwidth²)).
+    """Gaussian kernel of two values: w_ij = exp(−|m_i − m_j|² / (2 bandwidth²)).
 
     Args:
         name: A column of numbers, `[rows]` or `[rows, k]` for Euclidean distances.
@@ -59,7 +59,7 @@ def table(
     *,
     missing: float = 0.0,
 ) -> Relation:
-    """What a table says of two ids: w_ij = matrix[d_i, d_j].
+    """Weights of two ids from a table: w_ij = matrix[d_i, d_j].
 
     Args:
         name: A column of ids, integer `[rows]`.
@@ -161,7 +161,7 @@ class _Table(Leaf):
         return flat.at[place].get(mode="promise_in_bounds")
 
     def _places(self, ids: Shaped[Array, " n"]) -> Int[Array, " n"]:
-        """The row of the padded table where the weights of each id stand."""
+        """The row of the padded table that holds the weights of each id."""
         if ids.dtype == jnp.bool_:
             ids = ids.astype(jnp.int32)
         size = len(self.matrix)
