@@ -37,7 +37,7 @@ _POSITIVE = frozenset(
     }
 )
 # What the dtype of an annotation asks for, in words and as dtypes.
-_KINDS: dict[type, tuple[str, tuple[Any, ...]]] = {
+_KINDS: dict[Any, tuple[str, tuple[Any, ...]]] = {
     Float: ("floating", (jnp.floating,)),
     Int: ("integers", (jnp.integer,)),
     Real: ("numbers", (jnp.floating, jnp.integer)),
@@ -84,6 +84,8 @@ def check_arguments(fn: Callable[Parameters, Result]) -> Callable[Parameters, Re
     in_order = sorted(arrays, key=lambda name: arrays[name].is_open)
     checks = {p.name: check for p in parameters if (check := _value_check(p))}
 
+    call: Any = fn
+
     @functools.wraps(fn)
     def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         given: dict[str, Any] = dict(zip(names, args, strict=False)) | kwargs
@@ -96,9 +98,9 @@ def check_arguments(fn: Callable[Parameters, Result]) -> Callable[Parameters, Re
         for name, check in checks.items():
             if name in given:
                 check(name, given[name])
-        placed: Any = [given[name] for name in names[: len(args)]]
-        named: Any = {name: given[name] for name in kwargs}
-        return fn(*placed, *args[len(names) :], **named)
+        placed = [given[name] for name in names[: len(args)]]
+        named = {name: given[name] for name in kwargs}
+        return call(*placed, *args[len(names) :], **named)
 
     return wrapped
 
@@ -116,7 +118,7 @@ class _ArrayRule(NamedTuple):
     @property
     def is_open(self) -> bool:
         """More than one number of axes will do."""
-        return len(self.forms) > 1 or "..." in self.forms[0]
+        return len(self.forms) > 1 or any("..." in axes for axes in self.forms)
 
     def convert(self, name: str, value: Any) -> Any:
         """The value as an array, or as a mapping to arrays."""
@@ -207,7 +209,7 @@ def _check_count(name: str, value: Any, optional: bool) -> None:
     if isinstance(value, Tracer) or (value is None and optional):
         return
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < 1:
+    if not (whole and int(value) >= 1):
         rule = "None or an int >= 1" if optional else "an int >= 1"
         raise ValueError(f"`{name}` must be {rule}, got {value!r}")
 

@@ -18,6 +18,7 @@ def automatic_axes(fn: Callable[Parameters, Result]) -> Callable[Parameters, Res
     that are both sharded by rows has no type. Inside `fn` such axes are handled by the
     compiler; the results are replicated. Without such a mesh `fn` runs as it is.
     """
+    call: Any = fn
 
     @functools.wraps(fn)
     def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
@@ -25,15 +26,15 @@ def automatic_axes(fn: Callable[Parameters, Result]) -> Callable[Parameters, Res
         arrays = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
         mesh = next(filter(None, (_explicit_mesh(leaves[i]) for i in arrays)), None)
         if mesh is None:
-            return fn(*args, **kwargs)
+            return call(*args, **kwargs)
 
         def inner(*values):
             for i, value in zip(arrays, values, strict=True):
                 leaves[i] = value
             args, kwargs = jax.tree.unflatten(structure, leaves)
-            return fn(*args, **kwargs)
+            return call(*args, **kwargs)
 
-        automatic = jax.sharding.auto_axes(inner, out_sharding=PartitionSpec())
+        automatic: Any = jax.sharding.auto_axes(inner, out_sharding=PartitionSpec())
         with jax.sharding.use_abstract_mesh(mesh):
             return automatic(*(leaves[i] for i in arrays))
 

@@ -256,7 +256,7 @@ def _known_targets(targets) -> tuple[Array, Array]:
     return jax.lax.stop_gradient(targets), ~jnp.any(jnp.isnan(targets), axis=1)
 
 
-def _gaps(targets, others) -> Array:
+def _gaps(targets, others):
     """Δ_ij, the distance between two targets, column by column."""
     columns = zip(targets.T, others.T, strict=True)
     return sum(jnp.abs(own[:, None] - other[None, :]) for own, other in columns)

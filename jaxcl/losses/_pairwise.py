@@ -1,6 +1,7 @@
 """The general form: any relation for the positives, any for the negatives."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -106,7 +107,7 @@ def pairwise_loss(
     )[0]
 
 
-def _columns(data, name, positives, negatives):
+def _columns(data, name, positives, negatives) -> dict[str, Any]:
     """The side data that the relations read; raises where they cannot."""
     for argument, relation in (("positives", positives), ("negatives", negatives)):
         if not isinstance(relation, Relation):

@@ -1,6 +1,7 @@
 """Losses that know the label of every row."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxcl.kernels import AxisName, checked
 from jaxcl.losses._arguments import Reduction, check_share
-from jaxcl.losses._terms import Form, Term, term_losses
+from jaxcl.losses._terms import Term, term_losses
 from jaxcl.pairs import different, everyone, prefix, same
 
 
@@ -18,7 +19,7 @@ def supcon_loss(
     labels: Int[Array, " rows"],
     *,
     temperature: float | Float[Array, ""] = 0.1,
-    form: Form = "out",
+    form: Literal["out", "in"] = "out",
     where: Bool[Array, " rows"] | None = None,
     axis_name: AxisName = None,
     block_size: int | None = None,

@@ -167,7 +167,8 @@ def _own_denominators(
     empty = jnp.isneginf(negative)
     # Far below every logit, and finite: its derivative is 0 and no NaN.
     level = jnp.where(empty, jnp.finfo(negative.dtype).min / 4, negative)
-    fn = _Hinge() if term.hinge else _OwnDenominator(term.log_self_weight)
+    weight = term.log_self_weight
+    fn = _Hinge() if weight is None else _OwnDenominator(weight)
     ((total,),) = pair_statistics(
         banks, [PairSum(term.positives, fn)], [Params(vectors=(level,))], **frame
     )

@@ -19,13 +19,13 @@ def checked(make: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Checks and converts the arguments of a function that makes a relation."""
     names = list(inspect.signature(make).parameters)
 
+    call: Any = make
+
     @functools.wraps(make)
     def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        placed: Any = [
-            _check(name, value) for name, value in zip(names, args, strict=False)
-        ]
-        named: Any = {name: _check(name, value) for name, value in kwargs.items()}
-        return make(*placed, *args[len(names) :], **named)
+        placed = [_check(name, arg) for name, arg in zip(names, args, strict=False)]
+        named = {name: _check(name, arg) for name, arg in kwargs.items()}
+        return call(*placed, *args[len(names) :], **named)
 
     return wrapped
 
