@@ -206,10 +206,10 @@ def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
 
 
 def _check_count(name: str, value: Any, optional: bool) -> None:
-    if isinstance(value, Tracer) or (value is None and optional):
+    if isinstance(value, Tracer) or (optional and value is None):
         return
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not (whole and int(value) >= 1):
+    number = value if isinstance(value, int | np.integer) else 0
+    if isinstance(value, bool) or number < 1:
         rule = "None or an int >= 1" if optional else "an int >= 1"
         raise ValueError(f"`{name}` must be {rule}, got {value!r}")
 

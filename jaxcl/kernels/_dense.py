@@ -176,7 +176,7 @@ _statistics.defvjp(_forward, _backward)
 
 
 def _tiles(piece: _Piece, logits: jax.Array, operands: Any) -> Any:
-    """The piece as the anchors of x see it, and as those of y do."""
+    """The piece as seen from the anchors of x, and from those of y."""
     x, y = operands[piece.x], operands[piece.y]
     kept = None if y.kept is None else y.kept[None, :]
     if piece.same:

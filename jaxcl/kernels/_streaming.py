@@ -51,7 +51,7 @@ class _Static(NamedTuple):
 
     @property
     def exchange(self) -> str:
-        """How rows of other devices are compared with."""
+        """How the rows of other devices arrive: a key of `_STATES` and `_GRADIENTS`."""
         # Rows that meet shared rows only need no exchange.
         shared = self.plan.shared
         meet = any(not (shared[a] or shared[b]) for a, b in self.plan.visits)
