@@ -77,10 +77,12 @@ def test_a_loss_without_its_one_family_is_named(catalogue, families, message):
 @pytest.mark.parametrize("name", losses.__all__)
 def test_every_docstring_has_all_that_the_page_needs(catalogue, name):
     loss = catalogue.read_loss(getattr(losses, name))
-    assert {"Args", "Returns", "References", "Example"} <= set(loss.sections)
+    assert {"Returns", "References", "Example"} <= set(loss.sections)
     assert re.search(r"^ {4}\S", loss.body, re.M), "a formula, indented"
     assert loss.pairs.endswith(".") and loss.cost.endswith(".")
-    assert list(loss.arguments) == list(loss.parameters)
+    own = [argument for argument in loss.parameters if argument in loss.arguments]
+    assert list(loss.arguments) == own
+    assert set(loss.shared) <= set(catalogue.read_shared_arguments())
     assert loss.signature.startswith(f"def {name}(")
     assert "```text\n" in SECTIONS[name]
 
@@ -92,6 +94,11 @@ def test_the_overview_names_all_side_data(catalogue, name):
     assert front <= set(catalogue.METADATA), "add it to METADATA of the catalogue"
     row = re.search(rf"^\| \[`{name}`\].*$", PAGE, re.M)
     assert row and all(f"`{argument}`" in row.group() for argument in front)
+
+
+def test_the_page_explains_shared_arguments_once(catalogue):
+    for name, text in catalogue.read_shared_arguments().items():
+        assert PAGE.count(f"- `{name}`: {text}\n") == 1
 
 
 def test_a_docstring_without_pairs_and_cost_is_named(catalogue):

@@ -37,7 +37,7 @@ _ENDED = {
 
 
 @contextmanager
-def watch_hosts(directory: str | Path, timeout: float | int) -> Iterator[None]:
+def watch_hosts(directory: str | Path, timeout: float) -> Iterator[None]:
     """Ends this process if another process of the run dies or fails.
 
     If another process shows no sign of life for `timeout` seconds, this process names

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxcl.augment import augment_batch, augment_small, sample_keys
-from jaxcl.batch import Batch
+from jaxcl.batch import AnyArray, Batch
 from jaxcl.config import AugmentationConfig
 
 
@@ -19,7 +19,7 @@ class Normalization(NamedTuple):
     deviation: Float[np.ndarray, " channels"]
 
 
-def normalize(images: Array, normalization: Normalization | None) -> Array:
+def normalize(images: AnyArray, normalization: Normalization | None) -> Array:
     """Normalizes images `[..., channels]` by the mean and deviation of each channel."""
     if normalization is None:
         return images

@@ -164,7 +164,7 @@ def test_new_values_do_not_trace_again():
 
 
 @pytest.mark.parametrize("block_size", [3, *slow(None, 5)])
-def test_banks_meet_only_where_they_are_told_to(block_size):
+def test_only_visited_banks_are_compared(block_size):
     """Three banks of unequal size, one of which has no anchors."""
     generator = np.random.default_rng(0)
     sizes, anchored = (7, 4, 9), (True, True, False)

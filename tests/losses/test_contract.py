@@ -673,7 +673,7 @@ def test_low_precision_agrees_to_the_rounding_of_its_input(
 
 
 @each(FORMS)
-def test_dropped_rows_leave_no_trace(case, block_size):
+def test_dropped_rows_change_nothing(case, block_size):
     data, side = RECIPES[case].inputs()
     data = np.float32(data)
     expected = evaluate(case, data[:, KEEP], tuple(ids[KEEP] for ids in side))

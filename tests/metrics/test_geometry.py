@@ -1,7 +1,6 @@
 """Alignment, uniformity, effective rank, and the threshold of excessive separation."""
 
 import functools
-import inspect
 import math
 
 import jax
@@ -273,7 +272,7 @@ def test_without_rows_or_pairs_the_metrics_are_finite(name, kept):
 
 
 @each_metric
-def test_dropped_rows_leave_no_trace(name):
+def test_dropped_rows_change_nothing(name):
     rows = views_of(name, *np.float32(random_views()))
     clean = LOOPS[name](*rows, where=KEEP)
     for garbage in [0.0, 1e30, np.nan, np.inf]:
@@ -498,16 +497,12 @@ def test_too_few_instances_are_named(n):
 @each_metric
 @pytest.mark.parametrize("shape", [(1,), (5,), (4, 1)])
 def test_a_where_of_another_shape_is_named(name, shape):
-    """By the function itself: the shape checks of the tests are not there in use.
-
-    Left to itself a shape of (1,) gives a wrong number and no error at all.
-    """
-    metric = inspect.unwrap(METRICS[name])
+    """Left to itself a shape of (1,) gives a wrong number and no error at all."""
     with pytest.raises(ValueError, match=r"`where` must .*got"):
-        metric(*views_of(name, ROWS, -ROWS), where=jnp.ones(shape, bool))
+        METRICS[name](*views_of(name, ROWS, -ROWS), where=jnp.ones(shape, bool))
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (4, 2), (1, 3)])
 def test_a_second_view_of_another_shape_is_named(shape):
     with pytest.raises(ValueError, match=r"`v` must .*got"):
-        inspect.unwrap(alignment)(ROWS, np.ones(shape, np.float32))
+        alignment(ROWS, np.ones(shape, np.float32))

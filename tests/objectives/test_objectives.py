@@ -138,7 +138,7 @@ def spoiled_batch():
     return dataclasses.replace(batch, where=WHERE)
 
 
-def test_dropped_rows_leave_no_trace(name):
+def test_dropped_rows_change_nothing(name):
     def spoil(rows):
         rows = np.array(rows)
         if rows.ndim:
