@@ -19,7 +19,7 @@ class Normalization(NamedTuple):
     deviation: Float[np.ndarray, " channels"]
 
 
-def normalize(images: AnyArray, normalization: Normalization | None) -> Array:
+def normalize(images: AnyArray, normalization: Normalization | None) -> AnyArray:
     """Normalizes images `[..., channels]` by the mean and deviation of each channel."""
     if normalization is None:
         return images
