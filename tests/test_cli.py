@@ -92,7 +92,7 @@ def test_help_names_every_field_with_meaning_and_default(capsys):
     code, said = fails(["train", "--help"], capsys)
     assert code == 0
     assert "--objective.penalties.negative-variance" in said
-    assert "Divides the similarities. (default: 0.2)" in said
+    assert "Temperature that divides the similarities. (default: 0.2)" in said
 
 
 def test_every_command_explains_itself(capsys):
