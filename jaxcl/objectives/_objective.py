@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Shaped
 
 from jaxcl.batch import Batch
 from jaxcl.kernels import AxisName
+from jaxcl.pairs import flatten_views
 
 Metrics = dict[str, Float[Array, ""]]
 Carry = dict[str, Array]
@@ -38,13 +39,13 @@ class Outputs(NamedTuple):
 
 def views_of(outputs: Any) -> list[Shaped[Array, "batch dim"]]:
     """One array of the outputs, view by view."""
-    outputs = jnp.asarray(outputs)
-    return [outputs[:, k] for k in range(outputs.shape[1])]
+    return list(jnp.swapaxes(jnp.asarray(outputs), 0, 1))
 
 
 def rows_of(outputs: Any) -> Shaped[Array, "rows dim"]:
     """One array of the outputs as rows, view after view."""
-    return jnp.concatenate(views_of(outputs))
+    rows, _ = flatten_views(jnp.swapaxes(jnp.asarray(outputs), 0, 1))
+    return rows
 
 
 def per_row(column: Any, views: int) -> Shaped[Array, "rows ..."]:
