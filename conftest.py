@@ -1,12 +1,12 @@
-"""Eight CPU devices, strict shapes, and data sets that are built once a session."""
+"""Eight CPU devices, tiers, one worker per compiled program, shared data sets."""
 
 import gc
 import importlib.metadata
 import itertools
 import os
 import re
+import shutil
 import signal
-import tempfile
 from pathlib import Path
 
 _FLAGS = ["--xla_force_host_platform_device_count=8"]
@@ -22,13 +22,15 @@ if _JAX >= (0, 10):
         # Most of the time of these tests is compilation of programs that run once.
         _FLAGS += ["--xla_backend_optimization_level=0"]
         if _JAX < (0, 12):
+            # Programs are small, and the other core has tests of its own.
+            _FLAGS += ["--xla_cpu_parallel_codegen_split_count=1"]
             _FLAGS += ["--xla_cpu_use_fusion_emitters=false"]
 # Set before JAX is imported, here and in the programs that tests start.
 os.environ["XLA_FLAGS"] = " ".join(_FLAGS)
 os.environ["JAX_PLATFORMS"] = "cpu"
-# The same small runs are compiled by many tests: once is enough.
-_CACHE = tempfile.TemporaryDirectory(prefix="jaxcl-compiled-")
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _CACHE.name)
+# Compiled programs are shared by tests, workers and later runs of the tests.
+_COMPILED = Path(__file__).parent / ".pytest_cache" / "compiled"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_COMPILED))
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
 import jax  # noqa: E402  the flags must be set first
@@ -41,8 +43,11 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Without paths and without `-m`, pytest runs these tests and leaves the rest to CI.
+_FAST_TIER = "not slow and not lab"
 # These begin first, so that no worker ends with a long one while the other waits.
-_LONG = ("test_processes", "test_hosts", "test_runs", "test_trainer", "test_resume")
+_LONG = ("test_processes", "test_hosts", "test_runs", "test_studies", "test_claims")
+_LONG += ("test_trainer", "test_resume", "test_measure")
 # What is compiled is shared by all tests of a loss, or of a mapping of all losses.
 _BY_LOSS = ("losses/test_contract.py",)
 _BY_MAPPING = ("losses/test_devices.py", "losses/test_ring.py")
@@ -50,8 +55,17 @@ _MAPPING = re.compile(r"pmap|checked|unchecked|auto|explicit|set|None|\d+")
 _NO_LOSS = re.compile(r"b?float16|exponents\d|shape\d|duplicates")
 
 
+def pytest_configure(config):
+    """Chooses the fast tier, and removes stored programs that take too much room."""
+    if config.args_source is config.ArgsSource.TESTPATHS and not config.option.markexpr:
+        config.option.markexpr = _FAST_TIER
+    size = sum(program.stat().st_size for program in _COMPILED.glob("*"))
+    if size > 2**30 and not hasattr(config, "workerinput"):
+        shutil.rmtree(_COMPILED)
+
+
 def unit_of(nodeid):
-    """What one worker runs as a whole: tests that share compiled programs."""
+    """The unit that one worker runs as a whole: tests that share compiled programs."""
     file, _, rest = nodeid.partition("::")
     function, _, case = rest.removesuffix("]").partition("[")
     words = case.split("-")
@@ -64,13 +78,25 @@ def unit_of(nodeid):
     return file
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Imports no laboratory for the fast tier."""
+    if config.option.markexpr == _FAST_TIER and collection_path.name == "labs":
+        return True
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Puts the long ones first."""
+    """Marks laboratories, and puts long tests first."""
+    for item in items:
+        if "labs" in item.path.parts:
+            item.add_marker("lab")
     items.sort(key=lambda item: not any(name in item.nodeid for name in _LONG))
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Hands out units instead of single tests."""
+    """Gives units to workers instead of single tests."""
     from xdist.scheduler import LoadScopeScheduling
 
     class BySharedPrograms(LoadScopeScheduling):

@@ -1,18 +1,18 @@
 # %% [markdown]
 # # When does contrastive learning recover the latents?
 #
-# Data are made from latents `z` that nobody sees: `x = g(z)`. An encoder `f` is trained
-# by InfoNCE. Is `f(g(z))` the latent itself, up to a rotation? This notebook shows when
-# it is, when it is not, and what repairs it. All of it runs on a CPU in about a minute.
+# Data are generated from hidden latents `z`: `x = g(z)`. An encoder `f` is trained with
+# InfoNCE. Is `f(g(z))` the latent itself, up to a rotation? This notebook shows when it
+# is, when it is not, and how to repair it. It runs on a CPU in about a minute.
 #
-# The theory is that of arXiv 2606.04280; every statement below is also a claim that
-# `jaxcl reproduce identifiability` judges.
+# The theory is from arXiv 2606.04280. `jaxcl reproduce identifiability` checks every
+# statement below.
 
 # %%
 try:
     import jaxcl
 except ModuleNotFoundError:
-    # In Colab: a Python with jax, but without jaxcl.
+    # Colab has jax, but not jaxcl.
     import subprocess
     import sys
 
@@ -25,7 +25,7 @@ except ModuleNotFoundError:
 import matplotlib.pyplot as plt
 import numpy as np
 
-from jaxcl.labs import identifiability as lab
+from jaxcl.labs.identifiability import latents, optima, recovery
 
 SEEDS = (0, 1)
 STEPS = 2000
@@ -33,40 +33,41 @@ STEPS = 2000
 # %% [markdown]
 # ## Latents on a sphere
 #
-# Latents are uniform on the unit sphere; a positive of `z` is another latent near it,
-# a von Mises-Fisher sample. An encoder that is linear up to a unit length finds the
-# sphere again, whatever its seed: R² is 1, and no angle changes.
+# Latents are uniform on the unit sphere. A positive of `z` is another latent near it,
+# sampled from a von Mises-Fisher distribution. A linear encoder with normalized outputs
+# recovers the sphere with every seed: R² is 1, and no angle changes.
 
 # %%
-everywhere = lab.FiberSetting(num_fixed=0)
-experiment = lab.Experiment(everywhere, num_steps=STEPS, learning_rate=1e-2)
-found = lab.run_experiment(experiment, lab.linear_encoder(3), seeds=SEEDS)
+everywhere = latents.FiberSetting(num_fixed=0)
+task = recovery.RecoveryTask(everywhere, num_steps=STEPS, learning_rate=1e-2)
+found = recovery.run_recovery(task, recovery.linear_encoder(3), seeds=SEEDS)
 print("R²", found.r2.mean(axis=1).round(4), "angle error", found.angle_error.round(4))
 
 # %% [markdown]
-# ## Positives that keep something
+# ## Positives that share a coordinate
 #
-# Now positives keep the first coordinate `u`, as crops keep the scene. They lie on a
-# circle, the *fiber* of `z`, and the condition of the theorem, that positives can be
-# anywhere, is broken. What becomes of the loss along the maps
-# `h(u, v) = (u, λ v) / ‖·‖`, of which λ = 1 is right?
+# Now positives keep the first coordinate `u`, as crops of an image keep its scene. They
+# lie on a circle, the *fiber* of `z`. This breaks the condition of the theorem, which
+# needs positives everywhere. How does the loss change over the maps
+# `h(u, v) = (u, λ v) / ‖·‖`? The correct map has λ = 1.
 
 # %%
-usual, corrected = lab.FiberSetting(), lab.FiberSetting(constraint_ratio=1.0)
+usual, corrected = latents.FiberSetting(), latents.FiberSetting(constraint_ratio=1.0)
 scales = np.geomspace(0.2, 5, 80)
 figure, axes = plt.subplots(figsize=(6, 3.2))
 for name, setting in (("negatives everywhere", usual), ("on the fiber", corrected)):
-    losses = [lab.latitude_loss(setting, lab.scaling_map(s)) for s in scales]
-    best = lab.best_scaling(setting)
+    losses = [optima.latitude_loss(setting, optima.scaling_map(s)) for s in scales]
+    best = optima.best_scaling(setting)
     axes.plot(scales, losses, label=f"{name}: best λ = {best:.2f}")
-axes.set(xscale="log", xlabel="λ", ylabel="exact loss, less log M")
+axes.set(xscale="log", xlabel="λ", ylabel="exact loss − log M")
 axes.legend()
 plt.show()
 
 # %% [markdown]
-# With negatives from everywhere the best λ is 0.57: `v` is shrunk, since telling it
-# apart costs alignment and gains nothing. Negatives from the anchor's own fiber, the
-# *support-corrected* loss, put the minimum back to 1. A trained encoder finds both:
+# With negatives from everywhere the best λ is 0.57: the encoder shrinks `v`, since
+# spreading it out costs alignment and gains nothing. The *support-corrected* loss takes
+# negatives from the anchor's own fiber, and moves the minimum back to 1. Trained
+# encoders end at both minima:
 
 # %%
 runs = {}
@@ -74,31 +75,32 @@ for name, setting, kind in (
     ("usual", usual, {"negatives": "shared"}),
     ("corrected", corrected, {"negatives": "fiber", "num_negatives": 32}),
 ):
-    experiment = lab.Experiment(setting, num_steps=STEPS, learning_rate=1e-2, **kind)
-    runs[name] = lab.run_experiment(experiment, lab.linear_encoder(3), seeds=SEEDS)
+    task = recovery.RecoveryTask(setting, num_steps=STEPS, learning_rate=1e-2, **kind)
+    runs[name] = recovery.run_recovery(task, recovery.linear_encoder(3), seeds=SEEDS)
     print(
         f"{name:10} R² {runs[name].r2.mean():.4f}",
-        f"λ {lab.scaling_of(runs[name].params, 1).mean():.3f}",
+        f"λ {recovery.scaling_of(runs[name].params, 1).mean():.3f}",
         f"angle error {runs[name].angle_error.mean():.4f}",
     )
 
 # %% [markdown]
-# R² of 0.98 looks well, and λ says that it is not. Look at the angles, not at R² alone.
+# R² = 0.98 looks good, but λ shows that the encoder is wrong. Look at the angles, not
+# only at R².
 #
 # ## The loss is not enough
 #
-# An MLP has no reason to be linear. The corrected loss is least for every map that
-# turns each fiber by a rotation of its own, among them the fold `(|u|, v)`; their R²
-# can be anything. What selects is the encoder's inductive bias: one that starts near
-# the identity finds it.
+# An MLP has no reason to be linear. The corrected loss is minimal for every map that
+# applies a separate orthogonal map to each fiber, for example the fold `(|u|, v)`, and
+# the R² of such maps can be anything. The inductive bias of the encoder decides: an
+# encoder that starts near the identity finds the identity.
 
 # %%
-grid = lab.ring_grid(16, 12, 1 / 0.3, corrected=True)
-identity = lab.grid_loss(grid, grid.latents, 0.3)
+grid = optima.ring_grid(16, 12, 1 / 0.3, corrected=True)
+identity = optima.grid_loss(grid, grid.latents, 0.3)
 fold = grid.latents * np.where(grid.latents[:, :1] < 0, [[-1.0, 1.0, 1.0]], 1.0)
 print(
-    "loss of the fold less that of the identity:",
-    lab.grid_loss(grid, fold, 0.3) - identity,
+    "loss of the fold minus loss of the identity:",
+    optima.grid_loss(grid, fold, 0.3) - identity,
 )
 
 # %%
@@ -113,8 +115,8 @@ plt.show()
 # %% [markdown]
 # ## Your turn
 #
-# * `lab.spiral_generator()` and `lab.mlp_encoder(3)`: what does the loss end at, and
-#   what does `lab.restricted_infimum(3, 0.3)` say?
-# * `conditional="sub_sphere"` in `lab.FiberSetting` is how the paper's experiments drew
-#   positives. Which λ is best then, with negatives on the fiber?
-# * `jaxcl reproduce identifiability --budget cpu --out claims` judges all of it.
+# * Use `latents.spiral_generator()` and `recovery.mlp_encoder(3)`. Where does the loss
+#   end, and what does `optima.restricted_infimum(3, 0.3)` predict?
+# * The paper's experiments drew positives as `conditional="sub_sphere"` in
+#   `latents.FiberSetting` does. Which λ is best then, with negatives on the fiber?
+# * `jaxcl reproduce identifiability --budget cpu --out claims` judges all claims.

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from catalogue_words import (
     EXCHANGE,
@@ -30,6 +30,8 @@ import jaxcl.losses
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "losses.md"
 MIGRATIONS = ROOT / "docs" / "migration.json"
+SHARED = "Shared arguments"
+LINK = f"{SHARED} are explained in `jaxcl.losses`."
 
 
 class Loss(NamedTuple):
@@ -45,12 +47,30 @@ class Loss(NamedTuple):
     parameters: dict[str, bool]
     """Whether each can be left out."""
 
+    reductions: tuple[str, ...]
+
     @property
     def arguments(self) -> dict[str, str]:
-        """What the docstring says of each argument."""
-        entries = re.split(r"^(\w+): ", self.sections["Args"], flags=re.MULTILINE)
-        pairs = zip(entries[1::2], entries[2::2], strict=True)
-        return {name: " ".join(text.split()) for name, text in pairs}
+        """What the docstring says of the loss's own arguments."""
+        return read_arguments(self.sections.get("Args", ""))
+
+    @property
+    def shared(self) -> list[str]:
+        """The other arguments, which the room explains once for all losses."""
+        return [name for name in self.parameters if name not in self.arguments]
+
+
+def read_arguments(text: str) -> dict[str, str]:
+    """The entries `name: text` of a section of a docstring."""
+    entries = re.split(r"^(\w+): ", text, flags=re.MULTILINE)
+    pairs = zip(entries[1::2], entries[2::2], strict=True)
+    return {name: " ".join(words.split()) for name, words in pairs}
+
+
+def read_shared_arguments() -> dict[str, str]:
+    """What the room's docstring says of the arguments that losses share."""
+    _, section = (inspect.getdoc(jaxcl.losses) or "").split(f"\n{SHARED}:\n")
+    return read_arguments(inspect.cleandoc("\n" + section))
 
 
 def read_losses() -> list[Loss]:
@@ -78,16 +98,20 @@ def read_loss(fn: Callable[..., Any]) -> Loss:
     head, *rest = re.split(r"^(\w+):\n", inspect.getdoc(fn) or "", flags=re.MULTILINE)
     texts = [inspect.cleandoc("\n" + text) for text in rest[1::2]]
     found = re.fullmatch(
-        r"(.*?)\n\n(?:(.*)\n\n)?Pairs: (.*)\nCost: (.*)", head.strip(), re.DOTALL
+        r"(.*?)\n\n(?:(.*)\n\n)?Pairs: (.*)\nCost: (.*)\n" + re.escape(LINK),
+        head.strip(),
+        re.DOTALL,
     )
     if found is None:
         raise SystemExit(
-            f"the docstring of `{name}` must end its text with `Pairs:` and `Cost:`"
+            f"the docstring of `{name}` must end its text with `Pairs:`, `Cost:` and "
+            f"{LINK!r}"
         )
     summary, body, pairs, cost = (text or "" for text in found.groups())
     source = re.search(
         r"^def .*?:(?=\n    r?\"\"\")", inspect.getsource(fn), re.M | re.S
     )
+    parameters = inspect.signature(fn).parameters
     return Loss(
         name,
         *(" ".join(summary.split()), body),
@@ -96,8 +120,11 @@ def read_loss(fn: Callable[..., Any]) -> Loss:
         signature=source.group() if source else "",
         parameters={
             key: parameter.default is not parameter.empty
-            for key, parameter in inspect.signature(fn).parameters.items()
+            for key, parameter in parameters.items()
         },
+        reductions=get_args(parameters["reduction"].annotation)
+        if "reduction" in parameters
+        else (),
     )
 
 
@@ -114,7 +141,7 @@ def render_row(loss: Loss) -> str:
         loss.pairs,
         render_papers(loss.sections["References"]),
         loss.cost,
-        render_reductions(loss),
+        ", ".join(loss.reductions) or "—",
     )
     return table_row(tuple(cell.removesuffix(".") for cell in cells))
 
@@ -126,18 +153,16 @@ def render_papers(references: str) -> str:
     return ", ".join(links) or re.split(r" \(| eq\.|\.$", text)[0].rstrip(",")
 
 
-def render_reductions(loss: Loss) -> str:
-    said = loss.arguments.get("reduction", "")
-    return "mean, none" if '"none"' in said else ("mean" if said else "—")
-
-
 def render_section(loss: Loss) -> str:
     references = re.sub(
         r"arXiv (\d{4}\.\d{5})",
         r"[arXiv \1](https://arxiv.org/abs/\1)",
         loss.sections["References"],
     )
-    arguments = [f"- `{name}`: {text}" for name, text in loss.arguments.items()]
+    arguments = render_arguments(loss.arguments)
+    if loss.shared:
+        names = ", ".join(f"`{name}`" for name in loss.shared)
+        arguments.append(f"- [shared](#shared-arguments): {names}")
     lead, code = render_example(loss)
     parts = (
         f"### `{loss.name}`\n\n{loss.summary}",
@@ -152,6 +177,10 @@ def render_section(loss: Loss) -> str:
         fence(code),
     )
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def render_arguments(arguments: Mapping[str, str]) -> list[str]:
+    return [f"- `{name}`: {text}" for name, text in arguments.items()]
 
 
 def render_body(body: str) -> str:
@@ -225,7 +254,8 @@ def fence(code: str, language: str = "python") -> str:
 
 def render_page(losses: list[Loss], migrations: Path = MIGRATIONS) -> str:
     columns = ("loss", "what it is", "side data", "pairs", "paper", "cost", "reduction")
-    parts = [INTRODUCTION, "## Overview\n"]
+    shared = "\n".join(render_arguments(read_shared_arguments()))
+    parts = [INTRODUCTION, f"## {SHARED}\n\n{shared}\n", "## Overview\n"]
     for title, names in FAMILIES.items():
         rows = [render_row(loss) for loss in losses if loss.name in names]
         table = [table_row(columns), "|---" * len(columns) + "|", *rows]

@@ -1,7 +1,7 @@
 """Runs the tests on the oldest, the middle and the newest JAX that are supported.
 
-    python scripts/check_versions.py                 all three
-    python scripts/check_versions.py oldest -- -x    one, with arguments for pytest
+    python scripts/check_versions.py                          all tests on all three
+    python scripts/check_versions.py oldest -- tests/losses   arguments for pytest
 
 Needs uv, and Pythons 3.11, 3.12 and 3.13 of pyenv or that uv finds by itself.
 """
@@ -51,7 +51,8 @@ def check(name: str, arguments: list[str]) -> bool:
             check=True,
         ).stdout.strip()
         print(f"== {name}: Python {python}, jax {shown}", flush=True)
-        tests = [interpreter, "-m", "pytest", "-n", "2", "-q", *arguments]
+        tests = [interpreter, "-m", "pytest", "-n", "2", "-q"]
+        tests += arguments or ["tests", "jaxcl"]
         # Here the programs are compiled as users compile them.
         environment = {**os.environ, "JAXCL_TEST_OPTIMIZED": "1"}
         return run(tests, cwd=ROOT, env=environment, check=False).returncode == 0

@@ -1,7 +1,7 @@
 """Writes docs/data.md from the registry.
 
-python scripts/data_table.py           # writes it
-python scripts/data_table.py --check   # fails when it is not what the registry says
+python scripts/data_table.py           # writes the page
+python scripts/data_table.py --check   # fails when the page is out of date
 """
 
 import sys
@@ -12,26 +12,22 @@ from jaxcl.data import REGISTRY, DatasetEntry
 PAGE = Path(__file__).parents[1] / "docs" / "data.md"
 HEAD = """# Data sets
 
-Made from `jaxcl/data/registry.toml` by `python scripts/data_table.py`; `jaxcl data show
-NAME` says the same of one set, with its terms, its citation, and what has to be fetched
-by hand. Every column can be named in a config: as `data.label`, `data.domain`,
-`data.bias` (`a * b` for each pair of values), or it stays in the batch as metadata.
+`python scripts/data_table.py` generates this page from `jaxcl/data/registry.toml`.
+`jaxcl data show NAME` prints the entry of one data set, with its terms, its citation
+and the files that you must download yourself. A config can use any column as
+`data.label`, `data.domain` or `data.bias` (`a * b` for every pair of values); the other
+columns stay in the batch as metadata.
 
-**Checked** says what was seen working, and no more: *real files*: built from the
-original archives, counts compared with the source; *JPEG copies*, *64 px copies*: built
-from copies of all the images, counts and labels exact, pixels not; *made archives*: its
-builder was tested on small archives of the layout that the source describes, never on
-the real files; *not built here*: an official builder of tensorflow-datasets, whose
-columns were compared with its source, and which was never built.
+**Checked** says how each builder was tested. *Real files*: built from the original
+archives, counts compared with the source. *JPEG copies*, *64 px copies*: built from
+copies of all images; counts and labels are exact, pixels are not. *Made archives*:
+tested on small archives in the layout that the source describes, never on the real
+files. *Not built here*: an official builder of tensorflow-datasets, never built; its
+columns were compared with its source.
 
 | name | splits | columns | domains | size | how to get it | checked |
 |---|---|---|---|---|---|---|
 """
-HOW = {
-    "embedded": "built on first use",
-    "automatic": "downloads itself",
-    "manual": "by hand",
-}
 
 
 def render() -> str:
@@ -42,7 +38,7 @@ def render() -> str:
 
 def _row(name: str, entry: DatasetEntry) -> list[str]:
     splits = [f"{split} {count:,}" for split, count in entry.splits.items()]
-    how = HOW[entry.download] + (", `jaxcl[tf]`" if entry.needs_tensorflow else "")
+    how = entry.how_to_get + (", `jaxcl[tf]`" if entry.needs_tensorflow else "")
     domains = ", ".join(entry.domains[:6]) + (" …" if len(entry.domains) > 6 else "")
     cells = [
         f"`{name}`",

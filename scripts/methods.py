@@ -15,14 +15,14 @@ import numpy as np
 import tyro
 
 import jaxcl
-from jaxcl.config import METHODS, TrainConfig, as_dict, from_dict, read_toml
+from jaxcl.config import OBJECTIVES, TrainConfig, as_dict, from_dict, read_toml
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "configs" / "methods.toml"
 PAGE = ROOT / "docs" / "methods.md"
 SEEDS = (0, 1, 2)
 
-# What a method needs or its paper has, beside the common setting.
+# Settings that a method needs or its paper uses, beside the common ones.
 _DEEP_HEAD = {"model.head_layers": 3}
 _ANGLES = {"data.name": "rotated_mnist/continuous", "objective.bandwidth": 1.0}
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -39,7 +39,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "rank_n_contrast": {"objective.metadata": ["label"], "objective.temperature": 2.0},
     "hierarchical_supcon": {"objective.metadata": ["label", "domain"]},
 }
-# A row of its own for what is a method by what is added to another.
+# Rows for methods that add something to another loss.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "nt_xent + variance penalty": (
         "nt_xent",
@@ -52,7 +52,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "supcon + FairKL": ("supcon", {"objective.penalties.fair_kl": 0.1}),
     "cross_entropy, balanced": ("cross_entropy", {"objective.balance": True}),
 }
-# Of a network that was trained to see the bias alone; a data set of its own.
+# Needs the features of a network that was trained to predict the bias.
 LEFT_OUT = ("soft_bias_contrastive",)
 
 
@@ -61,27 +61,27 @@ class Arguments:
     """Runs every method for the same short time."""
 
     runs: Path
-    """Where the runs are kept; those that are finished are not run again."""
+    """Directory of the runs; finished runs are not repeated."""
     only: tuple[str, ...] = ()
-    """Some rows of the table only."""
+    """Rows of the table to run; empty = all."""
     seeds: tuple[int, ...] = SEEDS
-    """Of the runs."""
+    """Seeds of the runs."""
     page: bool = False
-    """Write the page of the runs that are there, and run none."""
+    """Write the page from finished runs, without running any."""
 
 
 def rows() -> dict[str, tuple[str, dict[str, Any]]]:
     """Name of each row, its objective, and what differs from the common setting."""
-    names = [name for name in METHODS if name not in LEFT_OUT]
+    names = [name for name in OBJECTIVES if name not in LEFT_OUT]
     return {name: (name, SETTINGS.get(name, {})) for name in names} | VARIANTS
 
 
 def config_of(name: str, seed: int) -> TrainConfig:
-    """The run of a row and a seed."""
+    """The config of a row and a seed."""
     objective, changes = rows()[name]
     tree = as_dict(read_toml(CONFIG))
     wanted = {**changes, "objective.name": objective, "seed": seed}
-    if "temperature" not in METHODS[objective].knobs:
+    if "temperature" not in OBJECTIVES[objective].knobs:
         del tree["objective"]["temperature"]
     for field, value in wanted.items():
         *path, last = field.split(".")
@@ -95,14 +95,14 @@ def config_of(name: str, seed: int) -> TrainConfig:
 
 
 def directory_of(runs: Path, name: str, seed: int) -> Path:
-    """Where a run is kept."""
+    """The directory of a run."""
     return (
         runs / f"{name.replace(' ', '_').replace('+', 'and').replace(',', '')}-{seed}"
     )
 
 
 def run_all(arguments: Arguments) -> None:
-    """Runs what is missing."""
+    """Runs what has not been run."""
     for seed in arguments.seeds:
         for name in arguments.only or rows():
             workdir = directory_of(arguments.runs, name, seed)
@@ -112,7 +112,7 @@ def run_all(arguments: Arguments) -> None:
 
 
 def _accuracies(workdir: Path) -> list[float]:
-    """Of kNN and linear probe, each before and after training, in percent."""
+    """Accuracy of kNN and linear probe before and after training, in percent."""
     evaluation = json.loads((workdir / "report.json").read_text())["evaluation"]
     return [
         100 * evaluation[when]["splits"]["test"][probe]["accuracy"]
@@ -122,7 +122,7 @@ def _accuracies(workdir: Path) -> list[float]:
 
 
 def write_page(arguments: Arguments) -> None:
-    """Writes the table of the runs that are there."""
+    """Writes the table of finished runs."""
     lines, origin = [], ""
     for name in rows():
         found = [
@@ -135,7 +135,7 @@ def write_page(arguments: Arguments) -> None:
         numbers = np.array([_accuracies(path.parent) for path in found])
         method, fields = rows()[name]
         ordered = "label" in fields.get("objective.metadata", ())
-        labels = "yes" if METHODS[method].labels or ordered else ""
+        labels = "yes" if "label" in OBJECTIVES[method].columns or ordered else ""
         cells = [_spread(numbers[:, i]) for i in (1, 0, 3, 2)]
         run = json.loads(found[0].read_text())["run"]
         origin = f"commit `{run['commit']}`"
@@ -152,17 +152,19 @@ def _spread(values: np.ndarray) -> str:
 
 HEAD = """# Methods
 
-Every method for the same short time: does it learn at all? A small ConvNet, 200 steps
-of 128 images of rotated MNIST (six angles; y_aware and kernel_nce: any angle), two
-views (crop, brightness and contrast), AdamW; setting and command in
-[`configs/methods.toml`](../configs/methods.toml), what differs for a method in
-[`scripts/methods.py`](../scripts/methods.py). Accuracy in percent on 2,000 test images,
-of classifiers fitted on the frozen embeddings of 2,000 training images; mean ±
-deviation over seeds; chance is 10. *Random* are the same embeddings before training.
+Does every method learn? Each one trains a small ConvNet for the same 200 steps of 128
+images of rotated MNIST (six angles; y_aware and kernel_nce: any angle) in two views
+(crop, brightness and contrast) with AdamW. The setting and the command are in
+[`configs/methods.toml`](../configs/methods.toml), and what differs for a method is in
+[`scripts/methods.py`](../scripts/methods.py).
+
+The table shows the accuracy in percent on 2,000 test images, of classifiers fitted on
+the frozen embeddings of 2,000 training images; mean ± standard deviation over seeds;
+chance is 10. *Random* columns use the embeddings before training.
 Two CPU cores, jax 0.10.2, Python 3.11.7, {origin}.
 
-This is no ranking: nothing was tuned, and methods that need long training or large
-batches get neither. Methods that see labels are trained on all 60,000.
+This is not a ranking. Nothing was tuned, and methods that need long training or large
+batches get neither. Methods with labels are trained on all 60,000.
 
 | method | labels | kNN | kNN, random | linear | linear, random | seeds |
 |---|---|---|---|---|---|---|

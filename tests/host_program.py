@@ -1,14 +1,15 @@
-"""Trains as several processes, through the command line; something may go wrong.
+"""Trains in several processes through the command line, with faults on request.
 
     python host_program.py NOTES COUNT FAULTS ARGUMENTS OF jaxcl train ...
 
-FAULTS is JSON, {"1": "kill@3"}: what happens in which process, and where. What: kill,
-stop, term, abrt (signals), raise (an exception), hold (the interpreter's lock, for
-seconds), pause (stop, and go on after seconds), doze (the same, later and shorter).
-Where: at a step, in the "evaluation", before a "save". NOTES is a directory that
-receives what each process trained on, saved and said, when the faults came, and when
-and how the processes ended. JAX and all else are imported once; every process is a fork
-made before any backend starts.
+FAULTS is JSON such as {"1": "kill@3"}: for each process, a fault and its place. Faults
+are kill, stop, term and abrt (signals), raise (an exception), hold (holds the lock of
+the interpreter for seconds), pause (suspends the process for seconds) and doze (the
+same, later and shorter). The place is a step, "evaluation", or "save" (before saving).
+NOTES is a directory for the samples, saved steps and standard error of each process,
+the times of the faults, and the time and status with which each process ended. JAX and
+everything else is imported once; every process is a fork made before any backend
+starts.
 """
 
 import ctypes
@@ -24,28 +25,28 @@ from small_faults import before
 
 from jaxcl.cli import main
 from jaxcl.data import DataError
-from jaxcl.experiment import _loop  # what a run would import later
+from jaxcl.experiment import _loop  # which a run would import later
 from jaxcl.training import Checkpoints, MetricsLog
 
 HELD, PAUSED = 2.5, 8.0
 
 
 def note(file, value):
-    """Appends a line; read by the tests while this goes on."""
+    """Appends a line, which tests can read while the program runs."""
     with file.open("a") as open_file:
         open_file.write(json.dumps(value) + "\n")
 
 
 def come(what):
-    """The fault itself."""
+    """Causes a fault in this process."""
     if what == "raise":
         raise DataError("record 7 cannot be decoded")
     if what == "hold":
-        ctypes.PyDLL(None).usleep(int(HELD * 1e6))  # PyDLL: with the lock held
+        ctypes.PyDLL(None).usleep(int(HELD * 1e6))  # PyDLL keeps the lock
         return
     if what in ("pause", "doze"):
         seconds = PAUSED
-        if what == "doze":  # it sees the other one fall silent, and wakes before it
+        if what == "doze":  # starts after the other process pauses, and ends before
             time.sleep(0.7)
             seconds -= 1.5
         subprocess.Popen(["sh", "-c", f"sleep {seconds}; kill -CONT {os.getpid()}"])
@@ -54,7 +55,7 @@ def come(what):
 
 
 def arrange(fault, notes):
-    """Makes a fault come in its place, once."""
+    """Causes a fault at its place, once."""
     what, _, where = fault.partition("@")
     left = [1]
 
@@ -73,7 +74,7 @@ def arrange(fault, notes):
 
 
 def take_notes(notes, number):
-    """Writes down what this process trains on and saves."""
+    """Records the samples on which this process trains, and the steps it saves."""
     parallelize = _loop.parallelize
 
     def noting(*arguments, **keywords):
@@ -93,7 +94,7 @@ def take_notes(notes, number):
 
 
 def become(number, fault, notes):
-    """Makes this fork one of the processes."""
+    """Turns this fork into one of the processes of the run."""
     for descriptor, path in ((1, os.devnull), (2, notes / f"errors-{number}.txt")):
         file = os.open(path, os.O_WRONLY | os.O_CREAT)
         os.dup2(file, descriptor)
@@ -104,7 +105,7 @@ def become(number, fault, notes):
 
 
 def wait_for(children, notes):
-    """Writes down how each of them ends."""
+    """Records how each child ends."""
     for _ in range(len(children)):
         pid, status = os.wait()
         end = [children[pid], os.waitstatus_to_exitcode(status), time.time()]

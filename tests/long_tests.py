@@ -1,10 +1,22 @@
-"""More of the same, which JAXCL_LONG_TESTS=1 runs: CI has quarter of an hour."""
+"""Parameters that not every run of the tests takes."""
 
 import os
+
+import pytest
 
 LONG = bool(os.environ.get("JAXCL_LONG_TESTS"))
 
 
+def slow(*values):
+    """Parameters of the slow tier; a tuple holds several."""
+    return [
+        pytest.param(
+            *(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.slow
+        )
+        for value in values
+    ]
+
+
 def long_only(*values):
-    """The parameters, or none of them in the short form."""
+    """Parameters that run only with JAXCL_LONG_TESTS=1."""
     return values if LONG else ()

@@ -1,4 +1,4 @@
-"""Processes of one run on this machine, as many as wanted."""
+"""Starts the processes of a run on this machine."""
 
 import json
 import os
@@ -19,9 +19,9 @@ class Ended(NamedTuple):
     """How the processes of a run ended."""
 
     statuses: list[int | None]
-    """None = still there, and killed by us."""
+    """Exit statuses; None = the process was still running, and was killed."""
     seconds: list[float | None]
-    """From the first fault to the end of each."""
+    """Seconds from the first fault to the end of each process."""
     errors: list[str]
 
 
@@ -32,9 +32,10 @@ def free_port():
 
 
 def run_processes(config, workdir, notes, layout, *arguments, faults=None, stuck=()):
-    """Trains in several processes; returns when all have ended but the stuck ones.
+    """Trains in several processes; returns once all but the stuck ones have ended.
 
-    `layout` is (processes, devices of each), `faults` what `host_program` does to whom.
+    `layout` is (processes, devices per process), and `faults` maps a process to a fault
+    of `host_program`.
     """
     count, devices = layout
     notes.mkdir(exist_ok=True)

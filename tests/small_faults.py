@@ -1,4 +1,4 @@
-"""Something goes wrong in a place: for programs that tests start."""
+"""Inserts faults into the programs that tests start."""
 
 
 def before(owner, name, action):

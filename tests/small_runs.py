@@ -1,4 +1,4 @@
-"""A run of seconds, for tests that need a whole one."""
+"""The config of a run of seconds, for tests that need a whole run."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Training steps of a small model on made images, without a data set."""
+"""Training steps of a small model on generated images, without a data set."""
 
 from typing import Any, NamedTuple
 
@@ -8,7 +8,8 @@ import optax
 
 from jaxcl.batch import Batch
 from jaxcl.config import AugmentationConfig, ModelConfig, ObjectiveConfig
-from jaxcl.experiment import Facts, make_model, make_objective
+from jaxcl.experiment import make_model
+from jaxcl.objectives import Facts, make_objective
 from jaxcl.training import (
     AXIS,
     Devices,
@@ -28,7 +29,7 @@ FACTS = Facts(num_instances=320, num_classes=4, num_domains=3)
 
 
 class Rig(NamedTuple):
-    """A step, and the state before the first one."""
+    """A step, and its initial state."""
 
     step: Any
     initial: TrainState
@@ -59,13 +60,13 @@ def make_rig(
 
 
 def make_batches(count: int, rows: int = ROWS) -> list[Batch]:
-    """Batches of which the last three rows count for nothing."""
+    """Batches whose last three rows are masked out."""
     generator = np.random.default_rng(0)
     return [
         Batch(
             image=generator.integers(0, 256, (rows, 8, 8, 3), dtype=np.uint8),
             instance=np.arange(step * rows, (step + 1) * rows, dtype=np.int32),
-            # Devices keep different numbers of rows.
+            # So devices keep different numbers of rows.
             where=np.arange(rows) < rows - 3,
             label=generator.integers(0, 4, rows).astype(np.int32),
             domain=generator.integers(0, 3, rows).astype(np.int32),

@@ -5,19 +5,25 @@ import sys
 import pytest
 from small_runs import SMALL
 
-from jaxcl.cli import main
+import jaxcl
+from jaxcl.cli import _main, main
 from jaxcl.config import write_toml
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A config, and the directory of its run."""
-    directory = tmp_path_factory.mktemp("cli")
-    config = directory / "small.toml"
-    write_toml(SMALL, config)
-    workdir = directory / "run"
+def config(tmp_path_factory):
+    """The file of a config."""
+    path = tmp_path_factory.mktemp("cli") / "small.toml"
+    write_toml(SMALL, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(config):
+    """The directory of its run."""
+    workdir = config.with_name("run")
     main(["train", str(config), "--workdir", str(workdir), "--quiet"])
-    return config, workdir
+    return workdir
 
 
 def fails(arguments, capsys):
@@ -28,8 +34,8 @@ def fails(arguments, capsys):
     return raised.value.code, " ".join((output.err + output.out).split())
 
 
-def test_an_override_reaches_the_run(trained, tmp_path, capsys):
-    config, _ = trained
+@pytest.mark.slow
+def test_an_override_reaches_the_run(config, tmp_path, capsys):
     arguments = ["--workdir", str(tmp_path), "--num-steps", "2", "--json", "--quiet"]
     main(["train", str(config), *arguments, "--objective.temperature", "0.3"])
     report = json.loads(capsys.readouterr().out)
@@ -39,13 +45,14 @@ def test_an_override_reaches_the_run(trained, tmp_path, capsys):
     assert report["config"]["data"]["batch_size"] == 16
 
 
-def test_dashes_and_underscores_are_alike(trained, tmp_path, capsys):
-    config, _ = trained
-    for i, flag in enumerate(("--data.batch-size", "--data.batch_size")):
-        arguments = [flag, "8", "--num_steps", "1", "--json", "--quiet"]
-        main(["train", str(config), "--workdir", str(tmp_path / str(i)), *arguments])
-        report = json.loads(capsys.readouterr().out)
-        assert report["config"]["data"]["batch_size"] == 8
+def test_dashes_and_underscores_are_alike(config, monkeypatch):
+    configs = []
+    monkeypatch.setattr(jaxcl, "train", lambda given, *_, **__: configs.append(given))
+    monkeypatch.setattr(_main, "_show", lambda *_: None)
+    for flag in ("--data.batch-size", "--data.batch_size"):
+        main(["train", str(config), flag, "8", "--num_steps", "1"])
+    assert configs[0] == configs[1]
+    assert (configs[0].data.batch_size, configs[0].num_steps) == (8, 1)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +80,9 @@ def test_dashes_and_underscores_are_alike(trained, tmp_path, capsys):
     ],
 )
 def test_a_wrong_command_is_answered_with_what_is_right(
-    trained, capsys, arguments, status, message
+    config, capsys, arguments, status, message
 ):
-    arguments = [word.format(config=trained[0]) for word in arguments]
+    arguments = [word.format(config=config) for word in arguments]
     code, said = fails(arguments, capsys)
     assert code == status
     assert message in said
@@ -85,7 +92,7 @@ def test_help_names_every_field_with_meaning_and_default(capsys):
     code, said = fails(["train", "--help"], capsys)
     assert code == 0
     assert "--objective.penalties.negative-variance" in said
-    assert "Divides the similarities. (default: 0.2)" in said
+    assert "Temperature that divides the similarities. (default: 0.2)" in said
 
 
 def test_every_command_explains_itself(capsys):
@@ -98,17 +105,18 @@ def test_every_command_explains_itself(capsys):
         assert code == 0
 
 
+@pytest.mark.slow
 def test_the_report_of_one_run_and_of_two(trained, tmp_path, capsys):
-    _, workdir = trained
-    main(["report", str(workdir)])
+    main(["report", str(trained)])
     assert "ood_test" in capsys.readouterr().out
     page = tmp_path / "both.html"
-    main(["report", str(workdir), str(workdir), "--out", str(page), "--quiet"])
+    main(["report", str(trained), str(trained), "--out", str(page), "--quiet"])
     assert page.stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_evaluate_prints_the_table(trained, capsys):
-    main(["evaluate", str(trained[1]), "--quiet", "--json"])
+    main(["evaluate", str(trained), "--quiet", "--json"])
     report = json.loads(capsys.readouterr().out)
     assert set(report["evaluation"]["after"]["splits"]) == {"id_test", "ood_test"}
 
@@ -133,8 +141,7 @@ def test_the_doctor_finds_this_machine_healthy(capsys):
 
 
 @pytest.mark.slow
-def test_the_program_ends_with_130_when_interrupted(trained, tmp_path):
-    config, _ = trained
+def test_the_program_ends_with_130_when_interrupted(config, tmp_path):
     program = (
         "import os, signal, sys\n"
         "from jaxcl.training import MetricsLog\n"

@@ -1,5 +1,6 @@
-"""What README and configs say is done here as it is said."""
+"""The code, commands and paths in README, docs and configs work."""
 
+import configparser
 import dataclasses
 import re
 import shlex
@@ -19,20 +20,27 @@ from jaxcl.labs.studies._plan import config_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+TRAINING = (ROOT / "docs" / "training.md").read_text()
 STUDIES = sorted((ROOT / "configs" / "studies").rglob("*.toml"))
 CONFIGS = sorted({*(ROOT / "configs").rglob("*.toml")} - {*STUDIES})
 
 
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", README + TRAINING, re.DOTALL)
 
 
 @pytest.mark.parametrize("block", blocks("python"))
-def test_the_code_of_the_readme_runs(block):
+def test_the_code_of_the_readme_prints_the_numbers_it_shows(block, capsys):
     exec(compile(block, "README.md", "exec"), {})
+    printed = capsys.readouterr().out.split()
+    shown = re.findall(r"print\(.*\)  # (\d+\.\d+)", block)
+    digits = [len(number.split(".")[1]) for number in shown]
+    rounded = [f"{float(x):.{n}f}" for x, n in zip(printed, digits, strict=True)]
+    assert rounded == shown
 
 
-def test_the_commands_of_the_readme_work_in_their_order(tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_the_commands_of_readme_and_training_guide_work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").mkdir()
     # The same commands, on a run of seconds.
@@ -108,11 +116,53 @@ def test_the_commands_of_the_page_on_studies_are_ones(monkeypatch):
     assert asked[2].report_only and asked[3].domain == "site"
 
 
-def test_every_path_the_readme_names_is_there():
-    for path in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / path).exists(), path
-    for name in re.findall(r"`((?:configs|docs|scripts|tests)/[^`*]*)`", README):
+PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_link_of_a_page_leads_somewhere(page):
+    for path, anchor in re.findall(
+        r"\]\((?!http)([^)#]*)#?([^)]*)\)", page.read_text()
+    ):
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), (path, anchor)
+
+
+def anchors(page):
+    """The links that GitHub makes of the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    kept = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return {heading.replace(" ", "-") for heading in kept}
+
+
+def test_every_file_that_readme_and_training_guide_name_exists():
+    pages = README + TRAINING
+    for name in re.findall(r"`((?:configs|docs|scripts|tests)/[^`*]*)`", pages):
         assert (ROOT / name).exists(), name
+
+
+def test_the_drawings_of_the_wings_are_the_layers_that_are_checked():
+    contracts = configparser.ConfigParser()
+    contracts.read(ROOT / ".importlinter")
+    wings = contracts["importlinter:contract:wings"]["layers"]
+    labs = contracts["importlinter:contract:labs"]["layers"]
+    layers = [line.split(" | ") for line in wings.replace("jaxcl.", "").split("\n")[1:]]
+    inside = [[f"labs.{x}" for x in line.split(" | ")] for line in labs.split("\n")[1:]]
+    at = layers.index(["labs"])
+    drawn = [re.findall(r"[a-z][a-z.]*", line) for line in drawing("CONTRIBUTING.md")]
+    assert drawn == layers[:at] + inside + layers[at + 1 :]
+    rooms = {room for line in layers + inside for room in line}
+    in_readme = set(re.findall(r"[a-z]+", "\n".join(drawing("README.md"))))
+    assert {room.split(".")[-1] for room in rooms} <= in_readme
+
+
+def drawing(page):
+    """The lines of the drawing of the wings."""
+    text = (ROOT / page).read_text()
+    found = re.search(r"```\n(COMMAND .*?)\n```", text, re.DOTALL)
+    return found.group(1).splitlines()
 
 
 @pytest.mark.parametrize("page", ["reliability.md", "clusters.md"])
@@ -126,6 +176,14 @@ def test_every_test_a_page_names_is_there(page):
             assert f"def {test}(" in source, (file, test)
             named += 1
     assert named or page != "reliability.md"
+
+
+def test_the_version_is_the_same_everywhere():
+    found = [
+        re.search(r"^version\b\W+([\d.]+)", (ROOT / name).read_text(), re.MULTILINE)
+        for name in ("pyproject.toml", "CITATION.cff")
+    ]
+    assert [match.group(1) for match in found] == [jaxcl.__version__] * 2
 
 
 def test_forbidden_room_names_are_not_used():

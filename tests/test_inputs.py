@@ -10,6 +10,8 @@ from small_runs import small
 import jaxcl
 from jaxcl.config import AugmentationConfig, DataConfig, SelectionConfig
 
+pytestmark = pytest.mark.slow
+
 
 def losses(tmp_path, name, **changes):
     jaxcl.train(small(eval_every=0, **changes), tmp_path / name, quiet=True)

@@ -18,6 +18,8 @@ from jaxcl.cli import _main as cli
 from jaxcl.config import DistributedConfig, write_toml
 from jaxcl.training import HOST_LOST
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 LONG = bool(os.environ.get("JAXCL_LONG_FAULTS"))
 WORKDIR = ("--workdir", "/shared/runs/a b")
@@ -142,7 +144,6 @@ def test_deaths_without_end_end_the_job(launch):
     assert [call[0] for call in calls] == ["srun", "scontrol"]
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not LONG, reason="JAXCL_LONG_FAULTS=1 runs it")
 @pytest.mark.parametrize(
     ("faults", "status"),
@@ -162,7 +163,7 @@ def test_tasks_of_slurm_find_each_other(launch, tmp_path, data_dir, faults, stat
         **kept,
     )
     assert ended == status, said
-    assert ("process 1 of 2 does not answer" in said) == (status == 137)
+    assert ("process 1 of 2 has not answered" in said) == (status == 137)
     assert [call[0] for call in calls] == ["scontrol"]
 
 

@@ -1,6 +1,6 @@
-"""Augmented views, made on the accelerator: every view is a function of its key alone.
+"""Augmented views, made on the accelerator.
 
-So the views of a sample do not depend on how a batch is split over devices.
+A view depends only on the key of its sample, not on how a batch is split over devices.
 """
 
 from jaxcl.augment._draws import (

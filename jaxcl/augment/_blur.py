@@ -13,7 +13,7 @@ def blur(
     draws: Draws,
     config: AugmentationConfig,
 ) -> Float[Array, "channels height width"]:
-    """With its probability, B_y · plane · B_xᵀ for every plane."""
+    """Blurs every plane, as B_y · plane · B_xᵀ, with probability `config.blur`."""
     _, height, width = planes.shape
     radius = _radius(height, width, config.blur_size)
     sigma = between(draws.blur_sigma, *config.blur_sigma)
@@ -26,8 +26,8 @@ def blur(
 
 
 def _radius(height: int, width: int, size: int) -> int:
-    """Pixels of the kernel beside its middle."""
-    # The odd number next to a tenth of the height.
+    """Half the width of the kernel, without its center."""
+    # By default the kernel is about a tenth of the height wide, and odd.
     radius = size // 2 if size else max(1, height // 20)
     if radius >= min(height, width):
         raise ValueError(
@@ -38,8 +38,8 @@ def _radius(height: int, width: int, size: int) -> int:
 
 
 def _smoothing(size: int, radius: int, sigma: Number) -> Float[Array, "size size"]:
-    """Row y holds the weights of the source pixels of output pixel y."""
-    # A kernel that is narrower than this is a single 1 already, and 0 would divide.
+    """Row y holds the weights of the input pixels for output pixel y."""
+    # At this width the kernel is already a single 1; 0 would cause a division by 0.
     sigma = jnp.maximum(sigma, 0.01)
 
     def gaussian(distance):
@@ -47,7 +47,7 @@ def _smoothing(size: int, radius: int, sigma: Number) -> Float[Array, "size size
         return jnp.where(distance <= radius, weights, 0.0)
 
     here, there = jnp.arange(size)[:, None], jnp.arange(size)[None, :]
-    # Beyond an edge the image is its own reflection; the edge itself is not repeated.
+    # The image is reflected at its edges, without repeating the edge pixel.
     weights = gaussian(jnp.abs(there - here))
     weights += jnp.where(there > 0, gaussian(there + here), 0.0)
     last = size - 1

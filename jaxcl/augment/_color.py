@@ -1,6 +1,7 @@
-"""Brightness, contrast, saturation, hue, grayscale, of images as planes of color.
+"""Brightness, contrast, saturation, hue and grayscale.
 
-Planes [channels, height, width], because a CPU works on neighbors in memory at once.
+Images are color planes, [channels, height, width], because CPUs vectorize over values
+that are adjacent in memory.
 """
 
 import jax.numpy as jnp
@@ -20,13 +21,13 @@ _YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
 
 
 def jitter(planes: Planes, draws: Draws, config: AugmentationConfig) -> Planes:
-    """With its probability, all four of brightness, contrast, saturation and hue."""
+    """Changes all four color properties, with probability `config.jitter`."""
     changed = _change_color(planes, draws, config)
     return jnp.where(draws.jitter < config.jitter, changed, planes)
 
 
 def remove_color(planes: Planes, draws: Draws, config: AugmentationConfig) -> Planes:
-    """With its probability, the luma in place of every color."""
+    """Replaces every color by its luma, with probability `config.grayscale`."""
     if len(planes) != 3:
         return planes
     gray = _weigh(_LUMA, planes)[None]
@@ -34,7 +35,7 @@ def remove_color(planes: Planes, draws: Draws, config: AugmentationConfig) -> Pl
 
 
 def _change_color(planes: Planes, draws: Draws, config: AugmentationConfig) -> Planes:
-    """Brightness, contrast, saturation and hue, in this order."""
+    """Changes brightness, contrast, saturation and hue, in this order."""
 
     def factor(draw, strength):
         return between(draw, max(0.0, 1.0 - strength), 1.0 + strength)
@@ -57,12 +58,12 @@ def _change_color(planes: Planes, draws: Draws, config: AugmentationConfig) -> P
 def _weigh(
     weights: tuple[Number, ...] | Float[Array, "3"], planes: Float[Array, "3 ..."]
 ) -> Float[Array, "..."]:
-    """A sum of three planes: a sum over an axis of three is many times slower."""
+    """Weighted sum of three planes; a sum over an axis of size 3 is much slower."""
     return weights[0] * planes[0] + weights[1] * planes[1] + weights[2] * planes[2]
 
 
 def _turn_color(planes: Planes, saturation: Number, turn: Number) -> Planes:
-    """Scales and turns the color plane of YIQ; this hue is not that of HSV."""
+    """Scales and rotates the I and Q of YIQ; this hue differs from that of HSV."""
     cosine = saturation * jnp.cos(2 * jnp.pi * turn)
     sine = saturation * jnp.sin(2 * jnp.pi * turn)
     zero, one = jnp.zeros(()), jnp.ones(())
@@ -81,17 +82,17 @@ def _turn_color(planes: Planes, saturation: Number, turn: Number) -> Planes:
 
 
 def _saturate(planes: Planes, saturation: Number) -> Planes:
-    """Away from the gray of the same luma, or toward it."""
+    """Moves colors away from the gray of the same luma, or toward it."""
     gray = _weigh(_LUMA, planes)[None]
     return jnp.clip(gray + saturation * (planes - gray), 0.0, 1.0)
 
 
 def _turn_hue(planes: Planes, turn: Number) -> Planes:
-    """Adds to the H of HSV; S and V stay, so neither has to be known."""
+    """Shifts the H of HSV; S and V stay the same, and are never computed."""
     red, green, blue = planes
     value = jnp.maximum(jnp.maximum(red, green), blue)
     chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
-    # Gray has no hue, and 0 / 0 would be none either.
+    # Gray has no hue; this avoids 0 / 0.
     divisor = jnp.where(chroma > 0, chroma, 1.0)
     hue = jnp.where(
         value == red,
@@ -102,10 +103,10 @@ def _turn_hue(planes: Planes, turn: Number) -> Planes:
             (red - green) / divisor + 4.0,
         ),
     )
-    # In sixths of a turn. On a CPU, `mod` takes longer than all the rest of a view.
+    # In sixths of a turn. On a CPU, `mod` would take longer than the rest of the view.
     hue += 6.0 * turn
     hue -= 6.0 * jnp.floor(hue / 6.0)
-    # Each color is full for a third of the turn, and fades in a sixth at either end.
+    # Each color is full for a third of the turn, and fades over a sixth at both ends.
     shares = (
         jnp.abs(hue - 3.0) - 1.0,
         2.0 - jnp.abs(hue - 2.0),

@@ -1,4 +1,4 @@
-"""Everything that is random in a view: uniform numbers from the key of its sample."""
+"""The random numbers of a view, drawn from the key of its sample."""
 
 from typing import NamedTuple
 
@@ -11,16 +11,16 @@ from jaxcl.config import AugmentationConfig
 
 __all__ = ["BASE_DRAWS", "EXTRA_DRAWS", "Draws", "Number", "between"]
 
-# A number that belongs to one view.
+# A number for one view.
 Number = float | Float[Array, ""]
 
 
 class Draws(NamedTuple):
-    """Everything that is random in one view, uniform in [0, 1).
+    """The random numbers of one view, uniform in [0, 1).
 
-    Drawn at once: each call of the generator costs more than all the numbers of a view.
-    The later half is drawn apart and only where it is used, so that views which do not
-    use it stay what they were before it was there.
+    They are drawn at once, because a call of the generator costs more than all numbers
+    of a view. The later half is drawn separately, and only if an operation uses it: all
+    other views stay what they were before these operations existed.
     """
 
     area: Number
@@ -44,7 +44,7 @@ class Draws(NamedTuple):
     erase_left: Number = 0.0
 
 
-# Names of the columns of what `draw_numbers` returns.
+# Names of the columns that `draw_numbers` returns.
 EXTRA_DRAWS = tuple(Draws._field_defaults)
 BASE_DRAWS = Draws._fields[: -len(EXTRA_DRAWS)]
 
@@ -54,12 +54,12 @@ def sample_keys(
     epoch: int | Int[AnyArray, ""] | Int[AnyArray, " batch"],
     instances: Int[AnyArray, " batch"],
 ) -> Array:
-    """One key a sample, a function of seed, epoch and the sample alone.
+    """One key per sample, which depends only on seed, epoch and sample.
 
     Args:
-        seed: Of the run.
-        epoch: How often a sample was drawn before: one number, or one for each.
-        instances: Which sample of the data set each is.
+        seed: Seed of the run.
+        epoch: How often the samples were drawn before: one number, or one per sample.
+        instances: Index of each sample in the data set.
 
     Example:
         >>> keys = sample_keys(0, jnp.array([0, 1]), jnp.array([7, 7]))
@@ -78,17 +78,17 @@ def sample_keys(
 def draw_numbers(
     keys: Array, views: int, config: AugmentationConfig, *, small: bool = False
 ) -> tuple[Float[Array, "batch views base"], Float[Array, "batch views extra"] | None]:
-    """The random numbers of every view, for whoever else makes views from them.
+    """Draws the random numbers of every view, for any code that makes views from them.
 
     Args:
-        keys: One key a sample, see `sample_keys`.
-        views: Views of each sample.
-        config: Which operations there are.
-        small: Numbers of the small crops, apart from those of the other views.
+        keys: One key per sample, see `sample_keys`.
+        views: Number of views per sample.
+        config: The operations.
+        small: Draws numbers for the small crops, which differ from those of the views.
 
     Returns:
-        Uniform numbers in [0, 1): columns `BASE_DRAWS`, and columns `EXTRA_DRAWS`,
-        which are None where no operation uses them.
+        Uniform numbers in [0, 1): columns `BASE_DRAWS`, and columns `EXTRA_DRAWS`, or
+        None if no operation uses these.
 
     Example:
         >>> keys = sample_keys(0, 0, jnp.arange(4))
@@ -110,5 +110,5 @@ def draw_numbers(
 
 
 def between(draw: Number, low: float, high: float) -> Number:
-    """A uniform number in [0, 1) as one in [low, high)."""
+    """Maps a uniform number from [0, 1) to [low, high)."""
     return low + (high - low) * draw

@@ -1,4 +1,4 @@
-"""Where the pixels of a view come from: rotation, crop, flip; and which are erased."""
+"""Rotation, crop, flip and random erasing."""
 
 import math
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 from jaxcl.augment._draws import Draws, Number, between
 from jaxcl.config import AugmentationConfig
 
-# Height / width of an erased rectangle.
+# Range of height / width of an erased rectangle.
 _ERASE_RATIO = (0.3, 3.3)
 
 
@@ -29,7 +29,7 @@ WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 def rotate(
     image: Float[Array, "height width channels"], degrees: Number
 ) -> Float[Array, "height width channels"]:
-    """Turns an image about its center, counterclockwise; bilinear, black outside.
+    """Rotates an image about its center, counterclockwise; bilinear, black outside.
 
     Example:
         >>> image = jnp.array([[1.0, 2.0], [3.0, 4.0]])[:, :, None]
@@ -53,9 +53,9 @@ def _bilinear(
     row: Float[Array, "y x"],
     column: Float[Array, "y x"],
 ) -> Float[Array, "y x channels"]:
-    """Values between the pixels of an image that has a black frame."""
+    """Interpolates between the pixels of an image with a black frame."""
     height, width, channels = image.shape
-    # One pixel of the frame is enough: whatever is farther away is black as well.
+    # A frame of one pixel is enough: everything farther away is black too.
     framed = jnp.pad(image, ((1, 1), (1, 1), (0, 0))).reshape(-1, channels)
     row = jnp.clip(row + 1, 0, height + 1)
     column = jnp.clip(column + 1, 0, width + 1)
@@ -70,7 +70,7 @@ def _bilinear(
 
 
 def draw_box(draws: Draws, config: AugmentationConfig) -> Box:
-    """A box of random area and shape that lies inside the image."""
+    """Draws a box of random area and shape inside the image."""
     area = between(draws.area, *config.crop_scale)
     # Uniform in the logarithm, so that 3:4 is as likely as 4:3.
     ratio = jnp.exp(between(draws.ratio, *map(math.log, config.crop_ratio)))
@@ -78,7 +78,7 @@ def draw_box(draws: Draws, config: AugmentationConfig) -> Box:
 
 
 def _place(area: Number, ratio: Number, top: Number, left: Number) -> Box:
-    """A box of this area and width / height, at these shares of the free space."""
+    """Places a box of this area and width / height at shares of the free space."""
     height = jnp.minimum(jnp.sqrt(area / ratio), 1.0)
     width = jnp.minimum(jnp.sqrt(area * ratio), 1.0)
     return Box(top * (1.0 - height), left * (1.0 - width), height, width)
@@ -90,12 +90,12 @@ def crop_and_resize(
     flip: Bool[Array, ""],
     size: tuple[int, int] | None = None,
 ) -> Float[Array, "y x channels"]:
-    """The box of an image, bilinear with antialiasing: A_y · image · A_xᵀ.
+    """Crops and resizes an image, bilinear with antialiasing: A_y · image · A_xᵀ.
 
     Args:
-        image: Any values.
-        box: Which part of it; pixels at its edge look at their neighbors outside.
-        flip: Whether left and right trade places.
+        image: An image with any values.
+        box: The part to crop. Pixels at its edge are interpolated with pixels outside.
+        flip: Whether to flip left and right.
         size: Height and width of the result; None = those of the image.
 
     Example:
@@ -117,13 +117,13 @@ def crop_and_resize(
 def _interpolation(
     size: int, new_size: int, start: Number, extent: Number
 ) -> Float[Array, "new_size size"]:
-    """Row y holds the weights of the source pixels of output pixel y."""
+    """Row y holds the weights of the input pixels for output pixel y."""
     centers = (jnp.arange(new_size) + 0.5) / new_size * extent + start
     positions = jnp.clip(centers * size - 0.5, 0.0, size - 1.0)
     distance = jnp.abs(positions[:, None] - jnp.arange(size)[None, :])
     if new_size >= size:
         return jnp.maximum(0.0, 1.0 - distance)
-    # An output pixel that covers more than one source pixel looks at all it covers.
+    # An output pixel that covers several input pixels averages over all of them.
     reach = jnp.maximum(1.0, extent * size / new_size)
     weights = jnp.maximum(0.0, 1.0 - distance / reach)
     return weights / jnp.sum(weights, axis=1, keepdims=True)
@@ -134,7 +134,7 @@ def erase(
     draws: Draws,
     config: AugmentationConfig,
 ) -> Float[Array, "channels height width"]:
-    """Black where the center of a pixel lies in a random rectangle."""
+    """Erases the pixels whose center lies in a random rectangle."""
     area = between(draws.erase_area, *config.erase_scale)
     ratio = jnp.exp(between(draws.erase_ratio, *map(math.log, _ERASE_RATIO)))
     box = _place(area, 1.0 / ratio, draws.erase_top, draws.erase_left)

@@ -1,4 +1,4 @@
-"""Views of a batch: one key a sample, small matrix products in place of gathers."""
+"""Views of a batch, by small matrix products instead of gathers."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ from jaxcl.batch import AnyArray
 from jaxcl.config import AugmentationConfig
 
 Image = Float[Array, "height width channels"]
-Views = Float[Array, "views batch height width channels"]
+Views = Float[Array, "batch views height width channels"]
 
 
 def augment_batch(
@@ -23,13 +23,13 @@ def augment_batch(
     views: int,
     config: AugmentationConfig,
 ) -> Views:
-    """Random views of every image.
+    """Makes random views of every image.
 
     Args:
-        keys: One key a sample, see `sample_keys`.
-        images: Images with values 0 to 255.
-        views: Views of each image; the first `config.plain_views` are the image itself.
-        config: Which operations, and how strong.
+        keys: One key per sample, see `sample_keys`.
+        images: Images with values from 0 to 255.
+        views: Views per image; the first `config.plain_views` are the image itself.
+        config: The operations and their strength.
 
     Returns:
         Views with values in [0, 1].
@@ -39,31 +39,32 @@ def augment_batch(
         >>> keys = sample_keys(0, jnp.int32(0), jnp.arange(4))
         >>> images = jnp.zeros((4, 8, 8, 3), jnp.uint8)
         >>> augment_batch(keys, images, 2, AugmentationConfig()).shape
-        (2, 4, 8, 8, 3)
+        (4, 2, 8, 8, 3)
     """
     _, height, width, _ = images.shape
     pixels = images.astype(jnp.float32) / 255.0
     numbers = _numbers(keys, views, config, small=False)
     plain = min(config.plain_views, views)
-    # Plain views own their numbers too: how many there are changes no other view.
+    # Plain views use up numbers too, so that they do not change the other views.
     drawn = _make_views(numbers[:, plain:], pixels, config, (height, width))
     if plain == 0:
         return drawn
-    copies = jnp.broadcast_to(pixels[None], (plain, *pixels.shape))
-    return jnp.concatenate([copies, drawn])
+    shape = (len(pixels), plain, *pixels.shape[1:])
+    copies = jnp.broadcast_to(pixels[:, None], shape)
+    return jnp.concatenate([copies, drawn], axis=1)
 
 
 def augment_small(
     keys: Array,
     images: UInt8[AnyArray, "batch height width channels"],
     config: AugmentationConfig,
-) -> Float[Array, "views batch size size channels"]:
+) -> Float[Array, "batch views size size channels"]:
     """The small crops of every image, beside the views of `augment_batch`.
 
     Args:
-        keys: One key a sample, those of `augment_batch`.
-        images: Images with values 0 to 255.
-        config: How many, how small, and the operations of all views.
+        keys: One key per sample, as in `augment_batch`.
+        images: Images with values from 0 to 255.
+        config: Number and size of the crops, and the operations of all views.
 
     Returns:
         Crops with values in [0, 1].
@@ -74,7 +75,7 @@ def augment_small(
         >>> images = jnp.zeros((4, 8, 8, 3), jnp.uint8)
         >>> config = AugmentationConfig(small_views=6, small_size=5)
         >>> augment_small(keys, images, config).shape
-        (6, 4, 5, 5, 3)
+        (4, 6, 5, 5, 3)
     """
     pixels = images.astype(jnp.float32) / 255.0
     numbers = _numbers(keys, config.small_views, config, small=True)
@@ -94,17 +95,17 @@ def _make_views(
     pixels: Float[AnyArray, "batch height width channels"],
     config: AugmentationConfig,
     size: tuple[int, int],
-) -> Float[Array, "views batch y x channels"]:
+) -> Float[Array, "batch views y x channels"]:
     def views_of(rows, image):
         return jax.vmap(lambda row: _make_view(Draws(*row), image, config, size))(rows)
 
-    return jax.vmap(views_of, out_axes=1)(numbers, pixels)
+    return jax.vmap(views_of)(numbers, pixels)
 
 
 def _make_view(
     draws: Draws, image: Image, config: AugmentationConfig, size: tuple[int, int]
 ) -> Float[Array, "y x channels"]:
-    """The view of an image with values in [0, 1] that belongs to these draws."""
+    """Makes the view of an image, with values in [0, 1], from its random numbers."""
     if config.rotate > 0:
         image = rotate(image, between(draws.rotate, -config.rotate, config.rotate))
     crops = config.crop_scale != (1.0, 1.0)

@@ -8,7 +8,7 @@ from jaxcl.cli._words import Arguments, Commands, Switch, dispatch, parse, show,
 
 
 def run_data(arguments: Arguments) -> None:
-    """Lists, builds and shows data sets."""
+    """Lists, builds and describes data sets."""
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
         print(usage(_COMMANDS, "jaxcl data"))
@@ -17,13 +17,13 @@ def run_data(arguments: Arguments) -> None:
 
 
 def _data_list(arguments: Arguments) -> None:
-    """Lists the data sets known by name."""
+    """Lists the data sets that are known by name."""
 
     def command(data_dir: str = "", json: Switch = False) -> None:
-        """Lists the data sets known by name, and where they are.
+        """Lists the data sets that are known by name, and which are built.
 
         Args:
-            data_dir: Where data sets are; TFDS_DATA_DIR or a user cache when empty.
+            data_dir: Directory of the data sets; empty = TFDS_DATA_DIR or a user cache.
             json: Print JSON.
         """
         from jaxcl.cli._listing import list_data
@@ -34,18 +34,17 @@ def _data_list(arguments: Arguments) -> None:
 
 
 def _data_build(arguments: Arguments) -> None:
-    """Builds a data set, readable without TensorFlow."""
+    """Builds a data set that can be read without TensorFlow."""
 
     def command(
         name: tyro.conf.Positional[str], data_dir: str = "", manual_dir: str = ""
     ) -> None:
-        """Builds a data set as array_record files, readable without TensorFlow.
+        """Builds a data set as array_record files, which need no TensorFlow to read.
 
         Args:
             name: A data set, or name/config.
-            data_dir: Where to; TFDS_DATA_DIR or a user cache when empty.
-            manual_dir: Where files lie that were fetched by hand; downloads/manual in
-                the data directory when empty.
+            data_dir: Directory to build in; empty = TFDS_DATA_DIR or a user cache.
+            manual_dir: Files downloaded by hand; empty = DATA_DIR/downloads/manual.
         """
         from jaxcl.data import build
 
@@ -55,7 +54,7 @@ def _data_build(arguments: Arguments) -> None:
 
 
 def _data_show(arguments: Arguments) -> None:
-    """Says all that is known of a data set, and saves a picture of samples."""
+    """Describes a data set, and saves a picture of samples."""
 
     def command(
         source: tyro.conf.Positional[str],
@@ -66,18 +65,17 @@ def _data_show(arguments: Arguments) -> None:
         data_dir: str = "",
         json: Switch = False,
     ) -> None:
-        """Says all that is known of a data set, and saves a picture of samples.
+        """Describes a data set, and saves a picture of samples.
 
         The picture shows images, their augmented views and their metadata.
 
         Args:
-            source: A config, whose data and augmentation are shown, or a data set.
-            out: The PNG file; no picture of a data set when left out, and views.png for
-                a config.
-            split: The split to show; the training split when empty.
+            source: A data set, or a config whose data and augmentation are shown.
+            out: PNG file; by default views.png for a config, none for a data set.
+            split: The split to show; empty = the training split.
             count: Number of samples.
-            seed: Which samples, and which views of them.
-            data_dir: Where data sets are; the config's value when empty.
+            seed: Seed of the samples and their views.
+            data_dir: Directory of the data sets; empty = the config's value.
             json: Print JSON.
         """
         from jaxcl.cli._listing import describe_data

@@ -1,4 +1,4 @@
-"""Whether this machine can train, and what it has."""
+"""Checks whether this machine can train."""
 
 import importlib.util
 import json
@@ -26,10 +26,10 @@ from jaxcl.training import (
 
 
 def examine(data_dir: str = "", *, as_json: bool = False) -> tuple[Table | str, bool]:
-    """What this machine has, and whether it can train.
+    """Describes this machine, and checks whether it can train.
 
     Returns:
-        A table (or JSON), and False when something that training needs does not work.
+        A table (or JSON), and False if something that training needs does not work.
     """
     rows: list[tuple[str, str, bool]] = [
         (name, version, True) for name, version in describe_versions().items()
@@ -72,7 +72,7 @@ def _describe_memory() -> str:
 
 
 def _check_gradient() -> str:
-    """A loss spread over all devices equals, with its gradient, that of one."""
+    """Compares loss and gradient on all devices with those on one device."""
     devices = make_devices()
     shape = (2, 4 * devices.size, 8)
     u, v = np.asarray(jax.random.normal(jax.random.key(0), shape))

@@ -1,4 +1,4 @@
-"""What the registry says of data sets, and which of them are built."""
+"""What the registry says about data sets, and which of them are built."""
 
 import json
 from pathlib import Path
@@ -13,38 +13,32 @@ from jaxcl.data import REGISTRY, DataError, DatasetEntry, data_directory
 
 
 def list_data(data_dir: str = "", *, as_json: bool = False) -> Table | str:
-    """The data sets known by name, with what each knows of a sample."""
+    """Lists the data sets that are known by name, with their columns."""
     directory = data_directory(data_dir)
     rows = [_row(entry, directory) for entry in REGISTRY.values()]
     if as_json:
         return json.dumps({"data_dir": str(directory), "data_sets": rows}, indent=1)
     table = Table(
         title=f"data sets in {directory}",
-        caption="more of each: jaxcl data show NAME. Every other name of "
-        "tensorflow-datasets works too",
+        caption="for details: jaxcl data show NAME. Other data sets of "
+        "tensorflow-datasets work too",
     )
     for heading in ("name", "what it is", "columns", "how to get it", "built"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         built = ", ".join(row["built"]) or "–"
-        how = _HOW[row["download"]] + (", jaxcl[tf]" if row["needs_tensorflow"] else "")
+        how = REGISTRY[row["name"]].how_to_get
+        how += ", jaxcl[tf]" * row["needs_tensorflow"]
         cells = (row["name"], row["summary"], ", ".join(row["columns"]), how, built)
-        # Square brackets, as in jaxcl[tf], are text here and no markup.
+        # Square brackets, as in jaxcl[tf], are text here, not markup.
         table.add_row(*map(escape, cells))
     return table
-
-
-_HOW = {
-    "embedded": "built on first use",
-    "automatic": "downloads itself",
-    "manual": "by hand, see show",
-}
 
 
 def describe_data(
     name: str, data_dir: str = "", *, as_json: bool = False
 ) -> Group | str:
-    """All that the registry says of one data set."""
+    """Describes one data set from the registry."""
     base = name.split("/")[0].split(":")[0]
     if base not in REGISTRY:
         raise DataError(
@@ -70,14 +64,14 @@ def _card(row: dict[str, Any]) -> list[tuple[str, str]]:
         ("image", row["image"]),
         ("splits", "\n".join(splits)),
         ("columns", "\n".join(columns)),
-        ("meant as", "\n".join(roles)),
+        ("roles", "\n".join(roles)),
         ("domains", ", ".join(row["domains"])),
-        ("how to get it", row["manual"].strip() or _HOW[row["download"]]),
-        ("to be built", "needs TensorFlow once: jaxcl[tf]" * row["needs_tensorflow"]),
+        ("how to get it", row["manual"].strip() or REGISTRY[row["name"]].how_to_get),
+        ("to build it", "needs TensorFlow once: jaxcl[tf]" * row["needs_tensorflow"]),
         ("size", row["size"]),
         ("terms", row["terms"]),
         ("homepage", row["homepage"]),
-        ("checked here", row["checked"]),
+        ("checked", row["checked"]),
         ("built", ", ".join(row["built"])),
     ]
 
@@ -90,7 +84,7 @@ def _row(entry: DatasetEntry, directory: Path) -> dict[str, Any]:
 
 
 def _find_built(folder: Path) -> list[str]:
-    """Configs and versions that were built whole."""
+    """Finds the configs and versions that were built completely."""
     infos = folder.glob("**/dataset_info.json")
     found = (info.parent.relative_to(folder).as_posix() for info in infos)
     return sorted(name for name in found if "incomplete" not in name)

@@ -24,7 +24,7 @@ from jaxcl.cli._words import (
 )
 from jaxcl.config import ConfigError, TrainConfig, read_toml
 
-# Nobody asked for the advice of the libraries below; errors still come through.
+# Only errors of these libraries are shown, not their advice.
 _QUIET_LIBRARIES = ("absl", "asyncio", "orbax", "grain")
 
 _ERRORS = {
@@ -43,7 +43,7 @@ class _TrainArguments:
     config: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG")]
     """A TOML file; every field below overrides one of its values."""
     workdir: Path | None = None
-    """Directory of the run; runs/<name of the config> when left out."""
+    """Directory of the run; by default runs/<name of the config>."""
     quiet: Switch = False
     """Print errors only."""
     json: Switch = False
@@ -54,7 +54,7 @@ class _TrainArguments:
 
 
 def main(arguments: Arguments | None = None) -> None:
-    """Runs the command line; exits with 0 only when the job was done."""
+    """Runs the command line; exits with 0 only if the job was done."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _quiet_libraries()
     name, *rest = arguments or ["--help"]
@@ -71,7 +71,7 @@ def main(arguments: Arguments | None = None) -> None:
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
     except BrokenPipeError:
-        # Whoever read our output has left; Python must not complain at its exit.
+        # The reader of our output has closed it; keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except _expected_errors() as error:
@@ -81,7 +81,7 @@ def main(arguments: Arguments | None = None) -> None:
 
 def _train(arguments: Arguments) -> None:
     """Trains an encoder and writes its report."""
-    # Parsed twice: the file named by the first pass gives the defaults of the second.
+    # Parsed twice: the first pass finds the file with the defaults of the second.
     first = parse(_TrainArguments, arguments, "jaxcl train")
     recipe = first.fields.augmentation.recipe
     fields = read_toml(first.config, recipe=recipe)
@@ -105,11 +105,11 @@ def _evaluate(arguments: Arguments) -> None:
         quiet: Switch = False,
         json: Switch = False,
     ) -> None:
-        """Evaluates the last checkpoint of a run and writes its report again.
+        """Evaluates the last checkpoint of a run, and rewrites its report.
 
         Args:
             run: Directory of a run.
-            data_dir: Where its data are now, when they have moved.
+            data_dir: Directory of its data, if they have moved.
             quiet: Print errors only.
             json: Print the report as JSON on standard output.
         """
@@ -133,14 +133,14 @@ def _report(arguments: Arguments) -> None:
 
         Args:
             runs: Directories of runs.
-            out: The HTML file; report.html in the run, comparison.html for several.
+            out: HTML file; by default RUN/report.html, or comparison.html for several.
             quiet: Print errors only.
             json: Print the reports as JSON on standard output.
         """
         from jaxcl.reports import ReportError, read_reports, render_html, render_table
 
         if not runs:
-            raise ReportError("name at least one directory of a run")
+            raise ReportError("name at least one run directory")
         reports = read_reports(runs)
         one = runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html")
         target = out or one
@@ -156,13 +156,13 @@ def _report(arguments: Arguments) -> None:
 
 
 def _doctor(arguments: Arguments) -> None:
-    """Checks that this machine can train, and says what it has."""
+    """Checks that this machine can train, and describes it."""
 
     def command(data_dir: str = "", json: Switch = False) -> None:
-        """Checks that this machine can train; exits with 1 when it cannot.
+        """Checks that this machine can train; exits with 1 if it cannot.
 
         Args:
-            data_dir: Where data sets are; TFDS_DATA_DIR or a user cache when empty.
+            data_dir: Directory of the data sets; empty = TFDS_DATA_DIR or a user cache.
             json: Print JSON.
         """
         from jaxcl.cli._doctor import examine
@@ -176,7 +176,7 @@ def _doctor(arguments: Arguments) -> None:
 
 
 def _study(arguments: Arguments) -> None:
-    """Compares losses with and without metadata under shift, with verdicts."""
+    """Compares losses with and without metadata under distribution shift."""
     from jaxcl.labs.studies import StudyOptions, show_study
 
     options = parse(
@@ -187,7 +187,7 @@ def _study(arguments: Arguments) -> None:
 
 
 def _reproduce(arguments: Arguments) -> None:
-    """Judges claims of the papers by running them; `reproduce list` shows them."""
+    """Checks claims of papers by running them; `reproduce list` shows them."""
     from jaxcl.labs.reproduce import ReproduceOptions, show_claims
 
     options = parse(
@@ -227,8 +227,8 @@ def _quiet_libraries() -> None:
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:
-    """Errors whose message is all a user needs; others show where they came from."""
-    # Only rooms that were entered can have raised.
+    """Errors shown without a traceback, because their message says enough."""
+    # Only rooms that were imported can have raised.
     named = [
         getattr(sys.modules[room], name)
         for room, names in _ERRORS.items()

@@ -1,4 +1,4 @@
-"""A picture of samples, their views, and all that is known of them."""
+"""A picture of samples with their views and metadata."""
 
 import textwrap
 from pathlib import Path
@@ -24,15 +24,15 @@ def show_data(
     seed: int = 0,
     data_dir: str = "",
 ) -> None:
-    """Saves a PNG: one column a sample, the image, its views, all that is known of it.
+    """Saves a PNG with one column per sample: image, views and metadata.
 
     Args:
         source: A config (`*.toml`) or the name of a data set.
         out: The PNG file.
-        split: The split; the training split when empty.
+        split: The split; empty = the training split.
         count: Number of samples.
-        seed: Which samples, and which views of them.
-        data_dir: Where data sets are; the config's value when empty.
+        seed: Seed of the samples and their views.
+        data_dir: Directory of the data sets; empty = the config's value.
     """
     config = _config_of(source, data_dir, split)
     config.check()
@@ -61,7 +61,7 @@ def _config_of(source: str, data_dir: str, split: str) -> TrainConfig:
 
 
 def _data_of(name: str) -> DataConfig:
-    """The roles that the registry gives the columns of a data set."""
+    """A config with the roles that the registry gives to columns."""
     entry = REGISTRY.get(name.split("/")[0].split(":")[0])
     if entry is None:
         return DataConfig(name=name)
@@ -70,7 +70,7 @@ def _data_of(name: str) -> DataConfig:
         label=entry.label or "label",
         domain=entry.domain,
         bias=entry.bias,
-        # Images of any size are shown at one.
+        # Images of different sizes are shown at the same size.
         image_size=96 if entry.image == "any" else 0,
     )
 
@@ -81,15 +81,16 @@ def _draw_grid(split: Split, batch: Batch, views: np.ndarray, out: Path) -> None
 
     captions = [_caption(split, batch, j) for j in range(len(batch.instance))]
     lines = max(caption.count("\n") + 1 for caption in captions)
-    count, rows = len(captions), 1 + len(views)
+    count, rows = len(captions), 1 + views.shape[1]
     size = (1.5 * count, 1.5 * rows + 0.5 + 0.13 * lines)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, count, squeeze=False)
-    images = np.concatenate([np.asarray(batch.image)[None] / 255.0, views])
+    pixels = np.asarray(batch.image)[:, None] / 255.0
+    images = np.concatenate([pixels, views], axis=1)
     for i in range(rows):
         for j in range(count):
-            axes[i, j].imshow(images[i, j].clip(0, 1), cmap="gray", vmin=0, vmax=1)
+            axes[i, j].imshow(images[j, i].clip(0, 1), cmap="gray", vmin=0, vmax=1)
             axes[i, j].set(xticks=[], yticks=[])
         axes[i, 0].set_ylabel("image" if i == 0 else f"view {i}", fontsize=8)
     for j, caption in enumerate(captions):
@@ -100,7 +101,7 @@ def _draw_grid(split: Split, batch: Batch, views: np.ndarray, out: Path) -> None
 
 
 def _caption(split: Split, batch: Batch, j: int) -> str:
-    """Label, domain and every other column of sample j, a line each."""
+    """Label, domain and every other column of sample j, one per line."""
     lines = []
     for role, column in split.roles.items():
         value = int(getattr(batch, role)[j])

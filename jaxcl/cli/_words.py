@@ -1,4 +1,4 @@
-"""What all commands do with their arguments and their output."""
+"""Arguments and output, which all commands share."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ def dispatch(
     name: str,
     rest: Arguments,
 ) -> None:
-    """Calls the command of that name; of an unknown one, names the nearest."""
+    """Calls the command of that name, or suggests the nearest name."""
     if name not in commands:
         print(
             f"error: unknown command {name!r}; {nearest(name, commands)}\n\n"
@@ -32,7 +32,7 @@ def dispatch(
 
 
 def usage(commands: Commands, program: str) -> str:
-    """The commands, a line each."""
+    """Lists the commands, one per line."""
     lines = [f"usage: {program} COMMAND ... [--help]", ""]
     for name, command in commands.items():
         lines.append(f"  {name:10}{(command.__doc__ or '').splitlines()[0]}")
@@ -40,22 +40,22 @@ def usage(commands: Commands, program: str) -> str:
 
 
 def to_json(value: Any) -> str:
-    """As it is printed with `--json`."""
+    """Formats the output of `--json`."""
     return json.dumps(value, indent=1)
 
 
 def show(renderable: Any) -> None:
-    """Prints a text, or something rich can draw."""
+    """Prints a text or a rich renderable."""
     if isinstance(renderable, str):
         print(renderable)
         return
     from rich.console import Console
 
     console = Console()
-    # Off a terminal there is no edge to wrap at.
+    # Outside a terminal, use a fixed width.
     Console(width=None if console.is_terminal else 120).print(renderable)
 
 
 def parse(kind: Any, arguments: Arguments, program: str, **options: Any) -> Any:
-    """What the arguments say, in the types of a dataclass or a function."""
+    """Parses arguments by the types of a dataclass or a function."""
     return tyro.cli(kind, args=list(arguments), prog=program, **options)

@@ -1,4 +1,4 @@
-"""Every knob of a run: frozen dataclasses, read from TOML, checked before use."""
+"""Configs: frozen dataclasses, read from TOML files, checked before a run."""
 
 from jaxcl.config._data import (
     AugmentationConfig as AugmentationConfig,
@@ -19,9 +19,10 @@ from jaxcl.config._files import (
     read_toml as read_toml,
     write_toml as write_toml,
 )
-from jaxcl.config._methods import METHODS as METHODS, PENALTIES as PENALTIES
 from jaxcl.config._model import ModelConfig as ModelConfig
 from jaxcl.config._objective import (
+    OBJECTIVES as OBJECTIVES,
+    PENALTIES as PENALTIES,
     ObjectiveConfig as ObjectiveConfig,
     PenaltiesConfig as PenaltiesConfig,
 )
@@ -41,7 +42,7 @@ from jaxcl.config._training import (
 )
 
 __all__ = [
-    "METHODS",
+    "OBJECTIVES",
     "PENALTIES",
     "AnalysisConfig",
     "ArmConfig",

@@ -1,126 +1,150 @@
 """Data and augmentation: which samples, what their columns mean, how views are made."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from jaxcl.config._bounds import (
+    Bound,
+    Count,
+    PartialShare,
+    PositiveRange,
+    PositiveShare,
+    Probability,
+    Share,
+    ShareRange,
+    Size,
+    Weight,
+    at_least,
+)
 
 
 @dataclass(frozen=True)
 class SamplerConfig:
-    """Which samples meet in a batch, and how often each is seen."""
+    """How the samples of a batch are drawn."""
 
     name: Literal[
         "uniform", "domain_balanced", "domain_homogeneous", "label_domain", "importance"
     ] = "uniform"
-    """domain_balanced: as many of every domain in a batch; domain_homogeneous: a batch
-    has one domain; label_domain: as many of every label in every domain; importance:
-    samples weigh 1 / p(bias given label)."""
-    cap: float = 10.0
-    """Largest weight of importance sampling, in multiples of the smallest."""
+    """uniform: every sample once an epoch; domain_balanced: equally many samples of
+    each domain in a batch; domain_homogeneous: each batch from one domain;
+    label_domain: equally many of each pair of label and domain; importance: drawn with
+    weight 1 / p(bias given label)."""
+    cap: Annotated[float, at_least(1)] = 10.0
+    """Largest weight of importance sampling, as a multiple of the smallest."""
 
 
 @dataclass(frozen=True)
 class SelectionConfig:
-    """Which training samples are trained on, held out, or lose their label.
+    """Which training samples are used, held out, or stripped of their label.
 
-    Test splits can be named `held_out`, `validation_domains` and `validation`.
+    What is held out can be evaluated: data.test_splits may name `held_out`,
+    `validation_domains` and `validation`.
     """
 
     held_out_domains: tuple[str, ...] = ()
-    """Domains never trained on; they are the test split `held_out`."""
+    """Domains excluded from training; they form the test split `held_out`."""
     validation_domains: tuple[str, ...] = ()
-    """Domains never trained on; they are the test split `validation_domains`."""
-    validation_fraction: float = 0.0
-    """Share of the other samples that becomes the test split `validation`."""
-    fraction: float = 1.0
-    """Share of what is left that is trained on; a smaller share lies in a larger."""
-    per_class: int = 0
-    """Samples of each class that are trained on; 0 = all."""
-    labeled_fraction: float = 1.0
-    """Share of the training samples whose label is shown; the others have label -1."""
-    labeled_per_class: int = 0
-    """Labels shown of each class; 0 = all."""
-    seed: int = 0
-    """Of every choice above, apart from the seed of the run."""
+    """Domains excluded from training; they form the test split `validation_domains`."""
+    validation_fraction: PartialShare = 0.0
+    """Share of the remaining samples that forms the test split `validation`."""
+    fraction: PositiveShare = 1.0
+    """Share of the remaining samples to train on; smaller shares are subsets of larger
+    ones."""
+    per_class: Count = 0
+    """Number of samples of each class to train on; 0 = all."""
+    labeled_fraction: PositiveShare = 1.0
+    """Share of the training samples that keep their label; the others get label -1."""
+    labeled_per_class: Count = 0
+    """Number of samples of each class that keep their label; 0 = all."""
+    seed: Count = 0
+    """Seed of all choices above; independent of the seed of the run."""
 
 
 @dataclass(frozen=True)
 class CorruptionConfig:
-    """Metadata made worse on purpose, in training only: the controls of a study."""
+    """Metadata corrupted on purpose, in training only: the control arms of a study."""
 
     mode: Literal["none", "shuffle", "noise", "drop", "infer"] = "none"
-    """shuffle: values trade places; noise: other values; drop: missing; infer: clusters
-    of the images' colors instead of values."""
+    """shuffle: permute the values; noise: replace them by other values; drop: remove
+    them; infer: replace them by clusters of the images' colors."""
     column: str = "domain"
-    """What is corrupted: label, domain, bias, or a column of metadata."""
-    rate: float = 1.0
-    """Share of the samples that are touched."""
-    seed: int = 0
-    """Of what is drawn."""
+    """Column to corrupt: label, domain, bias, or a column of metadata."""
+    rate: Share = 1.0
+    """Share of the samples to corrupt."""
+    seed: Count = 0
+    """Seed of the corruption."""
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which data set, and which of its columns mean what."""
+    """The data set, its columns, and how batches are read."""
 
     name: str = "colored_digits"
-    """A data set, or name/config: `jaxcl data list` shows the known ones."""
+    """Name of a data set, or name/config; `jaxcl data list` shows all."""
     path: str = ""
-    """A folder of images of your own, instead of a name."""
+    """Folder with your own images, in place of `name`."""
     table: str = ""
-    """CSV, Parquet or JSONL file of what is known of the images of `path`: a column
-    `path`, and any others. Without it the folders are `<domain>/<class>/<file>`."""
+    """CSV, Parquet or JSONL file that describes the images of `path`: a column `path`,
+    and any others. Without it the files must lie in `<domain>/<class>/<file>`."""
     data_dir: str = ""
     """Where data sets are built and read; empty = TFDS_DATA_DIR, else a user cache."""
-    batch_size: int = 128
-    """Samples a step, over all devices."""
-    views: int = 2
-    """Augmented views of a sample."""
-    image_size: int = 0
-    """Height and width after decoding; 0 = as stored."""
+    batch_size: Annotated[int, at_least(2)] = 128
+    """Samples per step, over all devices."""
+    views: Size = 2
+    """Augmented views of each sample."""
+    image_size: Count = 0
+    """Height and width of the decoded images; 0 = as stored."""
     fit: Literal["crop", "stretch"] = "crop"
-    """How images of another shape come to image_size: the middle of them, or all."""
+    """How images of another shape are brought to image_size: crop their center, or
+    stretch them."""
     normalization: Literal["none", "train"] = "none"
-    """train: subtract mean and divide by deviation of each channel of the training
-    samples, after augmentation."""
+    """train: standardize each channel by its mean and standard deviation over the
+    training samples, after augmentation."""
     train_split: str = "train"
-    """The split to train on, slices allowed: train[:50%]."""
-    test_splits: tuple[str, ...] = ("id_test", "ood_test")
-    """The splits to evaluate on."""
-    label: str = "label"
-    """The column that holds the class; attributes.Male for one inside another."""
+    """Split to train on; slices such as train[:50%] are allowed."""
+    test_splits: Annotated[
+        tuple[str, ...],
+        Bound("not repeat a split", lambda splits: len(set(splits)) == len(splits)),
+    ] = ("id_test", "ood_test")
+    """Splits to evaluate on."""
+    label: Annotated[
+        str, Bound("name the column of the class, which evaluation needs", bool)
+    ] = "label"
+    """Column of the class; a dot reaches nested ones: attributes.Male."""
     domain: str = ""
-    """The column that holds the domain; empty = none; a * b = each pair of values."""
+    """Column of the domain; empty = none; `a * b` = every pair of values of a and b."""
     bias: str = ""
-    """The column that holds the bias attribute; empty = none."""
+    """Column of the bias attribute; empty = none."""
     instance: str = ""
-    """The column of whole numbers that names a sample; empty = its position."""
+    """Column of integers that identify the samples; empty = their positions."""
     metadata: tuple[str, ...] = ()
-    """Other columns to carry, texts included; empty = every number and category."""
-    colors: int = 0
-    """Blocks along each side of a training image whose mean colors are carried as the
-    metadata `colors`, numbers from 0 to 1; 0 = none."""
+    """Further columns to load, also texts; empty = all numbers and categories."""
+    colors: Count = 0
+    """Blocks along each side of a training image whose mean colors, from 0 to 1, become
+    the metadata column `colors`; 0 = none."""
     selection: SelectionConfig = field(default_factory=SelectionConfig)
-    """Selection."""
+    """Which training samples are used, held out, or stripped of their label."""
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
-    """Sampler."""
+    """How the samples of a batch are drawn."""
     corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
-    """Corruption."""
+    """Metadata corrupted on purpose, in training only."""
     bad_records: Literal["error", "skip", "count"] = "error"
-    """What an image that cannot be decoded does: end the run; be left out of its batch;
-    be left out until there are more than max_bad_records."""
-    max_bad_records: int = 100
-    """How many of them `count` allows."""
+    """What to do with an image that cannot be decoded. error: stop the run; skip: leave
+    it out of its batch; count: skip up to max_bad_records, then stop."""
+    max_bad_records: Count = 100
+    """Largest number of skipped images with bad_records = "count"."""
     pipeline: Literal["grain", "tf_data"] = "grain"
-    """What reads ahead: grain, or tf.data (needs TensorFlow). Both give the same."""
+    """Library that prefetches batches: grain, or tf.data (needs TensorFlow). Both give
+    the same batches."""
     keep_on_device: bool = False
-    """Keep all images in the accelerator's memory, and send it positions only."""
-    workers: int = 2
-    """Threads that read and decode batches ahead of the step."""
+    """Keep all training images in the accelerator's memory."""
+    workers: Size = 2
+    """Threads that read and decode batches in advance."""
 
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How views are made; each operation is drawn for every view of every sample."""
+    """How views are made; operations are drawn anew for each view of each sample."""
 
     recipe: Literal[
         "custom",
@@ -133,50 +157,53 @@ class AugmentationConfig:
         "cifar_no_crop",
         "multi_crop",
     ] = "custom"
-    """Values for all fields below, of a paper; those that are given come after it."""
+    """Settings of a paper for all fields below; fields that are set explicitly override
+    them."""
     on: Literal["device", "host"] = "device"
-    """Where views are made: by the accelerator in the step, or by tf.data."""
-    plain_views: int = 0
-    """How many of the views, the first ones, are the image itself."""
-    crop_scale: tuple[float, float] = (0.4, 1.0)
+    """Where views are made: on the accelerator inside the step, or by tf.data."""
+    plain_views: Count = 0
+    """Number of views, the first ones, that are the image without augmentation."""
+    crop_scale: ShareRange = (0.4, 1.0)
     """Share of the image's area in a random resized crop; 1, 1 = no crop."""
     crop_from: Literal["fitted", "stored"] = "fitted"
-    """What is cropped: the image at data.image_size, or all pixels that are stored,
-    which keeps small parts of large images sharp (on = "host" only)."""
-    crop_ratio: tuple[float, float] = (0.75, 1.3333333)
-    """Range of the crop's width / height."""
-    flip: float = 0.0
+    """What is cropped: the image at data.image_size, or the image as stored, which
+    keeps small crops of large images sharp (on = "host" only)."""
+    crop_ratio: PositiveRange = (0.75, 1.3333333)
+    """Range of the crop's aspect ratio, width / height."""
+    flip: Probability = 0.0
     """Probability of a horizontal flip."""
-    rotate: float = 0.0
-    """Largest turn in degrees, either way; the corners become black."""
-    jitter: float = 0.0
-    """Probability of a change of brightness, contrast, saturation and hue."""
-    brightness: float = 0.4
+    rotate: Weight = 0.0
+    """Largest rotation in degrees, in both directions; the corners become black."""
+    jitter: Probability = 0.0
+    """Probability of color jitter: brightness, contrast, saturation and hue."""
+    brightness: Weight = 0.4
     """Largest relative change of brightness."""
-    contrast: float = 0.4
+    contrast: Weight = 0.4
     """Largest relative change of contrast."""
-    saturation: float = 0.4
+    saturation: Weight = 0.4
     """Largest relative change of saturation; color images only."""
-    hue: float = 0.1
-    """Largest turn of the hue, in turns; color images only."""
+    hue: Weight = 0.1
+    """Largest shift of the hue, as a share of the full circle; color images only."""
     hue_space: Literal["yiq", "hsv"] = "yiq"
-    """What turns: the color plane of YIQ (fast, keeps the luma), or the H of HSV (as in
-    Pillow and torchvision)."""
-    grayscale: float = 0.0
-    """Probability of removing the color."""
-    blur: float = 0.0
+    """Color space of the hue shift: YIQ (fast, keeps the luma), or HSV (as in Pillow
+    and torchvision)."""
+    grayscale: Probability = 0.0
+    """Probability of conversion to grayscale."""
+    blur: Probability = 0.0
     """Probability of a Gaussian blur."""
-    blur_sigma: tuple[float, float] = (0.1, 2.0)
-    """Range of its standard deviation in pixels."""
-    blur_size: int = 0
-    """Pixels across its kernel, odd; 0 = a tenth of the image, at least 3."""
-    erase: float = 0.0
-    """Probability that a rectangle of the view becomes black."""
-    erase_scale: tuple[float, float] = (0.02, 0.33)
+    blur_sigma: PositiveRange = (0.1, 2.0)
+    """Range of the standard deviation of the blur in pixels."""
+    blur_size: Annotated[
+        Count, Bound("be odd", lambda size: size == 0 or size % 2 == 1)
+    ] = 0
+    """Size of the blur kernel in pixels, odd; 0 = a tenth of the image, at least 3."""
+    erase: Probability = 0.0
+    """Probability of random erasing: a rectangle becomes black."""
+    erase_scale: ShareRange = (0.02, 0.33)
     """Share of the view's area that is erased."""
-    small_views: int = 0
-    """Views beside `data.views` that are small crops (multi-crop)."""
-    small_size: int = 96
+    small_views: Count = 0
+    """Additional views that are small crops (multi-crop)."""
+    small_size: Annotated[int, at_least(4)] = 96
     """Height and width of the small crops."""
-    small_scale: tuple[float, float] = (0.05, 0.14)
+    small_scale: ShareRange = (0.05, 0.14)
     """Share of the image's area in a small crop."""

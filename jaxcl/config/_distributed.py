@@ -1,19 +1,22 @@
 """Several processes: how they find each other, and when one counts as dead."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from jaxcl.config._bounds import POSITIVE
 
 
 @dataclass(frozen=True)
 class DistributedConfig:
-    """The other processes of a run."""
+    """The processes of a run on several hosts."""
 
     enabled: bool = False
-    """Join the other processes before the first step."""
+    """Connect to the other processes before the first step."""
     coordinator: str = ""
-    """host:port of process 0; empty = found by JAX on TPU pods, SLURM, Open MPI."""
+    """host:port of process 0; empty = detected by JAX (TPU pods, SLURM, Open MPI)."""
     num_processes: int = 0
-    """How many processes there are; 0 = found."""
+    """Number of processes; 0 = detected."""
     process_id: int = -1
-    """Which of them this is; -1 = found."""
-    timeout: int = 60
-    """Seconds after which the others notice that a process died, and leave."""
+    """Index of this process; -1 = detected."""
+    timeout: Annotated[int, POSITIVE] = 60
+    """Seconds after which the other processes stop when one has died."""

@@ -14,21 +14,21 @@ def read_toml(path: str | Path, *, recipe: str = "custom") -> TrainConfig:
 
     Args:
         path: A TOML file.
-        recipe: An augmentation recipe that takes the place of the file's own.
+        recipe: An augmentation recipe that replaces the file's augmentation.
 
     Returns:
-        The config, defaults filled in; not yet checked against the rules.
+        The config with defaults filled in; `check` has not been called.
     """
     tree = read_tree(path)
     if recipe in RECIPES:
-        # Asked for over the file, it goes over what the file says.
+        # It was asked for explicitly, so it overrides the fields of the file too.
         chosen = {**RECIPES[recipe], "recipe": recipe}
         tree = {**tree, "augmentation": {**tree.get("augmentation", {}), **chosen}}
     return from_dict(tree)
 
 
 def read_tree(path: str | Path) -> dict[str, Any]:
-    """The tables of a TOML file; a `ConfigError` when it is none."""
+    """The tables of a TOML file; a `ConfigError` when it cannot be read."""
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -43,7 +43,7 @@ def read_tree(path: str | Path) -> dict[str, Any]:
 
 
 def write_toml(config: TrainConfig, path: str | Path) -> None:
-    """Writes every field of `config`, defaults included."""
+    """Writes every field of `config`, including defaults."""
     import tomli_w
 
     Path(path).write_text(tomli_w.dumps(as_dict(config)))
@@ -52,7 +52,7 @@ def write_toml(config: TrainConfig, path: str | Path) -> None:
 def from_dict(tree: dict[str, Any]) -> TrainConfig:
     """A config from nested dicts; unknown names and wrong types are errors.
 
-    `augmentation.recipe` fills the fields of the augmentation that are not given.
+    `augmentation.recipe` sets the fields of the augmentation that are not given.
 
     Example:
         >>> from_dict({"seed": 3, "data": {"batch_size": 64}}).data.batch_size
@@ -77,6 +77,6 @@ def _fill_recipe(tree: dict[str, Any]) -> dict[str, Any]:
 def differing_fields(
     first: TrainConfig, second: TrainConfig
 ) -> dict[str, tuple[Any, Any]]:
-    """Dotted names of the fields that differ, each with its two values."""
+    """The dotted names of the fields that differ, with both values."""
     one, two = flatten(as_dict(first)), flatten(as_dict(second))
     return {name: (one[name], two[name]) for name in one if one[name] != two[name]}

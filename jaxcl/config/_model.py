@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from jaxcl.config._bounds import Count, PartialShare, Size
+
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Encoder, projection head, and what an objective needs beside them."""
+    """Encoder, projection head and predictor."""
 
     encoder: Literal[
         "convnet",
@@ -19,37 +21,38 @@ class ModelConfig:
         "vit_s",
         "custom",
     ] = "convnet"
-    """Which encoder; custom = the one handed to `jaxcl.train` in Python."""
-    width: int = 32
-    """convnet: channels of the first convolution, doubled by every stage; mlp: hidden
+    """Architecture; custom = the encoder passed to `jaxcl.train` in Python."""
+    width: Size = 32
+    """convnet: channels of the first stage, doubled by each further stage; mlp: hidden
     units."""
-    stages: int = 3
-    """convnet: stages, every one but the first halves the image; mlp: layers."""
+    stages: Size = 3
+    """convnet: number of stages, all but the first halve the image; mlp: layers."""
     stem: Literal["cifar", "imagenet"] = "cifar"
-    """First layer of a ResNet: 3x3 without pooling, or 7x7 with, for large images."""
-    patch_size: int = 4
-    """Pixels across a patch of a ViT."""
+    """First layer of a ResNet. cifar: 3x3 without pooling; imagenet: 7x7 with stride
+    and pooling, for large images."""
+    patch_size: Size = 4
+    """Height and width of a ViT's patches in pixels."""
     norm: Literal["batch", "group", "none"] = "batch"
-    """Normalization of convolutional encoders and of the mlp. Only with group or none
-    does optimizer.accumulate give the gradient of the large batch exactly."""
+    """Normalization of convolutional encoders and of the mlp. With batch,
+    optimizer.accumulate only approximates the gradient of the whole batch."""
     sync_batch_norm: bool = True
-    """BatchNorm over the samples of all devices, not of each one alone."""
+    """Compute BatchNorm statistics over all devices, not on each one alone."""
     batch_norm_views: Literal["joint", "each"] = "joint"
-    """BatchNorm over all views together, or over each view alone."""
+    """Compute BatchNorm statistics over all views together, or over each view alone."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """What is computed in; parameters and statistics are float32."""
-    head_layers: int = 2
-    """Linear layers of the projection head; 0 = the embeddings are compared."""
-    head_hidden: int = 128
+    """Type of computations; parameters and statistics are always float32."""
+    head_layers: Count = 2
+    """Linear layers of the projection head; 0 = no head."""
+    head_hidden: Size = 128
     """Hidden units of the projection head."""
-    head_dim: int = 64
-    """Dimension of the projections the loss compares."""
+    head_dim: Size = 64
+    """Dimension of the projections."""
     head_norm: Literal["batch", "none"] = "batch"
     """Normalization of the hidden layers of head and predictor."""
     head_last_norm: bool = False
-    """A BatchNorm without scale behind the head (SimSiam, MoCo v3)."""
-    predictor_hidden: int = 64
+    """End the head with a BatchNorm without scale and bias (SimSiam, MoCo v3)."""
+    predictor_hidden: Size = 64
     """Hidden units of the predictor of byol, simsiam and moco_v3."""
-    average: float = 0.0
-    """Evaluate an average of the encoder over its steps that keeps this share of itself
-    each step (0.999); 0 = evaluate the encoder."""
+    average: PartialShare = 0.0
+    """Decay of an exponential moving average of the encoder's parameters, which is then
+    what is evaluated (0.999); 0 = no average."""

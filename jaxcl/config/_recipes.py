@@ -1,8 +1,8 @@
-"""Augmentation as papers have it: the values behind `augmentation.recipe`."""
+"""Augmentation of papers: the settings behind `augmentation.recipe`."""
 
 from typing import Any
 
-# Every operation off. Recipes name what they switch on, whatever the defaults are.
+# Every operation off: a recipe lists what it switches on, whatever the defaults are.
 _NONE: dict[str, Any] = {
     "plain_views": 0,
     "crop_scale": (1.0, 1.0),
@@ -21,7 +21,7 @@ def _crop(smallest: float) -> dict[str, Any]:
 
 
 def _jitter(strength: float, hue: float) -> dict[str, Any]:
-    """Of eight views in ten; the papers turn the H of HSV."""
+    """Color jitter with probability 0.8; the papers shift the hue in HSV."""
     return {
         "jitter": 0.8,
         "brightness": strength,
@@ -46,7 +46,7 @@ _SIMCLR = {
     "blur_size": 0,
 }
 
-# SupCon, arXiv 2004.11362, as its released code has it for CIFAR.
+# SupCon, arXiv 2004.11362, released code for CIFAR.
 _SUPCON = {
     **_NONE,
     **_crop(0.2),
@@ -55,12 +55,12 @@ _SUPCON = {
     "grayscale": 0.2,
 }
 
-# BiasCon, Hong and Yang, NeurIPS 2021, as its released code has it for colored digits:
-# no crop and no flip.
+# BiasCon, Hong and Yang, NeurIPS 2021, released code for colored digits: no crop, no
+# flip.
 _BIASCON = {**_NONE, "rotate": 20.0, **_jitter(0.4, hue=0.1)}
 
 # The three regimes on CIFAR-10 of arXiv 2606.04280, section 5.2, values of its released
-# code. Its order of operations is random, ours is fixed. The anchor is left as it is.
+# code. Its order of operations is random, ours is fixed. The anchor is not augmented.
 _CIFAR_NO_CROP = {
     **_NONE,
     "plain_views": 1,
@@ -84,7 +84,7 @@ _MULTI_CROP = {
     "small_scale": (0.05, 0.14),
 }
 
-# Fields that a recipe does not name, because nothing uses them, keep their defaults.
+# Fields that a recipe does not use keep their defaults.
 RECIPES: dict[str, dict[str, Any]] = {
     "none": _NONE,
     "simclr": _SIMCLR,

@@ -1,30 +1,31 @@
-"""A training run: every knob of it."""
+"""The config of a training run."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
+from jaxcl.config._bounds import Count, Size, at_least, broken_bounds
 from jaxcl.config._data import AugmentationConfig, DataConfig
 from jaxcl.config._distributed import DistributedConfig
-from jaxcl.config._fields import ConfigError, as_dict, build, flatten
+from jaxcl.config._fields import as_dict, build, raise_broken
 from jaxcl.config._model import ModelConfig
 from jaxcl.config._objective import ObjectiveConfig
 from jaxcl.config._optimizer import OptimizerConfig
-from jaxcl.config._rules import find_broken_rules
+from jaxcl.config._rules import broken_rules
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """What is asked of the frozen embeddings."""
+    """How the frozen embeddings are evaluated."""
 
-    batch_size: int = 500
-    """Images embedded at a time."""
-    neighbors: int = 20
-    """Neighbors of the kNN classifier."""
-    max_train: int = 10_000
-    """Training samples the classifiers are fitted on; the first of the split."""
-    max_test: int = 10_000
-    """Samples of every test split."""
-    max_pairs: int = 1_000
+    batch_size: Size = 500
+    """Images to embed at a time."""
+    neighbors: Size = 20
+    """Number of neighbors of the kNN classifier."""
+    max_train: Size = 10_000
+    """Training samples on which the classifiers are fitted, the first of the split."""
+    max_test: Size = 10_000
+    """Samples of each test split, the first ones."""
+    max_pairs: Annotated[int, at_least(2)] = 1_000
     """Training instances whose views the similarity statistics compare."""
 
 
@@ -32,51 +33,48 @@ class EvaluationConfig:
 class TrainConfig:
     """A training run."""
 
-    seed: int = 0
-    """Decides initial parameters, order of samples and augmentation."""
-    num_steps: int = 300
-    """Parameter updates."""
-    checkpoint_every: int = 100
-    """Steps between checkpoints; one more is written at the end."""
-    eval_every: int = 100
-    """Steps between kNN evaluations; 0 = none but the full one at the end."""
-    log_every: int = 10
+    seed: Count = 0
+    """Seed of the initial parameters, the order of samples and the augmentation."""
+    num_steps: Size = 300
+    """Number of parameter updates."""
+    checkpoint_every: Size = 100
+    """Steps between checkpoints; the last step writes one too."""
+    eval_every: Count = 100
+    """Steps between kNN evaluations; 0 = evaluate only at the end."""
+    log_every: Size = 10
     """Steps between lines of metrics.jsonl."""
     tensorboard: bool = False
-    """Write the same numbers for TensorBoard too (needs tensorboardX)."""
-    steps_per_dispatch: int = 1
-    """Steps the devices take between two words of the host. The intervals above and
-    num_steps must be multiples of it. Leave it at 1 on a CPU: XLA's convolutions are
-    many times slower there inside of a loop."""
+    """Also write the metrics for TensorBoard (needs tensorboardX)."""
+    steps_per_dispatch: Size = 1
+    """Steps per call of the compiled program; num_steps, checkpoint_every and
+    eval_every must be multiples of it. Leave it at 1 on a CPU, where XLA runs
+    convolutions inside a loop many times slower."""
     on_non_finite: Literal["raise", "skip", "rollback"] = "raise"
-    """What a loss or gradient that is not finite does: end the run; leave the
-    parameters as they are and go on; or return to the last checkpoint and pass over
-    the batches up to this one."""
-    max_non_finite: int = 10
-    """How often skip or rollback may happen before the run ends all the same."""
+    """What to do when loss or gradient are not finite. raise: stop the run; skip: skip
+    the update; rollback: return to the last checkpoint and skip the batches up to this
+    one."""
+    max_non_finite: Count = 10
+    """Largest number of skips or rollbacks before the run stops."""
     parallel: Literal["auto", "pmap", "shard_map"] = "auto"
-    """How the step is mapped; auto = pmap, or shard_map with several hosts."""
+    """How the step is mapped over devices; auto = pmap, or shard_map on several
+    hosts."""
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
-    """Distributed."""
+    """The processes of a run on several hosts."""
     data: DataConfig = field(default_factory=DataConfig)
-    """Data."""
+    """The data set, its columns, and how batches are read."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    """Augmentation."""
+    """How views are made; operations are drawn anew for each view of each sample."""
     model: ModelConfig = field(default_factory=ModelConfig)
-    """Model."""
+    """Encoder, projection head and predictor."""
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    """Objective."""
+    """The loss and what is added to it. A field that the loss ignores must be unset."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    """Optimizer."""
+    """Update rule, learning rate over time, and gradient accumulation."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-    """Evaluation."""
+    """How the frozen embeddings are evaluated."""
 
     def check(self) -> None:
         """Raises a `ConfigError` that lists every rule this config breaks."""
-        build(
-            TrainConfig, as_dict(self)
-        )  # a config made in Python has had no type check yet
-        defaults = flatten(as_dict(TrainConfig()))
-        broken = find_broken_rules(flatten(as_dict(self)), defaults)
-        if broken:
-            raise ConfigError("\n".join(broken))
+        # The types too: a config made in Python has not been read by `from_dict`.
+        build(TrainConfig, as_dict(self))
+        raise_broken([*broken_bounds(self), *broken_rules(self)])

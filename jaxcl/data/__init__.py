@@ -1,13 +1,13 @@
-"""tfds data sets and folders of images to batches, without TensorFlow."""
+"""From tfds data sets and folders of images to batches, without TensorFlow."""
 
+from jaxcl.data._batches import BadRecords as BadRecords
 from jaxcl.data._build import build as build
 from jaxcl.data._errors import DataError as DataError
+from jaxcl.data._image_cache import ImageCache as ImageCache
 from jaxcl.data._locate import data_directory as data_directory
-from jaxcl.data._memory import ImageMemory as ImageMemory
 from jaxcl.data._metadata import corrupt_metadata as corrupt_metadata, cross as cross
 from jaxcl.data._open import open_split as open_split
 from jaxcl.data._pipeline import (
-    BadRecords as BadRecords,
     evaluation_batches as evaluation_batches,
     training_batches as training_batches,
 )
@@ -17,7 +17,7 @@ from jaxcl.data._run import (
     load as load,
     open_data as open_data,
 )
-from jaxcl.data._sampler import EpochSampler as EpochSampler
+from jaxcl.data._samplers import EpochSampler as EpochSampler
 from jaxcl.data._split import Split as Split
 from jaxcl.data._statistics import (
     channel_statistics as channel_statistics,
@@ -30,7 +30,7 @@ __all__ = [
     "DataError",
     "DatasetEntry",
     "EpochSampler",
-    "ImageMemory",
+    "ImageCache",
     "RunData",
     "Split",
     "build",

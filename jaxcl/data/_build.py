@@ -1,4 +1,4 @@
-"""Building data sets once, as files that are read without TensorFlow."""
+"""Builds data sets once, as files that are read without TensorFlow."""
 
 import contextlib
 import io
@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from filelock import FileLock
 
+from jaxcl.data._builders import image_folder
 from jaxcl.data._errors import DataError
 from jaxcl.data._locate import base_name, data_directory, find_builder, find_entry
 from jaxcl.data._tf import hide_accelerators
@@ -23,8 +24,8 @@ def build(name: str, data_dir: str = "", *, manual_dir: str = "") -> Path:
     Args:
         name: A data set, or name/config.
         data_dir: See `data_directory`.
-        manual_dir: Where files lie that had to be fetched by hand; empty =
-            `downloads/manual` in the data directory.
+        manual_dir: Where files lie that the user downloaded; empty = `downloads/manual`
+            in the data directory.
 
     Returns:
         The folder of the data set. A set that is already there is left as it is.
@@ -32,29 +33,59 @@ def build(name: str, data_dir: str = "", *, manual_dir: str = "") -> Path:
     builder = find_builder(name, data_dir)
     if not builder.is_prepared():
         directory = data_directory(data_dir)
-        check_writable(directory)
+        _check_writable(directory)
         with FileLock(directory / f".{base_name(name)}.lock"):
             # Another run may have built it while this one waited.
             builder = find_builder(name, data_dir)
             if not builder.is_prepared():
+                if not is_embedded(name):
+                    hide_accelerators()
                 _prepare(builder, name, directory, manual_dir)
     check_format(name, builder)
     return Path(builder.data_path)
 
 
-def _prepare(builder: Any, name: str, directory: Path, manual_dir: str) -> None:
+def build_image_folder(path: str, table: str, data_dir: Path) -> str:
+    """Builds the data set of a folder of images, unless it is already there.
+
+    Args:
+        path: The folder.
+        table: CSV, Parquet or JSONL file of metadata of its images; empty = the names
+            of the folders in it are their classes, or their domains and classes.
+        data_dir: Where data sets are kept.
+
+    Returns:
+        The name under which it is opened, ``image_folder/<folder>-<fingerprint>``. The
+        fingerprint changes with names, sizes and times of the images and with the
+        table: a folder that was changed is built again.
+    """
+    folder = Path(path).expanduser()
+    file = Path(table).expanduser() if table else None
+    files = image_folder.find_files(folder)
+    name = image_folder.config_name(folder, files, file)
+    kind = image_folder.ImageFolder
+    full_name = f"{kind.name}/{name}"
+    _check_writable(data_dir)
+    with FileLock(data_dir / ".image_folder_build.lock"):
+        if not (data_dir / full_name / str(kind.VERSION)).is_dir():
+            samples = image_folder.read_samples(folder, files, file)
+            config = image_folder.ImageFolderConfig(name=name, samples=samples)
+            builder = kind(config=config, data_dir=data_dir, file_format="array_record")
+            _prepare(builder, name, data_dir)
+    return full_name
+
+
+def _prepare(builder: Any, name: str, directory: Path, manual_dir: str = "") -> None:
     _LOG.info("building data set %s in %s", name, directory)
-    if not is_embedded(name):
-        hide_accelerators()
     options = tfds.download.DownloadConfig(manual_dir=manual_dir or None)
+    # Progress bars and messages would run through the lines of a report or a doctest.
+    tfds.disable_progress_bar()
     try:
-        # Its bars and messages would run through the lines of a report or a doctest.
-        tfds.disable_progress_bar()
         with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(
                 download_dir=directory / "downloads", download_config=options
             )
-    except Exception as error:  # whatever a builder raises
+    except Exception as error:  # whatever a builder, a disk or a writer raises
         raise DataError(
             f"data set {name!r} could not be built in {str(directory)!r}: {error}"
             f"{_advice(name, error)}"
@@ -80,7 +111,7 @@ def explain_missing(name: str, data_dir: str) -> str:
     """What to do about a data set that was not built."""
     directory = data_directory(data_dir)
     entry = find_entry(name)
-    manual = f"\n{entry.manual}" if entry is not None and entry.manual else ""
+    manual = f"\n{entry.manual.strip()}" if entry is not None and entry.manual else ""
     return (
         f"data set {name!r} is not in {str(directory)!r}. Build it there with "
         f"`jaxcl data build {name} --data-dir {directory}`, or point "
@@ -99,8 +130,7 @@ def check_format(name: str, builder: Any) -> None:
         )
 
 
-def check_writable(directory: Path) -> None:
-    """Raises a `DataError` for a directory that cannot be written."""
+def _check_writable(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):

@@ -1,7 +1,7 @@
-"""What is known of all samples of a split, read once and kept beside the data.
+"""The columns of a split, read once and kept beside the data.
 
-Selections, samplers and controls look at every sample before the first step; reading
-the records for it, images and all, is slow where images are large.
+Selections, samplers and controls look at every sample before the first step. Reading
+all records for them is slow where images are large.
 """
 
 import io
@@ -26,10 +26,10 @@ class Columns:
     """Values of columns for every sample of a split.
 
     Args:
-        records: Where they are read.
-        names: The columns that can be asked for.
-        folder: Where what was read is kept; None = in memory only.
-        split: The split's name, for the file's.
+        records: Where the columns are read from.
+        names: The columns to read.
+        folder: Where they are kept; None = in memory only.
+        split: The name of the split, for the name of the file.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Columns:
     def _read(self) -> dict[str, np.ndarray]:
         total = len(self._records)
         if total > 10 * _READ_AT_ONCE:
-            _LOG.info("reading what is known of %d samples, once", total)
+            _LOG.info("reading the columns of %d samples, once", total)
         columns: dict[str, list[Any]] = {name: [] for name in self._names}
         for start in range(0, total, _READ_AT_ONCE):
             positions = range(start, min(start + _READ_AT_ONCE, total))
@@ -68,8 +68,7 @@ class Columns:
             ):
                 if isinstance(record, Exception):
                     raise DataError(
-                        f"record {position} cannot be read, and with it what is known "
-                        f"of its sample: {record}"
+                        f"record {position} cannot be read, nor its columns: {record}"
                     ) from record
                 for name, column in columns.items():
                     column.append(record[name])
@@ -81,7 +80,7 @@ class Columns:
         if self._file is None:
             return
         file = io.BytesIO()
-        # A column may be called `file`, as an argument of this function is.
+        # Without the prefix, a column `file` would be an argument of this function.
         named: dict[str, Any] = {
             _PREFIX + key: column for key, column in values.items()
         }
@@ -91,7 +90,7 @@ class Columns:
             unfinished.write_bytes(file.getvalue())
             unfinished.replace(self._file)
         except OSError:
-            # A directory that cannot be written costs the time again, no more.
+            # Without a writable directory the columns are read again by every run.
             unfinished.unlink(missing_ok=True)
 
 

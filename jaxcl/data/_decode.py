@@ -1,9 +1,10 @@
-"""Encoded images to pixels of one shape, with Pillow."""
+"""Encoded images to pixels of one shape and back, with Pillow."""
 
 import io
 from typing import Literal
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 Shape = tuple[int, int, int]
@@ -12,40 +13,46 @@ Fit = Literal["crop", "stretch"]
 _ORIENTATION = 0x0112
 
 
-def decode_image(data: bytes, shape: Shape, fit: Fit) -> np.ndarray:
+def decode_image(
+    data: bytes, shape: Shape, fit: Fit
+) -> UInt8[np.ndarray, "height width channels"]:
     """The pixels of an encoded image, upright, in a given shape.
 
     Args:
-        data: JPEG, PNG, or whatever else Pillow reads.
+        data: JPEG, PNG, or any other format that Pillow reads.
         shape: Height, width and channels (1 or 3) of the result.
         fit: "crop" keeps the middle of an image of another shape, "stretch" all of it.
-
-    Returns:
-        `[height, width, channels]` of uint8.
     """
     with Image.open(io.BytesIO(data)) as picture:
-        # Cameras store a turned picture as a turn to be made.
+        # Cameras store a rotated picture as it was taken, with the rotation in Exif.
         if picture.getexif().get(_ORIENTATION, 1) != 1:
             picture = ImageOps.exif_transpose(picture)
         picture = _in_channels(picture, shape[2])
         return np.asarray(_fitted(picture, shape, fit)).reshape(shape)
 
 
+def encode_png(picture: Image.Image | UInt8[np.ndarray, "height width ..."]) -> bytes:
+    """An image as a PNG file."""
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture)
+    file = io.BytesIO()
+    picture.save(file, "png")
+    return file.getvalue()
+
+
 def make_upright(data: bytes) -> bytes:
-    """The bytes of an image, encoded again only when a camera's turn is to be made."""
+    """The bytes of an image, encoded again only when its Exif data rotates it."""
     if b"Exif\x00\x00" not in data[:4096]:
         return data
     with Image.open(io.BytesIO(data)) as picture:
         if picture.getexif().get(_ORIENTATION, 1) == 1:
             return data
-        file = io.BytesIO()
-        ImageOps.exif_transpose(picture).save(file, "png")
-    return file.getvalue()
+        return encode_png(ImageOps.exif_transpose(picture))
 
 
 def _in_channels(picture: Image.Image, channels: int) -> Image.Image:
     if picture.mode.startswith("I") or picture.mode == "F":
-        # Pillow cuts 16 bits off at 255 instead of scaling them.
+        # Pillow clips 16-bit values at 255 instead of scaling them.
         values = np.asarray(picture, np.float64)
         picture = Image.fromarray(np.uint8(np.clip(values / 257.0, 0, 255)))
     mode = "L" if channels == 1 else "RGB"
@@ -63,7 +70,7 @@ def _fitted(picture: Image.Image, shape: Shape, fit: Fit) -> Image.Image:
 def middle_box(
     height: int, width: int, shape: Shape
 ) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of the largest middle part of a shape.
+    """Left, top, right and bottom of the largest centered part of a shape.
 
     Example:
         >>> middle_box(100, 300, (32, 32, 3))

@@ -1,21 +1,22 @@
-"""Random numbers whose stream NumPy promises to keep: the raw output of Philox.
+"""Random numbers that NumPy promises never to change: the raw output of Philox.
 
-Orders and bounded integers are made of it by integer arithmetic alone, so that a run or
-a selection can be repeated with any later NumPy, on any machine.
+Orders and bounded integers are computed from it in integer arithmetic alone, so that a
+run or a selection can be repeated with any later NumPy, on any machine.
 """
 
 from decimal import ROUND_HALF_UP, Decimal
 from enum import IntEnum
 
 import numpy as np
+from jaxtyping import Float64, Int64, UInt64
 
 from jaxcl.config import ConfigError
 
 
 class Stream(IntEnum):
-    """What numbers are drawn for: equal seeds of two uses have nothing in common.
+    """What numbers are drawn for; two uses with equal seeds draw different numbers.
 
-    A number that is given away stays given away: another one would change old runs.
+    The number of a stream never changes: another one would change old runs.
     """
 
     EPOCHS = 0
@@ -25,15 +26,15 @@ class Stream(IntEnum):
     VALIDATION = 4
     TRAINING = 5
     TOUCHED = 6
-    SHUFFLE = 7
+    PERMUTED = 7
     NOISE = 8
     BUILDERS = 9
 
 
 def raw_draws(
     size: int, seed: int, *, stream: Stream, epoch: int = 0, part: int = 0
-) -> np.ndarray:
-    """Numbers of 64 random bits, uint64 `[size]`.
+) -> UInt64[np.ndarray, " size"]:
+    """Numbers of 64 random bits.
 
     Example:
         >>> raw_draws(2, 0, stream=Stream.EPOCHS).tolist()
@@ -49,8 +50,8 @@ def raw_draws(
 
 def permutation(
     size: int, seed: int, *, stream: Stream, epoch: int = 0, part: int = 0
-) -> np.ndarray:
-    """A random order of `size` things, int64 `[size]`, read-only.
+) -> Int64[np.ndarray, " size"]:
+    """A random order of `size` elements, read-only.
 
     Example:
         >>> permutation(4, 0, stream=Stream.EPOCHS).tolist()
@@ -58,13 +59,15 @@ def permutation(
     """
     draws = raw_draws(size, seed, stream=stream, epoch=epoch, part=part)
     order = np.argsort(draws, kind="stable")
-    # Orders are remembered: one that a caller sorts would be wrong ever after.
+    # Orders are cached, so no caller may change one.
     order.flags.writeable = False
     return order
 
 
-def uniform(size: int, seed: int, *, stream: Stream, part: int = 0) -> np.ndarray:
-    """Numbers from [0, 1), float64 `[size]`.
+def uniform(
+    size: int, seed: int, *, stream: Stream, part: int = 0
+) -> Float64[np.ndarray, " size"]:
+    """Numbers from [0, 1).
 
     They keep 24 bits, so that none becomes 1 as a float32.
 
@@ -75,8 +78,10 @@ def uniform(size: int, seed: int, *, stream: Stream, part: int = 0) -> np.ndarra
     return (raw_draws(size, seed, stream=stream, part=part) >> np.uint64(40)) * 2.0**-24
 
 
-def bounded(draws: np.ndarray, bound: int) -> np.ndarray:
-    """Raw draws as integers from 0 to `bound` − 1, int64.
+def bounded(
+    draws: UInt64[np.ndarray, " size"], bound: int
+) -> Int64[np.ndarray, " size"]:
+    """Raw draws as integers from 0 to `bound` − 1.
 
     Example:
         >>> bounded(np.array([0, 2**63, 2**64 - 1], np.uint64), 10).tolist()
@@ -87,9 +92,9 @@ def bounded(draws: np.ndarray, bound: int) -> np.ndarray:
 
 
 def share_of(fraction: float, size: int) -> int:
-    """How many of `size` a fraction is; halves are rounded up.
+    """A fraction of `size`, rounded; halves are rounded up.
 
-    The fraction is taken as it is written: 0.29 of 50 is 14.5, not 14.499999.
+    The fraction is exact as it is written: 0.29 of 50 is 14.5, not 14.499999.
 
     Example:
         >>> share_of(0.29, 50), share_of(0.5, 5), share_of(0.01, 30)

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder
 
+from jaxcl.data._builders import ImageFolder
 from jaxcl.data._errors import DataError
 from jaxcl.data._registry import REGISTRY, DatasetEntry
 
@@ -27,16 +28,14 @@ def base_name(name: str) -> str:
 
 
 def find_entry(name: str) -> DatasetEntry | None:
-    """What the registry says of a data set."""
+    """The entry of a data set in the registry."""
     return REGISTRY.get(base_name(name))
 
 
 def find_builder(name: str, data_dir: str) -> Any:
     """The builder of a name, which may not have been built yet."""
-    import jaxcl.data._builders  # noqa: F401  registers the builders of this library
-
     directory, base = data_directory(data_dir), base_name(name)
-    # Asked for a name it does not know, tfds looks for it on the network.
+    # tfds looks for unknown names on the network.
     official = tfds.list_builders(with_community_datasets=False)
     named = re.fullmatch(r"\w+", base) is not None
     if base not in official and not (named and (directory / base).is_dir()):
@@ -46,14 +45,14 @@ def find_builder(name: str, data_dir: str) -> Any:
             f"unknown data set {name!r}{hint} Known are {', '.join(REGISTRY)}, every "
             f"name of tensorflow-datasets, and what lies in {str(directory)!r}"
         )
-    if name == "image_folder":
+    if name == ImageFolder.name:
         raise DataError(
             "image_folder is built from a folder of your own: set `data.path` in a "
             "config, or `--data.path` of `jaxcl train`"
         )
     try:
-        # Own folders of images have configs that their builder cannot list.
-        if base in official and base != "image_folder":
+        # The builder of image folders cannot list their configs.
+        if base in official and base != ImageFolder.name:
             built = tfds.builder(name, data_dir=directory)
             if built.is_prepared():
                 return built  # in whatever format it was stored
@@ -66,7 +65,7 @@ def find_builder(name: str, data_dir: str) -> Any:
 def find_builders(name: str, data_dir: str) -> Sequence[Any]:
     """The builders of a name: all built configs where they are to be joined.
 
-    Whether one was built is for the caller to see.
+    Without any built config it is one builder, which the caller may build.
     """
     first = find_builder(name, data_dir)
     entry = find_entry(name)

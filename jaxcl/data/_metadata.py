@@ -1,10 +1,11 @@
-"""Columns of metadata made from others: products, and controls of a study."""
+"""Metadata computed from metadata: products of columns, and controls of a study."""
 
 import math
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
+from jaxtyping import Bool, Int32, Int64
 
 from jaxcl.config import ConfigError
 from jaxcl.data._draws import Stream, bounded, permutation, raw_draws, share_of
@@ -16,18 +17,18 @@ _MOST_PAIRS = 2**20
 
 def cross(
     columns: Sequence[np.ndarray], names: Sequence[Sequence[str]]
-) -> tuple[np.ndarray, tuple[str, ...]]:
+) -> tuple[Int32[np.ndarray, " samples"], tuple[str, ...]]:
     """One id for each combination of the values of several columns.
 
-    All combinations have an id, in the order of the columns' names, the last column the
-    fastest: so ids mean the same in every split, whichever combinations occur there.
+    All combinations have an id, in the order of the columns' names, the last column
+    varying fastest. So ids mean the same in every split, whichever combinations occur.
 
     Args:
         columns: Ids of every sample, `[samples]` each; −1 = missing.
         names: The names of the values of each column, by id.
 
     Returns:
-        The ids, int32 `[samples]`, −1 where any value is missing; and their names.
+        The ids, −1 where any value is missing; and their names.
 
     Example:
         >>> ids, names = cross(
@@ -79,51 +80,51 @@ def _check_column(
 
 def corrupt_metadata(
     values: np.ndarray,
-    mode: Mode,
+    mode: str,
     *,
     rate: float = 1.0,
     seed: int = 0,
     num_values: int | None = None,
     features: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Metadata that says less than it did: the control of a study.
+    """Metadata with less information than before: the control of a study.
 
     That a loss with metadata beats one without does not show that the metadata helped:
     a mask of pairs of one domain also leaves fewer pairs, and changes the scale of the
-    gradient. What the information itself is worth is the difference to a run with the
-    same loss and metadata that was corrupted:
+    gradient. The effect of the information itself is the difference to a run with the
+    same loss and corrupted metadata:
 
-    - ``shuffle``, the placebo: known values trade places among a share of the samples,
-      so that as many have each value as before. A sample may get the value it had: each
-      one touched keeps it with the probability that this value has among them all, such
-      as 1/10 for ten domains of equal size.
+    - ``shuffle``, the placebo: known values are permuted among a share of the samples,
+      so that every value stays as frequent as before. A changed sample may get the
+      value it had, with the frequency of this value as probability, such as 1/10 for
+      ten domains of equal size.
     - ``noise``, the dose: ids become another id, each of the others equally likely,
-      those that do not occur included; to a number is added a normal one with the
-      standard deviation of the known values of its column.
+      including those that do not occur. Numbers get normal noise with the standard
+      deviation of the known values of their column.
     - ``drop``, the coverage: known values become missing.
-    - ``infer``, metadata for free: ids of k-means clusters of `features` instead of
-      values, numbered in the order in which they occur. Missing values get one too.
+    - ``infer``, metadata for free: ids of k-means clusters of `features` replace the
+      values, numbered in the order in which they occur. Missing values get an id too.
 
     Missing values stay missing in the other modes. Exactly the share `rate` of the
-    samples whose value is known is touched, rounded, halves up. With one seed the
-    samples touched at a smaller rate are among those of a larger, for `noise` with the
-    same new values.
+    samples with a known value is changed, rounded, halves up. With equal seeds the
+    samples changed at a smaller rate are among those changed at a larger one; ``noise``
+    also gives them the same new values.
 
     Args:
-        values: A value of every sample: ids (whole numbers or booleans, −1 = missing)
-            or numbers (floats, NaN = missing), `[samples]` or `[samples, fields]`. Each
-            field is corrupted by itself, but `shuffle` moves what a sample has as a
-            whole, among the samples with the same fields missing.
-        mode: What is done; ``none`` gives a copy.
-        rate: Share of the samples with a known value that are touched; 1 for ``infer``.
-        seed: Of what is drawn.
-        num_values: How many ids there are, for ``noise`` of ids and ``infer``; the
-            largest id + 1 when it is not given.
+        values: A value of every sample: ids (integers or booleans, −1 = missing) or
+            numbers (floats, NaN = missing), `[samples]` or `[samples, fields]`. Each
+            field is corrupted separately, but ``shuffle`` moves all fields of a sample
+            together, among the samples with the same fields missing.
+        mode: The corruption; ``none`` gives a copy.
+        rate: Share of the samples with a known value to change; 1 for ``infer``.
+        seed: Of the random numbers.
+        num_values: Number of ids, for ``noise`` of ids and ``infer``; the default is
+            the largest id + 1.
         features: What ``infer`` clusters, `[samples, dim]`.
 
     Returns:
-        The new values, shape and kind as they were; ids as int32 if they came in less
-        than 32 bits, and ``infer`` gives int32.
+        The new values, with the shape and kind of the old ones; ids with less than 32
+        bits become int32, and ``infer`` gives int32.
 
     Example:
         >>> domains = np.array([0, 0, 1, 1, 2, 2, -1])
@@ -144,25 +145,18 @@ def corrupt_metadata(
     columns = values[:, None] if values.ndim == 1 else values
     known = ~(np.isnan(columns) if columns.dtype.kind == "f" else columns == -1)
     if mode == "shuffle":
-        return _shuffle(columns, known, rate, seed).reshape(values.shape)
+        return _permute(columns, known, rate, seed).reshape(values.shape)
     result = columns.copy()
     for field in range(columns.shape[1] if mode != "none" else 0):
-        column, there = columns[:, field], known[:, field]
-        touched = _touched(there, rate, seed)
-        if not len(touched):
+        changed = _chosen(known[:, field], rate, seed)
+        if not len(changed):
             continue
-        is_number = column.dtype.kind == "f"
+        column = columns[:, field]
         if mode == "drop":
-            result[touched, field] = np.nan if is_number else -1
-            continue
-        # Drawn for all samples, so that a larger rate does not draw others anew.
-        draws = raw_draws(len(column), seed, stream=Stream.NOISE, part=field)
-        if is_number:
-            new = column + column[there].std(dtype=np.float64) * _normal(draws)
+            result[changed, field] = np.nan if column.dtype.kind == "f" else -1
         else:
-            count = _count_values(column, num_values)
-            new = (column + 1 + bounded(draws, count - 1)) % count
-        result[touched, field] = new[touched]
+            new = _with_noise(column, known[:, field], num_values, seed, field)
+            result[changed, field] = new[changed]
     return result.reshape(values.shape)
 
 
@@ -198,27 +192,40 @@ def _check(values: np.ndarray, mode: str, rate: float, seed: int) -> np.ndarray:
     return values
 
 
-def _touched(known: np.ndarray, rate: float, seed: int) -> np.ndarray:
+def _chosen(
+    known: Bool[np.ndarray, " samples"], rate: float, seed: int
+) -> Int64[np.ndarray, " chosen"]:
     """Positions of the share of the known samples that comes first in random order."""
     order = permutation(len(known), seed, stream=Stream.TOUCHED)
     order = order[known[order]]
     return order[: share_of(rate, len(order))]
 
 
-def _shuffle(
+def _permute(
     columns: np.ndarray, known: np.ndarray, rate: float, seed: int
 ) -> np.ndarray:
     result = columns.copy()
     patterns, pattern = np.unique(known, axis=0, return_inverse=True)
     for i in range(len(patterns)):
-        members = _touched(pattern.reshape(-1) == i, rate, seed)
-        order = permutation(len(members), seed, stream=Stream.SHUFFLE, part=i)
+        members = _chosen(pattern.reshape(-1) == i, rate, seed)
+        order = permutation(len(members), seed, stream=Stream.PERMUTED, part=i)
         result[members] = columns[members[order]]
     return result
 
 
+def _with_noise(
+    column: np.ndarray, known: np.ndarray, num_values: int | None, seed: int, field: int
+) -> np.ndarray:
+    # Drawn for all samples, so that a larger rate does not draw others anew.
+    draws = raw_draws(len(column), seed, stream=Stream.NOISE, part=field)
+    if column.dtype.kind == "f":
+        return column + column[known].std(dtype=np.float64) * _normal(draws)
+    count = _count_values(column, num_values)
+    return (column + 1 + bounded(draws, count - 1)) % count
+
+
 def _count_values(column: np.ndarray, num_values: int | None) -> int:
-    """How many ids a column has: two or more, or there is no other one to draw."""
+    """The number of ids of a column, at least 2, so that there is another to draw."""
     largest = int(column.max())
     count = largest + 1 if num_values is None else num_values
     if not max(2, largest + 1) <= count <= 2**31:
@@ -233,7 +240,7 @@ def _normal(draws: np.ndarray) -> np.ndarray:
     """Raw draws as normal numbers, by the inverse of their distribution."""
     from scipy.special import ndtri
 
-    # 52 bits and a half: never 0 or 1, where the inverse is infinite.
+    # 52 bits plus one half: never 0 or 1, where the inverse is infinite.
     return ndtri(((draws >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52)
 
 
@@ -262,7 +269,7 @@ def _infer(
             f"`num_values` must be the number of clusters for 'infer', from 1 to the "
             f"{distinct} distinct rows of `features`, got {num_values}"
         )
-    # Sums over threads come in another order each time.
+    # Threads add up in another order each time.
     with threadpool_limits(1):
         means: Any = KMeans(num_values, random_state=seed % 2**32)
         clusters = means.set_params(n_init=10).fit(features).labels_

@@ -1,7 +1,7 @@
-"""Opening splits: which columns mean what, and in which shape images come."""
+"""Opens splits: finds the roles of columns and the shape of images."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ import tensorflow_datasets as tfds
 from jaxcl.config import DataConfig, nearest
 from jaxcl.data._build import (
     build,
+    build_image_folder,
     check_format,
-    check_writable,
     explain_missing,
     is_embedded,
 )
@@ -20,7 +20,7 @@ from jaxcl.data._columns import Columns
 from jaxcl.data._errors import DataError
 from jaxcl.data._locate import data_directory, find_builders, find_entry
 from jaxcl.data._metadata import cross
-from jaxcl.data._records import JoinedRecords, Records, flatten_features, open_records
+from jaxcl.data._records import JoinedRecords, Records, flatten, open_records
 from jaxcl.data._split import ROLES, Split, as_ids
 
 Features = Mapping[str, Any]
@@ -30,11 +30,11 @@ def open_split(config: DataConfig, split: str) -> Split:
     """Opens a split; embedded data sets are built when they are missing.
 
     Args:
-        config: Which data set, where, and which of its columns mean what.
-        split: A name of the data set's splits, slices allowed: ``train[:50%]``.
+        config: The data set, its directory, and the roles of its columns.
+        split: The name of a split, slices allowed: ``train[:50%]``.
 
-    Returns:
-        The open split. A `DataError` names what is missing and how to get it.
+    Raises:
+        DataError: Something is missing; the message says how to get it.
     """
     name = resolve_name(config)
     builders = find_builders(name, config.data_dir)
@@ -45,15 +45,17 @@ def open_split(config: DataConfig, split: str) -> Split:
         builders = find_builders(name, config.data_dir)
     for builder in builders:
         check_format(name, builder)
-    records = _open_records(name, builders, split)
-    stored = _stored_positions(builders, split)
-    features = flatten_features(builders[0].info.features)
+    records, *others = [_open_one(name, builder, split) for builder in builders]
+    features = flatten(builders[0].info.features)
+    folder = Path(builders[0].data_path)
     entry = find_entry(name)
-    if entry is not None and len(builders) > 1:
+    if entry is not None and others:
+        records = JoinedRecords([records, *others], entry.join)
         configs = [builder.builder_config.name for builder in builders]
         features[entry.join] = tfds.features.ClassLabel(names=configs)
-    # With configs joined, there is no one folder to keep what was read in.
-    folder = Path(builders[0].data_path) if len(builders) == 1 else None
+        # Joined configs have no one folder to keep their columns in.
+        folder = None
+    stored = _stored_positions(builders, split)
     opened = _describe(config, name, split, stored, records, features, folder)
     return _with_products(_with_categories(opened, features), features)
 
@@ -62,19 +64,8 @@ def resolve_name(config: DataConfig) -> str:
     """The name of the config's data set; a folder of images is built for it."""
     if not config.path:
         return config.name
-    from jaxcl.data._builders.image_folder import build_image_folder
-
     directory = data_directory(config.data_dir)
-    check_writable(directory)
     return build_image_folder(config.path, config.table, directory)
-
-
-def _open_records(name: str, builders: Any, split: str) -> Records:
-    opened = [_open_one(name, builder, split) for builder in builders]
-    if len(opened) == 1:
-        return opened[0]
-    entry = find_entry(name)
-    return JoinedRecords(opened, entry.join if entry else "config")
 
 
 def _open_one(name: str, builder: Any, split: str) -> Records:
@@ -93,20 +84,15 @@ def _open_one(name: str, builder: Any, split: str) -> Records:
     return records
 
 
-def _stored_positions(builders: Any, split: str) -> np.ndarray:
+def _stored_positions(builders: Sequence[Any], split: str) -> np.ndarray:
     """Where each record of a slice is in the whole split."""
     parts, start = [], 0
     for builder in builders:
         whole = builder.info.splits[split.split("[")[0]]
-        starts = dict(
-            zip(
-                map(str, whole.filepaths),
-                np.cumsum([0, *whole.shard_lengths]).tolist(),
-                strict=False,
-            )
-        )
+        firsts = np.cumsum([start, *whole.shard_lengths]).tolist()
+        first_of = dict(zip(map(str, whole.filepaths), firsts, strict=False))
         parts += [
-            start + starts[str(part.filename)] + part.skip + np.arange(part.take)
+            first_of[str(part.filename)] + part.skip + np.arange(part.take)
             for part in builder.info.splits[split].file_instructions
         ]
         start += whole.num_examples
@@ -124,16 +110,13 @@ def _describe(
 ) -> Split:
     roles = _find_roles(config, name, features)
     instance = config.instance or _default(name, "instance")
-    if instance and instance not in features:
-        raise DataError(_no_column("instance", instance, name, features))
-    taken = {"image", instance, *roles.values()}
-    wanted = config.metadata or [
-        column for column, feature in features.items() if _is_number(feature)
-    ]
-    for column in config.metadata:
+    named = [("instance", instance)] if instance else []
+    for field, column in (*named, *(("metadata", c) for c in config.metadata)):
         if column not in features:
-            raise DataError(_no_column("metadata", column, name, features))
-    readable = [c for c, f in features.items() if _is_number(f) or _is_text(f)]
+            raise DataError(_no_column(field, column, name, features))
+    taken = {"image", instance, *roles.values()}
+    numbers = [c for c, feature in features.items() if _is_number(feature)]
+    texts = [c for c, feature in features.items() if _is_text(feature)]
     names = {
         column: tuple(feature.names)
         for column, feature in features.items()
@@ -145,12 +128,12 @@ def _describe(
         origin=f"{name}:{split.split('[')[0]}",
         stored=stored,
         records=records,
-        columns=Columns(records, readable, folder, split),
+        columns=Columns(records, numbers + texts, folder, split),
         image_shape=_image_shape(config, name, features),
         fit=config.fit,
         roles=roles,
         names=names,
-        metadata=tuple(column for column in wanted if column not in taken),
+        metadata=tuple(c for c in config.metadata or numbers if c not in taken),
         instance=instance,
         positions=np.arange(len(records)),
     )
@@ -164,7 +147,7 @@ def _default(name: str, role: str) -> str:
 def _find_roles(config: DataConfig, name: str, features: Features) -> dict[str, str]:
     wanted = {"label": config.label, "domain": config.domain, "bias": config.bias}
     if config.label == "label" and "label" not in features:
-        # Nobody chose it; the registry knows the class of sets that call it otherwise.
+        # This is the default; the registry knows the label of sets without a `label`.
         wanted["label"] = _default(name, "label") or config.label
     roles = {role: column for role, column in wanted.items() if column}
     for role, expression in roles.items():
@@ -191,7 +174,7 @@ def _no_column(field: str, column: str, name: str, features: Features) -> str:
 
 
 def _with_categories(split: Split, features: Features) -> Split:
-    """Columns of texts as ids, in the order of the alphabet."""
+    """The split with columns of texts as ids, in alphabetical order."""
     for key in (*split.roles, *split.metadata):
         column = split.roles.get(key, key)
         if column in features and _is_text(features[column]):
@@ -201,7 +184,7 @@ def _with_categories(split: Split, features: Features) -> Split:
 
 
 def _number(values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
-    """Values in their order as names, and ids; empty texts and -1 are missing."""
+    """Sorted values as names, and ids; empty texts and -1 are missing."""
     missing = values == ("" if values.dtype.kind == "U" else -1)
     names = np.unique(values[~missing])
     ids = np.where(missing, -1, np.searchsorted(names, values))
@@ -209,7 +192,7 @@ def _number(values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
 
 
 def _with_products(split: Split, features: Features) -> Split:
-    """Roles that are a product of columns as ids of every pair of values."""
+    """The split with roles that are products of columns as ids of all pairs."""
     for role in ROLES:
         factors = _factors(split.roles.get(role, ""))
         if len(factors) < 2:
@@ -244,30 +227,26 @@ def _image_shape(
     return height, width, 1 if channels == 1 else 3
 
 
+def _kind(feature: Any) -> str:
+    """The NumPy kind of a scalar or tensor; empty for all other features."""
+    if type(feature) in (tfds.features.Scalar, tfds.features.Tensor):
+        return np.dtype(feature.np_dtype).kind
+    return ""
+
+
 def _is_text(feature: Any) -> bool:
     if isinstance(feature, tfds.features.Text):
         return True
-    return (
-        type(feature) in (tfds.features.Scalar, tfds.features.Tensor)
-        and feature.shape == ()
-        and np.dtype(feature.np_dtype).kind in "OSU"
-    )
+    return _kind(feature) in tuple("OSU") and feature.shape == ()
 
 
 def _is_number(feature: Any) -> bool:
     if isinstance(feature, tfds.features.ClassLabel):
         return True
-    if type(feature) not in (tfds.features.Scalar, tfds.features.Tensor):
-        return False
-    kind: Any = feature.np_dtype
-    shape: Any = feature.shape
-    return np.dtype(kind).kind in "iufb" and None not in shape
+    return _kind(feature) in tuple("iufb") and None not in feature.shape
 
 
 def _is_id(feature: Any) -> bool:
     if isinstance(feature, tfds.features.ClassLabel):
         return True
-    if not _is_number(feature) or feature.shape != ():
-        return False
-    kind: Any = feature.np_dtype
-    return np.dtype(kind).kind != "f"
+    return _kind(feature) in tuple("iub") and feature.shape == ()

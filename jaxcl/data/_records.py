@@ -1,36 +1,25 @@
 """Records of a split by position: parsed, but with their images still encoded."""
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow_datasets as tfds
+from jaxtyping import Int
 
 Record = Mapping[str, Any]
+Positions = Int[np.ndarray, " positions"] | Sequence[int]
 
 
-class RawSource(Protocol):
-    """Serialized examples by position."""
-
-    def __len__(self) -> int:
-        """How many there are."""
-        ...
-
-    def __getitem__(self, position: Any) -> bytes:
-        """One of them."""
-        ...
-
-
+@runtime_checkable
 class Records(Protocol):
     """Samples by position."""
 
-    def __len__(self) -> int:
-        """How many there are."""
-        ...
+    def __len__(self) -> int: ...
 
-    def read(self, positions: Iterable[int]) -> list[Record | Exception]:
-        """Columns of samples; what cannot be read is the error that says why."""
+    def read(self, positions: Positions) -> list[Record | Exception]:
+        """Columns of samples, or the error of a sample that cannot be read."""
         ...
 
 
@@ -38,25 +27,29 @@ class ParsedRecords:
     """Examples of tfds as flat dicts; ``attributes.Male`` is a column inside another.
 
     Args:
-        raw: Serialized examples.
-        features: What their fields mean.
+        raw: Serialized examples by position.
+        features: The tfds features of their fields.
     """
 
-    def __init__(self, raw: RawSource, features: Any):
+    def __init__(self, raw: Any, features: Any):
         self._raw, self._features = raw, features
-        # Decoding is done later: in threads, and with a policy for what fails.
-        self._decoders = skip_images(features)
+        # Images are decoded later: in threads, and with a policy for errors.
+        self._decoders = {
+            name: tfds.decode.SkipDecoding()
+            for name, feature in features.items()
+            if isinstance(feature, tfds.features.Image)
+        }
 
     def __len__(self) -> int:
         return len(self._raw)
 
-    def read(self, positions: Iterable[int]) -> list[Record | Exception]:
+    def read(self, positions: Positions) -> list[Record | Exception]:
         """See `Records`."""
         positions = [int(position) for position in positions]
         try:
-            raws = self._raw.__getitems__(positions)  # type: ignore[attr-defined]
+            raws = self._raw.__getitems__(positions)
         except Exception:
-            # One bad record fails them all: asked one by one, the others are read.
+            # One bad record fails them all; one by one the others can be read.
             raws = [self._read_raw(position) for position in positions]
         return [self._parse(raw) for raw in raws]
 
@@ -75,15 +68,15 @@ class ParsedRecords:
             )
         except Exception as error:  # whatever a parser of bytes raises
             return error
-        return flatten_record(example)
+        return flatten(example)
 
 
 class JoinedRecords:
-    """Several splits one after the other, with a column that says which.
+    """Several splits one after the other, with a column of their numbers.
 
     Args:
         parts: The records of each.
-        column: The name of the column that numbers them.
+        column: The name of the column.
     """
 
     def __init__(self, parts: Sequence[Records], column: str):
@@ -93,9 +86,9 @@ class JoinedRecords:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def read(self, positions: Iterable[int]) -> list[Record | Exception]:
+    def read(self, positions: Positions) -> list[Record | Exception]:
         """See `Records`."""
-        asked = np.fromiter(positions, np.int64)
+        asked = np.asarray(positions, np.int64)
         which = np.searchsorted(self._starts, asked, side="right") - 1
         found: list[Record | Exception] = [KeyError()] * len(asked)
         for part in np.unique(which).tolist():
@@ -111,11 +104,11 @@ class JoinedRecords:
 class TFRecordSource:
     """Random access to TFRecord files, without TensorFlow.
 
-    A TFRecord is a length of eight bytes, its checksum, the bytes, their checksum; a
-    walk over the lengths says where each example starts.
+    A TFRecord is a length of eight bytes, its checksum, the bytes, their checksum. A
+    walk over the lengths finds the start of each example.
 
     Args:
-        instructions: tfds' list of files, with how many examples of each to take.
+        instructions: tfds' list of files, and how many examples of each to take.
     """
 
     def __init__(self, instructions: Sequence[Any]):
@@ -133,7 +126,7 @@ class TFRecordSource:
     def __getitem__(self, position: int) -> bytes:
         start, length = self._place[position].tolist()
         name = self._files[self._file[position]]
-        # Opened for each: no handle has to be shared by threads and processes.
+        # Opened for each example, so that threads and processes share no handle.
         with open(name, "rb") as file:
             file.seek(start)
             data = file.read(length)
@@ -162,35 +155,15 @@ def _find_examples(name: str) -> np.ndarray:
     return np.array(places, np.int64).reshape(-1, 2)
 
 
-def flatten_record(example: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Fields inside fields under dotted names."""
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Fields inside fields, or features inside features, under dotted names."""
     flat: dict[str, Any] = {}
-    for name, value in example.items():
-        if isinstance(value, dict):
-            flat |= flatten_record(value, f"{prefix}{name}.")
+    for name, value in tree.items():
+        if isinstance(value, (dict, tfds.features.FeaturesDict)):
+            flat |= flatten(value, f"{prefix}{name}.")
         else:
             flat[prefix + name] = value
     return flat
-
-
-def flatten_features(features: Any, prefix: str = "") -> dict[str, Any]:
-    """Features inside features under the dotted names of their columns."""
-    flat: dict[str, Any] = {}
-    for name, feature in features.items():
-        if isinstance(feature, tfds.features.FeaturesDict):
-            flat |= flatten_features(feature, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = feature
-    return flat
-
-
-def skip_images(features: Any) -> dict[str, Any]:
-    """Decoders that leave every image as the bytes it was stored as."""
-    return {
-        name: tfds.decode.SkipDecoding()
-        for name, feature in features.items()
-        if isinstance(feature, tfds.features.Image)
-    }
 
 
 def open_records(builder: Any, split: str) -> Records:

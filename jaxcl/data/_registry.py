@@ -1,4 +1,4 @@
-"""The data sets this library knows by name: `registry.toml`, read and checked."""
+"""The data sets that the library knows by name: `registry.toml`, read and checked."""
 
 import tomllib
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 
 class DatasetEntry(NamedTuple):
-    """What a user must know of a data set before using it.
+    """What a user must know about a data set before using it.
 
     A column inside another has a dotted name: ``attributes.Male``.
     """
@@ -18,10 +18,10 @@ class DatasetEntry(NamedTuple):
     kind: str
     """own = a builder of this library; official = one of tensorflow-datasets."""
     image: str
-    """Height, width and channels: 28x28x3; any = they differ from image to image."""
+    """Height, width and channels, as 28x28x3; any = images differ in size."""
     splits: Mapping[str, int]
-    """Samples of each split, as published: of the default config, or of all configs
-    together where they are joined. Empty when they depend on the user's files."""
+    """Published number of samples of each split, of the default config or of all joined
+    configs together. Empty when it depends on the user's files."""
     label: str
     """The column that holds the class."""
     domain: str
@@ -29,30 +29,35 @@ class DatasetEntry(NamedTuple):
     bias: str
     """The column that goes with the label in training only; empty = none."""
     instance: str
-    """The column that names a sample; empty = none, its position does."""
+    """The column of instance numbers; empty = positions are the numbers."""
     columns: Mapping[str, str]
     """Every column that a config can name, and what it means."""
     needs_tensorflow: bool
-    """Whether its builder runs TensorFlow. Reading what was built never does."""
+    """Whether its builder runs TensorFlow. Reading a built data set never does."""
     download: str
-    """embedded = nothing, it is built on first use without a network; automatic = its
-    builder downloads; manual = the user does."""
+    """embedded = built on first use, without a network; automatic = its builder
+    downloads; manual = the user downloads."""
     size: str
-    """Of the download."""
+    """Size of the download."""
     terms: str
-    """License, or what its authors ask."""
+    """License, or the terms of its authors."""
     homepage: str
     citation: str
     """BibTeX."""
     checked: str
-    """What the builder was run on here: real files, made archives (small files in the
+    """What the builder was tested on: real files, made archives (small files in the
     layout of the real ones), or not built here."""
     domains: tuple[str, ...] = ()
     """Names of the domains, in the order of their ids."""
     join: str = ""
     """The column that tells joined configs apart; empty = a run has one config."""
     manual: str = ""
-    """What to fetch by hand, and where to put it."""
+    """What the user must download, and where to put it."""
+
+    @property
+    def how_to_get(self) -> str:
+        """How a user gets it, in a few words."""
+        return _HOW_TO_GET[self.download]
 
     @property
     def embedded(self) -> bool:
@@ -60,10 +65,12 @@ class DatasetEntry(NamedTuple):
         return self.download == "embedded"
 
 
-_CHOICES = {
-    "kind": ("own", "official"),
-    "download": ("embedded", "automatic", "manual"),
+_HOW_TO_GET = {
+    "embedded": "built on first use",
+    "automatic": "downloaded automatically",
+    "manual": "manual download",
 }
+_CHOICES = {"kind": ("own", "official"), "download": tuple(_HOW_TO_GET)}
 
 
 def read_registry(text: str) -> dict[str, DatasetEntry]:

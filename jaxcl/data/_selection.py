@@ -1,10 +1,11 @@
-"""Which samples are trained on, held out, or keep their label."""
+"""Divides samples into training, held-out and validation sets, and hides labels."""
 
 import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Int, Int64
 
 from jaxcl.config import ConfigError, SelectionConfig, nearest
 from jaxcl.data._draws import Stream, permutation, share_of
@@ -20,16 +21,16 @@ class Selection(NamedTuple):
         dict_keys(['train', 'labeled', 'held_out', 'validation_domains', 'validation'])
     """
 
-    train: np.ndarray
-    """Samples that are trained on."""
-    labeled: np.ndarray
+    train: Int64[np.ndarray, " train"]
+    """Training samples."""
+    labeled: Int64[np.ndarray, " labeled"]
     """Those of `train` whose label is shown."""
-    held_out: np.ndarray
-    """Samples of the domains that are held out."""
-    validation_domains: np.ndarray
-    """Samples of the domains that are for validation."""
-    validation: np.ndarray
-    """Samples for validation, of the same domains as `train`."""
+    held_out: Int64[np.ndarray, " held_out"]
+    """Samples of the held-out domains."""
+    validation_domains: Int64[np.ndarray, " domains"]
+    """Samples of the validation domains."""
+    validation: Int64[np.ndarray, " validation"]
+    """Validation samples from the same domains as `train`."""
 
 
 def select(
@@ -40,29 +41,30 @@ def select(
     domain: np.ndarray | None = None,
     domain_names: Sequence[str] = (),
 ) -> Selection:
-    """Cuts the samples of a split into those to train on and those to keep away.
+    """Divides the samples of a split into training, held-out and validation sets.
 
-    Held-out domains go first, then the domains for validation, then the validation
-    fraction of the rest; of what is left `fraction` and after it `per_class` are
-    trained on, and of these `labeled_fraction` and after it `labeled_per_class` show
-    their label. A share of n samples is rounded, halves up, but never to none.
+    Held-out domains are removed first, then the validation domains, then the validation
+    fraction of the rest. `fraction` and then `per_class` select the training samples
+    from the remaining ones, and `labeled_fraction` and then `labeled_per_class` those
+    that show their label. A share of n samples is rounded, halves up, but to at least
+    one sample.
 
-    All cuts of training samples and labels take the first samples of one random order.
-    So with a seed a smaller share, or fewer of a class, lie within a larger; the labels
-    shown by `labeled_per_class` are the same however many samples are trained on, as
-    long as these have enough of every class. The validation set has an order of its own
-    and depends on nothing but the domains, its fraction and the seed.
+    All selections of training samples and labels take the first samples of one random
+    order. So with equal seeds a smaller share is part of a larger one. The labels shown
+    by `labeled_per_class` are the same for any number of training samples that has
+    enough of every class. The validation set has its own order and depends only on the
+    domains, its fraction and the seed.
 
-    A sample of unknown domain (−1) may be of any domain: as soon as one is held out, or
-    for validation, it is in no set. One of unknown class has no label to show, and is
-    left out by `per_class`. Both are logged, and so are classes with too few samples,
-    which give all they have.
+    A sample of unknown domain (−1) may be of any domain: it is in no set when there are
+    held-out or validation domains. A sample of unknown class has no label to show, and
+    `per_class` leaves it out. Both are logged, and so are classes with too few samples,
+    of which all are taken.
 
     Args:
-        config: What to cut; every refusal names its field.
+        config: What to select; every error names its field.
         size: Samples of the split.
         label: Class of every sample; −1 = unknown. Without it, every sample counts as
-            one whose label can be shown.
+            labeled.
         domain: Domain of every sample; −1 = unknown.
         domain_names: Names of the domains by id; without them a domain is named by its
             number.
@@ -82,9 +84,9 @@ def select(
     """
     _check(config)
     _check_columns(config, size, label, domain)
-    held_out = _of_domains("held_out_domains", config, size, domain, domain_names)
-    for_validation = _of_domains(
-        "validation_domains", config, size, domain, domain_names
+    held_out, for_validation = (
+        _of_domains(field, config, size, domain, domain_names)
+        for field in ("held_out_domains", "validation_domains")
     )
     rest = ~(held_out | for_validation)
     if domain is not None and not rest.all():
@@ -96,18 +98,16 @@ def select(
     validation = _share(validation, config.validation_fraction)
     rest[validation] = False
     train = _share(_ordered(rest, config.seed, Stream.TRAINING), config.fraction)
-    labeled = train = _per_class("per_class", config.per_class, train, label)
+    train = _per_class("per_class", config, train, label)
     if len(train) == 0:
         raise ConfigError(
             f"`data.selection` must leave samples to train on, got none of {size}: "
             f"{held_out.sum()} are held out, "
             f"{for_validation.sum() + len(validation)} are for validation"
         )
-    if label is not None:
-        labeled = train[label[train] >= 0]
+    labeled = train if label is None else train[label[train] >= 0]
     labeled = _share(labeled, config.labeled_fraction)
-    count = config.labeled_per_class
-    labeled = _per_class("labeled_per_class", count, labeled, label)
+    labeled = _per_class("labeled_per_class", config, labeled, label)
     return Selection(
         train=np.sort(train),
         labeled=np.sort(labeled),
@@ -117,15 +117,17 @@ def select(
     )
 
 
-def find_overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Samples that two sets have in common: a leak, if one of them is for testing.
+def find_overlap(
+    first: Int[np.ndarray, " first"], second: Int[np.ndarray, " second"]
+) -> Int[np.ndarray, " both"]:
+    """Samples that two sets have in common: a leak, if one of them is a test set.
 
     Args:
-        first: Numbers that name the samples of one set, not their positions.
+        first: Instance numbers of the samples of one set, not their positions.
         second: Those of the other.
 
     Returns:
-        The numbers that are in both, sorted, each once.
+        The instance numbers in both, sorted and unique.
 
     Example:
         >>> find_overlap(np.array([7, 1, 4, 4]), np.array([4, 2, 7])).tolist()
@@ -187,7 +189,7 @@ def _of_domains(
     size: int,
     domain: np.ndarray | None,
     names: Sequence[str],
-) -> np.ndarray:
+) -> Bool[np.ndarray, " samples"]:
     """True for the samples of the domains that a field of the config names."""
     chosen = np.zeros(size, bool)
     asked = getattr(config, field)
@@ -214,8 +216,10 @@ def _of_domains(
     return chosen
 
 
-def _ordered(candidates: np.ndarray, seed: int, stream: Stream) -> np.ndarray:
-    """Positions of the candidates, in the one random order of all samples."""
+def _ordered(
+    candidates: Bool[np.ndarray, " samples"], seed: int, stream: Stream
+) -> Int64[np.ndarray, " candidates"]:
+    """Positions of the candidates in the random order of all samples."""
     order = permutation(len(candidates), seed, stream=stream)
     return order[candidates[order]]
 
@@ -226,9 +230,10 @@ def _share(ordered: np.ndarray, fraction: float) -> np.ndarray:
 
 
 def _per_class(
-    field: str, count: int, ordered: np.ndarray, label: np.ndarray | None
+    field: str, config: SelectionConfig, ordered: np.ndarray, label: np.ndarray | None
 ) -> np.ndarray:
-    """The first `count` samples of every class, still in order; 0 = all."""
+    """The first samples of every class, still in order, as many as a field says."""
+    count = getattr(config, field)
     if not count or label is None:
         return ordered
     _warn(label[ordered] < 0, f"have no class: data.selection.{field} leaves them out")

@@ -1,4 +1,4 @@
-"""A selection as a file, so that another run can be held to the same samples."""
+"""A selection as a file, so that another run can be checked for the same samples."""
 
 import hashlib
 import json
@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from jaxcl.config import ConfigError
 from jaxcl.data._selection import Selection
 
 
-def name_samples(selection: Selection, instances: np.ndarray) -> Selection:
-    """A selection with the numbers that name its samples in place of their positions.
+def name_samples(
+    selection: Selection, instances: Int[np.ndarray, " samples"]
+) -> Selection:
+    """A selection by instance numbers instead of positions.
 
     Args:
         selection: Positions in a split.
-        instances: The number of every sample of that split, `[samples]`.
+        instances: The instance number of every sample of that split.
 
     Returns:
         The numbers of each set, sorted; they mean the same in any slice of the data.
@@ -28,19 +31,18 @@ def name_samples(selection: Selection, instances: np.ndarray) -> Selection:
         >>> name_samples(selection, np.array([70, 50, 60])).train.tolist()
         [60, 70]
     """
-    instances = np.asarray(instances, np.int64)
-    return Selection(*(np.sort(instances[rows]) for rows in selection))
+    return Selection(*(np.sort(instances[rows]).astype(np.int64) for rows in selection))
 
 
 def write_selection(
-    path: str | Path, selection: Selection, instances: np.ndarray
+    path: str | Path, selection: Selection, instances: Int[np.ndarray, " samples"]
 ) -> None:
-    """Stores which samples a selection has, as JSON; the file is whole or not there.
+    """Stores the samples of a selection as JSON; the file is complete or not there.
 
     Args:
-        path: The file; one that is there is replaced.
+        path: The file; an old one is replaced.
         selection: Positions in a split.
-        instances: The number that names every sample of that split, `[samples]`.
+        instances: The instance number of every sample of that split.
 
     Example:
         >>> import tempfile
@@ -64,13 +66,7 @@ def write_selection(
 
 
 def read_selection(path: str | Path) -> Selection:
-    """Reads what `write_selection` wrote, and checks the digest of every set.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The numbers that name the samples of each set, sorted: those of `name_samples`.
+    """Reads a selection, by instance numbers, and checks the digest of every set.
 
     Example:
         >>> read_selection("nowhere.json")
@@ -102,8 +98,8 @@ def check_selection(stored: Selection, now: Selection) -> None:
     """Raises a `ConfigError` that names the sets in which two selections differ.
 
     Args:
-        stored: Of a run before, by `read_selection`.
-        now: Of this run, by `name_samples`.
+        stored: Of an earlier run, from `read_selection`.
+        now: Of this run, from `name_samples`.
 
     Example:
         >>> none = np.empty(0, np.int64)

@@ -1,16 +1,17 @@
 """One split of a data set, open for reading by position."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int, Int32
 
 from jaxcl.data._columns import Columns
 from jaxcl.data._decode import Fit, Shape
 from jaxcl.data._errors import DataError
-from jaxcl.data._records import Record, Records
+from jaxcl.data._records import Positions, Record, Records
 
 ROLES = ("label", "domain", "bias")
 
@@ -19,47 +20,49 @@ ROLES = ("label", "domain", "bias")
 class Split:
     """Samples of a split: all of them, or those that were selected.
 
-    A role (label, domain, bias) or a column of metadata whose values are not those of
-    the records, because they are texts, products, hidden or corrupted, stands in
-    `replaced`, by position.
+    `replaced` holds, by position, the values of roles (label, domain, bias) and columns
+    of metadata that are not those of the records: texts as ids, products of columns,
+    hidden labels, corrupted metadata.
     """
 
     name: str
     origin: str
-    """The stored split the samples come from; two splits of one origin can overlap."""
-    stored: np.ndarray
-    """Where in the stored split each record is: not where it is here, in a slice."""
+    """The stored split of the samples; two splits of one origin can overlap."""
+    stored: Int[np.ndarray, " records"]
+    """Position of each record in the stored split, of which this may be a slice."""
     records: Records
     columns: Columns
     image_shape: Shape
     fit: Fit
     roles: Mapping[str, str]
-    """Column of each role the config names: label, domain, bias."""
+    """Column of each role that the config names: label, domain, bias."""
     names: Mapping[str, tuple[str, ...]]
-    """Names of the values of each role, and column, where the data set has them."""
+    """Names of the values of roles and columns, where the data set has them."""
     metadata: tuple[str, ...]
     """Every other column of numbers or categories."""
     instance: str = ""
-    """The column that names a sample; where it is stored does when empty."""
-    positions: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    """Where in the records its samples are."""
+    """The column of instance numbers; empty = the stored positions are the numbers."""
+    positions: Int[np.ndarray, " samples"] = field(
+        default_factory=lambda: np.empty(0, np.int64)
+    )
+    """Positions of the samples in the records."""
     replaced: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.positions)
 
-    def read(self, rows: Iterable[int]) -> list[Record | Exception]:
+    def read(self, rows: Positions) -> list[Record | Exception]:
         """The records of samples, images still encoded."""
         return self.records.read(self.positions[np.asarray(rows, np.int64)])
 
-    def take(self, rows: np.ndarray, name: str = "") -> "Split":
+    def take(self, rows: Int[np.ndarray, " rows"], name: str = "") -> "Split":
         """Some of the samples, as a split."""
-        chosen = self.positions[np.asarray(rows, np.int64)]
+        chosen = self.positions[rows]
         return dataclasses.replace(self, positions=chosen, name=name or self.name)
 
     def replace(self, key: str, values: np.ndarray, names: Any = None) -> "Split":
         """The split with other values of a role or column, one a sample."""
-        # By position, so that it still holds for a part of the samples.
+        # By position, so that they are right for a part of the samples too.
         whole = np.zeros((len(self.records), *values.shape[1:]), values.dtype)
         whole[self.positions] = values
         known = self.names if names is None else {**self.names, key: tuple(names)}
@@ -77,15 +80,15 @@ class Split:
         """A role's value of every sample; None when the config names no column."""
         return self.values(key) if key in self.roles else None
 
-    def instances(self) -> np.ndarray:
-        """The number that names each sample."""
+    def instances(self) -> Int[np.ndarray, " samples"]:
+        """The instance number of each sample."""
         if not self.instance:
             return self.stored[self.positions]
         return self.columns[self.instance][self.positions]
 
 
-def as_ids(values: np.ndarray, name: str) -> np.ndarray:
-    """Whole numbers as int32; one that does not fit must not become another."""
+def as_ids(values: np.ndarray, name: str) -> Int32[np.ndarray, "..."]:
+    """Integers as int32; a `DataError` for one that does not fit."""
     ids = values.astype(np.int32)
     if not np.array_equal(ids, values):
         raise DataError(f"column {name!r} holds ids beyond 32 bits: {values.max()}")

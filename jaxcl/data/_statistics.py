@@ -1,24 +1,22 @@
-"""What all images of a split are, taken together."""
-
-from collections.abc import Iterator
+"""Statistics over all images of a split."""
 
 import numpy as np
+from jaxtyping import Float64
 from PIL import Image
 
-from jaxcl.batch import Batch
+from jaxcl.data._batches import BadRecords, Images, decode_samples, image_batches
 from jaxcl.data._errors import DataError
-from jaxcl.data._pipeline import BadRecords, ImageReader
 from jaxcl.data._split import Split
 
-_READ_AT_ONCE = 256
 _MOST = 20_000
+_PerChannel = Float64[np.ndarray, " channels"]
 
 
-def channel_statistics(split: Split) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each channel over the images of a split, in [0, 1].
+def channel_statistics(split: Split) -> tuple[_PerChannel, _PerChannel]:
+    """Mean and standard deviation of each channel over a split, in [0, 1].
 
-    Of a split with more than 20,000 samples, so many that are spread evenly over it.
-    Sums are whole numbers, so the result is the same on every machine. Images that
+    Of a split with more than 20,000 samples, 20,000 that are spread evenly over it are
+    used. The sums are integers, so the result is the same on every machine. Images that
     cannot be read are left out.
 
     Example:
@@ -31,7 +29,7 @@ def channel_statistics(split: Split) -> tuple[np.ndarray, np.ndarray]:
     rows = np.unique(np.linspace(0, len(split) - 1, min(len(split), _MOST)).astype(int))
     channels = split.image_shape[2]
     count, total, squares = 0, np.zeros(channels, int), np.zeros(channels, int)
-    for _, batch in _batches(split, rows, BadRecords("skip")):
+    for _, batch in image_batches(split, rows, BadRecords("skip")):
         pixels = np.asarray(batch.image)[batch.where].reshape(-1, channels).astype(int)
         count += len(pixels)
         total += pixels.sum(0)
@@ -43,40 +41,26 @@ def channel_statistics(split: Split) -> tuple[np.ndarray, np.ndarray]:
     return mean / 255.0, deviation / 255.0
 
 
-def read_images(split: Split, bad: BadRecords) -> np.ndarray:
-    """All images of a split, `[samples, height, width, channels]` of uint8."""
-    images = np.empty((len(split), *split.image_shape), np.uint8)
-    for rows, batch in _batches(split, np.arange(len(split)), bad):
-        images[rows] = np.asarray(batch.image)
-    return images
+def read_images(split: Split, bad: BadRecords) -> Images:
+    """All images of a split."""
+    return decode_samples(split, np.arange(len(split)), bad)[0]
 
 
-def color_features(split: Split, bad: BadRecords, size: int = 4) -> np.ndarray:
+def color_features(
+    split: Split, bad: BadRecords, size: int = 4
+) -> Float64[np.ndarray, "samples features"]:
     """Each image as a few blocks of color, to find groups where none are known.
 
     Args:
         split: Its images are all decoded.
-        bad: What happens to those that cannot be; they are black.
-        size: Blocks along each side.
-
-    Returns:
-        `[samples, size · size · channels]`, with values 0 to 1.
+        bad: What to do with unreadable images; they are black.
+        size: Blocks along each side, of `channels` values from 0 to 1 each.
     """
     features = [
         np.asarray(
             Image.fromarray(image.squeeze()).resize((size, size), Image.Resampling.BOX)
         ).ravel()
-        for _, batch in _batches(split, np.arange(len(split)), bad)
+        for _, batch in image_batches(split, np.arange(len(split)), bad)
         for image in np.asarray(batch.image)
     ]
     return np.stack(features) / 255.0
-
-
-def _batches(
-    split: Split, rows: np.ndarray, bad: BadRecords
-) -> Iterator[tuple[np.ndarray, Batch]]:
-    """Samples with their images, some at a time, and which ones they are."""
-    read = ImageReader(split, bad)
-    for start in range(0, len(rows), _READ_AT_ONCE):
-        part = rows[start : start + _READ_AT_ONCE]
-        yield part, read.batch(part)

@@ -1,4 +1,4 @@
-"""What frozen embeddings can be used for: neighbors, linear probes, per domain."""
+"""Evaluation of frozen embeddings: kNN, linear probes, domains, groups."""
 
 from jaxcl.evaluation._domains import (
     between_domain_share as between_domain_share,

@@ -1,4 +1,4 @@
-"""What of the domain is left in embeddings, and how groups of samples fare."""
+"""How much of the domain remains in embeddings, and the accuracy of groups."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ _ROWS_AT_ONCE = 256
 
 
 def between_domain_share(embeddings: AnyArray, domains: AnyArray) -> float:
-    r"""Share of the variance that lies between domains, η².
+    r"""Share of the variance that is between domains, η².
 
     η² = tr(S_between) / tr(S_total) = Σ_d n_d ‖μ_d − μ‖² / Σ_i ‖z_i − μ‖².
 
@@ -42,13 +42,13 @@ def between_domain_share(embeddings: AnyArray, domains: AnyArray) -> float:
 
 
 def domain_distance(embeddings: AnyArray, domains: AnyArray) -> float:
-    """Distance of domains' means, in units of the spread within domains.
+    """Distance between the means of domains, relative to the spread within domains.
 
-    The mean over pairs of domains of ‖μ_a − μ_b‖, divided by the root of the mean
-    squared distance of samples to their domain's mean.
+    The mean of ‖μ_a − μ_b‖ over pairs of domains, divided by the root mean square
+    distance of samples to the mean of their domain.
 
     Returns:
-        0 with one domain; infinity when domains differ and have no spread.
+        0 with one domain; infinity if domains differ, but have no spread.
 
     Example:
         >>> rows = np.array([[0.0], [2.0], [4.0], [6.0]])
@@ -71,19 +71,19 @@ def domain_distance(embeddings: AnyArray, domains: AnyArray) -> float:
 def low_shot_domain_probe(
     embeddings: AnyArray, domains: AnyArray, *, per_domain: int = 10, seed: int = 0
 ) -> dict[str, float] | None:
-    """How well a linear head tells domains apart that saw few samples of each.
+    """How well a linear head predicts the domain from few samples of each.
 
-    With many samples the accuracy saturates near 1 and tells arms no longer apart.
+    With many samples the accuracy is near 1 for every encoder, and compares nothing.
 
     Args:
         embeddings: `[samples, dim]`.
         domains: Ids; samples with −1 are left out.
-        per_domain: Samples of each domain to fit on; the others are tested on.
-        seed: Of the draw.
+        per_domain: Samples of each domain to fit on; the others are the test set.
+        seed: Seed of the draw.
 
     Returns:
-        The accuracy and the share of the largest domain among the tested, which is what
-        guessing gets; None with fewer than two domains of more than `per_domain`.
+        The accuracy, and as chance the share of the largest domain in the test set.
+        None with fewer than two domains that have more than `per_domain` samples.
     """
     if per_domain < 1:
         raise ValueError(f"`per_domain` must be at least 1, got {per_domain}")
@@ -108,16 +108,17 @@ def neighbor_domain_share(
     *,
     neighbors: int = 10,
 ) -> float:
-    """Share of the nearest other samples, by cosine, that have a sample's own domain.
+    """Share of a sample's nearest neighbors, by cosine, that are of its domain.
 
     Args:
         embeddings: `[samples, dim]`.
         domains: Ids; samples with −1 are left out.
-        instances: Rows of one instance are no neighbors; each row its own when None.
-        neighbors: Of each sample.
+        instances: Rows of the same instance are not neighbors. None = every row is an
+            instance of its own.
+        neighbors: Neighbors per sample.
 
     Returns:
-        The mean over samples; NaN when no sample has another one.
+        The mean over samples; NaN if no sample has a neighbor.
 
     Example:
         >>> rows = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
@@ -152,14 +153,14 @@ def group_accuracy(
     least: int = 30,
     level: float = 0.95,
 ) -> dict[str, Any]:
-    """Accuracy of every pair of label and group, with its interval, and the worst.
+    """Accuracy of every pair of label and group, with intervals, and the worst pair.
 
     Args:
-        correct: True where a prediction was right, `[samples]`.
+        correct: True where a prediction is correct, `[samples]`.
         labels: Ids; samples with −1 here or in `groups` are left out.
         groups: Ids.
-        least: Pairs with fewer samples are counted, not judged.
-        level: Of Wilson's interval.
+        least: Pairs with fewer samples are only counted, in `left_out`.
+        level: Confidence level of Wilson's interval.
 
     Returns:
         ``{"groups": {name: {"accuracy", "low", "high", "count"}}, "worst",
@@ -204,20 +205,20 @@ def similarities_by_domain(
     max_rows: int = 1000,
     bins: int = 50,
 ) -> dict[str, Any]:
-    """Cosines of pairs of different instances: of one domain, and of two.
+    """Cosine similarities of pairs of instances, within domains and across domains.
 
     Args:
-        embeddings: `[samples, dim]`; `max_rows` of known domain are drawn.
+        embeddings: `[samples, dim]`.
         domains: Ids; samples with −1 are left out.
-        instances: Pairs of one instance do not count.
-        max_rows: Samples that are compared.
-        bins: Of the histograms, from −1 to 1.
+        instances: Pairs of the same instance are left out.
+        max_rows: Samples to compare, drawn at random.
+        bins: Bins of the histograms, from −1 to 1.
 
     Returns:
         ``{"same_domain", "different_domain": {"mean", "variance", "count",
-        "histogram"}, "edges"}``; mean and variance are NaN where no pair is.
+        "histogram"}, "edges"}``; mean and variance are NaN without pairs.
     """
-    # Drawn, since the first rows of a split sorted by domain are all of one domain.
+    # The first rows of a split sorted by domain would all be of one domain.
     known = np.flatnonzero(np.asarray(domains) >= 0)
     known = np.sort(np.random.default_rng(0).permutation(known)[:max_rows])
     rows, domains = unit(embeddings)[known], np.asarray(domains)[known]
@@ -246,7 +247,7 @@ def similarities_by_domain(
 
 
 def unit(embeddings: AnyArray) -> np.ndarray:
-    """Rows of length one; rows of zeros stay zero."""
+    """L2-normalizes rows; rows of zeros stay zero."""
     rows = np.asarray(embeddings, np.float32)
     largest = np.abs(rows).max(1, keepdims=True, initial=0.0)
     rows = rows / np.where(largest > 0, largest, 1.0)
@@ -261,7 +262,7 @@ def _known(embeddings: AnyArray, domains: AnyArray) -> tuple[np.ndarray, np.ndar
 
 
 def _scatter(rows: np.ndarray) -> float:
-    """Sum of squared distances to the mean; exactly 0 when all rows are one point."""
+    """Sum of squared distances to the mean; exactly 0 if all rows are equal."""
     rows = rows - rows[0]
     return float(np.sum((rows - rows.mean(0)) ** 2))
 

@@ -1,4 +1,4 @@
-"""Frozen embeddings of a split, with what is known of each sample."""
+"""Frozen embeddings of a split, with the side data of each sample."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -22,11 +22,11 @@ class Embedded(NamedTuple):
 def embed(
     encode: Callable[[jax.Array], jax.Array], batches: Iterable[Batch]
 ) -> Embedded:
-    """Embeds images as they are, without augmentation.
+    """Embeds images without augmentation.
 
     Args:
-        encode: Images with values in [0, 1] to embeddings.
-        batches: Batches of one shape; rows with ``where = False`` are left out.
+        encode: Maps images with values in [0, 1] to embeddings.
+        batches: Batches of the same shape; rows with ``where = False`` are left out.
     """
     parts = [_embed_batch(encode, batch) for batch in batches]
     return jax.tree.map(lambda *columns: np.concatenate(columns), *parts)

@@ -1,4 +1,4 @@
-"""Everything that is asked of an encoder at one step."""
+"""The evaluation of an encoder at one step."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from jaxcl.evaluation._probes import (
 )
 from jaxcl.metrics import similarity_statistics
 
-# No training epoch comes this far, so the views of an evaluation are its own.
+# No training epoch is this large, so evaluation has its own views.
 _EVALUATION_EPOCH = 2**30
 
 
@@ -29,17 +29,17 @@ def evaluate_embeddings(
     neighbors: int,
     domain_names: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Accuracy of kNN and linear probe on every split, and how much domain is left.
+    """Accuracy of kNN and linear probe on every split, and of a domain probe.
 
     Args:
-        train: What the classifiers are fitted on.
+        train: The embeddings on which the classifiers are fitted.
         tests: Test splits by name.
-        neighbors: Of the kNN classifier.
+        neighbors: Neighbors of the kNN classifier.
         domain_names: Names of the domain ids.
 
     Returns:
         ``{"splits": {name: {"count", "knn", "linear_probe"}}, "domain_probe"}``. The
-        domain probe is fitted and tested within the last test split with two domains.
+        domain probe is cross-validated within the last test split with two domains.
     """
     train, labels = _labeled(train)
     splits = {}
@@ -62,7 +62,7 @@ def evaluate_embeddings(
 def knn_accuracies(
     train: Embedded, tests: Mapping[str, Embedded], neighbors: int
 ) -> dict[str, float]:
-    """Accuracy of kNN on every test split; the quick look during training."""
+    """Accuracy of kNN on every test split, for quick evaluations during training."""
     train, labels = _labeled(train)
 
     def accuracy(test: Embedded) -> float:
@@ -78,7 +78,7 @@ def knn_accuracies(
 
 
 def _labeled(embedded: Embedded) -> tuple[Embedded, AnyArray]:
-    """The samples whose label is known, and their labels."""
+    """Selects the samples with a known label, and returns their labels too."""
     if embedded.label is None:
         raise ValueError("`data.label` must name a column to evaluate, got none")
     known = embedded.label >= 0
@@ -92,13 +92,13 @@ def statistics_of_views(
     augmentation: AugmentationConfig,
     seed: int,
 ) -> dict[str, Any]:
-    """Similarities of the projections of two augmented views.
+    """Similarity statistics of the projections of two augmented views.
 
     Args:
-        project: Images with values in [0, 1] to projections.
-        batches: Of the split to look at.
-        augmentation: How its views are made, as in training.
-        seed: Of the views.
+        project: Maps images with values in [0, 1] to projections.
+        batches: Batches of the split.
+        augmentation: The augmentation, as in training.
+        seed: Seed of the views.
 
     Returns:
         The fields of `jaxcl.metrics.SimilarityStatistics` as plain numbers.
@@ -112,7 +112,7 @@ def statistics_of_views(
     parts = []
     for batch in batches:
         views = draw(batch.image, batch.instance)
-        parts.append([np.asarray(project(view))[batch.where] for view in views])
+        parts.append([np.asarray(project(views[:, k]))[batch.where] for k in range(2)])
     u, v = (np.concatenate(part) for part in zip(*parts, strict=True))
     statistics = jax.jit(similarity_statistics)(u, v)
     return {

@@ -1,4 +1,4 @@
-"""Accuracy of groups of samples."""
+"""Accuracy by domain."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +13,12 @@ def accuracy_by_domain(
     domains: AnyArray | None = None,
     names: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Accuracy overall, in every domain, and in the worst one.
+    """Accuracy overall, in every domain, and in the worst domain.
 
     Args:
-        correct: True where a prediction was right, `[samples]`.
-        domains: Domain ids; samples with −1 count overall only.
-        names: Names of the domains; their ids when left out.
+        correct: True where a prediction is correct, `[samples]`.
+        domains: Domain ids; samples with −1 count only overall.
+        names: Names of the domains; None = their ids.
 
     Returns:
         ``{"accuracy"}``, and with domains ``{"domains": {name: {"accuracy", "count"}},

@@ -1,4 +1,4 @@
-"""Heads on frozen embeddings: on few labels, on balanced ones, on shifted samples."""
+"""Linear heads on frozen embeddings: few labels, balanced groups, shifted samples."""
 
 import warnings
 from typing import Any
@@ -11,15 +11,15 @@ from jaxcl.evaluation._probes import linear_classifier
 
 
 def draw_labeled(labels: AnyArray, per_class: int, *, seed: int) -> np.ndarray:
-    """Positions of so many samples of each class, by the seed alone.
+    """Draws the positions of `per_class` samples of each class.
 
-    Those of a smaller number lie within those of a larger. A class with fewer gives all
-    it has.
+    A smaller draw with the same seed is a subset of a larger one. A class with too few
+    samples gives all it has.
 
     Args:
-        labels: Ids; −1 = unknown, never drawn.
+        labels: Ids; samples with −1 are never drawn.
         per_class: Samples of each class; 0 = all.
-        seed: Of the draw.
+        seed: Seed of the draw.
 
     Example:
         >>> draw_labeled(np.array([0, 1, 0, -1, 1]), 1, seed=0).shape
@@ -38,14 +38,14 @@ def draw_labeled(labels: AnyArray, per_class: int, *, seed: int) -> np.ndarray:
 
 
 def draw_share(labels: AnyArray, share: float, *, seed: int) -> np.ndarray:
-    """Positions of a share of the labeled samples of each class, one at least.
+    """Draws the positions of a share of each class, at least one sample of each.
 
-    Those of a smaller share lie within those of a larger.
+    A smaller draw with the same seed is a subset of a larger one.
 
     Args:
-        labels: Ids; −1 = unknown, never drawn.
-        share: In (0, 1]; of each class, rounded.
-        seed: Of the draw.
+        labels: Ids; samples with −1 are never drawn.
+        share: Share of each class, in (0, 1]; the number of samples is rounded.
+        seed: Seed of the draw.
 
     Example:
         >>> draw_share(np.array([0, 1, 0, -1, 1, 1]), 0.1, seed=0).shape
@@ -65,13 +65,13 @@ def draw_share(labels: AnyArray, share: float, *, seed: int) -> np.ndarray:
 def head_predictions(
     embeddings: AnyArray, labels: AnyArray, *tests: AnyArray, balanced: bool = False
 ) -> list[Any]:
-    """Predictions of one logistic regression for several sets of embeddings.
+    """Fits one logistic regression, and predicts several sets of embeddings.
 
     Args:
-        embeddings: It is fitted on these, standardized.
-        labels: Of them; rows with −1 are left out.
-        tests: What is predicted.
-        balanced: Every class weighs the same.
+        embeddings: The training embeddings, which are standardized.
+        labels: Their labels; rows with −1 are left out.
+        tests: The sets of embeddings to predict.
+        balanced: Gives every class the same weight.
 
     Example:
         >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
@@ -95,12 +95,12 @@ def head_predictions(
 def split_for_head(
     labels: AnyArray, count: int, *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Samples of a shifted split to fit a head on, and the others to test it on.
+    """Splits a shifted split into samples to fit a head on, and samples to test it on.
 
     Args:
-        labels: Ids; −1 = unknown, in neither part.
-        count: To fit on.
-        seed: Of the draw.
+        labels: Ids; samples with −1 are in neither part.
+        count: Number of samples to fit on.
+        seed: Seed of the draw.
 
     Example:
         >>> fit, rest = split_for_head(np.zeros(10, int), 4, seed=0)
@@ -118,14 +118,15 @@ def split_for_head(
 
 
 def balanced_positions(labels: AnyArray, groups: AnyArray, *, seed: int) -> np.ndarray:
-    """As many samples of every pair of label and group as the rarest pair has.
+    """Draws the same number of samples from every pair of label and group.
 
-    A head fitted on these cannot gain from the group (as in DFR).
+    The rarest pair sets the number. The group then says nothing about the label, as in
+    DFR (deep feature reweighting).
 
     Args:
         labels: Ids; samples with −1 here or in `groups` are left out.
         groups: Ids.
-        seed: Of the draw.
+        seed: Seed of the draw.
 
     Example:
         >>> labels, groups = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 0, 1])
@@ -146,7 +147,7 @@ def balanced_positions(labels: AnyArray, groups: AnyArray, *, seed: int) -> np.n
 
 
 def check_disjoint(train: AnyArray, test: AnyArray, what: str) -> None:
-    """Raises a `ValueError` that names instances which are in both sets.
+    """Raises a `ValueError` that names the instances in both sets, if there are any.
 
     Example:
         >>> check_disjoint(np.array([1, 2]), np.array([3]), "the test split")

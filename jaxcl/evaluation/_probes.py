@@ -1,4 +1,4 @@
-"""Classifiers on frozen embeddings; scikit-learn does the work."""
+"""Classifiers on frozen embeddings, by scikit-learn."""
 
 import warnings
 
@@ -16,7 +16,7 @@ from jaxcl.batch import AnyArray
 def knn_predictions(
     train: AnyArray, labels: AnyArray, test: AnyArray, neighbors: int = 20
 ) -> AnyArray:
-    """Majority label of the nearest training embeddings by cosine similarity.
+    """Predicts the majority label of the nearest training embeddings, by cosine.
 
     Example:
         >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
@@ -33,7 +33,7 @@ def knn_predictions(
 def linear_probe_predictions(
     train: AnyArray, labels: AnyArray, test: AnyArray
 ) -> AnyArray:
-    """Predictions of a logistic regression on standardized embeddings.
+    """Predicts labels by a logistic regression on standardized embeddings.
 
     Example:
         >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
@@ -51,16 +51,16 @@ def linear_probe_predictions(
 def domain_probe(
     embeddings: AnyArray, domains: AnyArray, *, max_samples: int = 3000
 ) -> dict[str, float] | None:
-    """How well a linear classifier tells domains apart, by 5-fold cross-validation.
+    """How well a linear classifier predicts the domain, by 5-fold cross-validation.
 
     Args:
-        embeddings: Of one split, `[samples, dim]`.
+        embeddings: Embeddings of one split, `[samples, dim]`.
         domains: Domain ids; samples with −1 are left out.
-        max_samples: The first so many are used.
+        max_samples: Uses only the first samples.
 
     Returns:
-        The accuracy and the share of the largest domain, which is what guessing gets;
-        None with fewer than two domains of at least five samples.
+        The accuracy, and as chance the share of the largest domain. None with fewer
+        than two domains that have at least five samples.
     """
     embeddings, domains = embeddings[:max_samples], domains[:max_samples]
     ids, counts = np.unique(domains[domains >= 0], return_counts=True)

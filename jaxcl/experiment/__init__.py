@@ -1,19 +1,15 @@
-"""A config made into an experiment, trained, evaluated and reported."""
+"""Makes the experiment of a config, trains it, evaluates it and writes its report."""
 
-from jaxcl.experiment._experiment import (
-    Experiment as Experiment,
+from jaxcl.experiment._experiment import Experiment as Experiment
+from jaxcl.experiment._loop import Session as Session, run_steps as run_steps
+from jaxcl.experiment._make import (
+    find_facts as find_facts,
     make_experiment as make_experiment,
 )
-from jaxcl.experiment._loop import Session as Session, run_steps as run_steps
 from jaxcl.experiment._models import (
     make_encoder as make_encoder,
     make_model as make_model,
 )
-from jaxcl.experiment._objectives import (
-    Facts as Facts,
-    make_objective as make_objective,
-)
-from jaxcl.experiment._parts import find_facts as find_facts
 from jaxcl.experiment._train import evaluate as evaluate, train as train
 from jaxcl.experiment._whole import (
     WholeRun as WholeRun,
@@ -22,7 +18,6 @@ from jaxcl.experiment._whole import (
 
 __all__ = [
     "Experiment",
-    "Facts",
     "Session",
     "WholeRun",
     "evaluate",
@@ -30,7 +25,6 @@ __all__ = [
     "make_encoder",
     "make_experiment",
     "make_model",
-    "make_objective",
     "make_whole_run",
     "run_steps",
     "train",

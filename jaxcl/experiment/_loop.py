@@ -1,4 +1,4 @@
-"""The steps of a run: from one state to the last one, or to where it was stopped."""
+"""The training loop: from a state to the last step, or to a request to stop."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -8,8 +8,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxcl.config import TrainConfig
-from jaxcl.experiment._assessment import quick_evaluation
 from jaxcl.experiment._experiment import Experiment
+from jaxcl.experiment._report import quick_evaluation
 from jaxcl.training import (
     Checkpoints,
     Clock,
@@ -30,13 +30,13 @@ from jaxcl.training import (
     parallelize,
 )
 
-# XLA's collectives between CPU devices can lock up in loops that never wait (jax 0.10
-# and 0.11): there, the host waits for its metrics at least this often.
+# XLA's collectives between CPU devices can deadlock in loops that never wait (jax 0.10
+# and 0.11), so there the host waits for the metrics at least this often.
 _CPU_STEPS_IN_FLIGHT = 10
 
 
 class Session(NamedTuple):
-    """What one process of a run works with."""
+    """All that the training loop of one process uses."""
 
     experiment: Experiment
     devices: Devices
@@ -48,23 +48,23 @@ class Session(NamedTuple):
 
     @property
     def config(self) -> TrainConfig:
-        """The run."""
+        """The config of the run."""
         return self.experiment.config
 
 
 def run_steps(session: Session, initial: TrainState, state: TrainState) -> TrainState:
-    """Steps from the state's own to the last, or to a request to stop.
+    """Trains from a state to the last step, or to a request to stop.
 
     Returns:
-        The state it ends with, which is saved; as NumPy arrays.
+        The last state, which is saved, as NumPy arrays.
 
     Raises:
-        NonFiniteError: Loss or gradient became NaN, and the config does not allow it,
-            or not so often.
+        NonFiniteError: Loss or gradient became NaN or infinite more often than the
+            config allows.
     """
     experiment = session.experiment
     parallel = parallelize(
-        experiment.step,
+        experiment.make_step(),
         session.devices,
         *experiment.resident_images(),
         steps=session.config.steps_per_dispatch,
@@ -81,7 +81,7 @@ def run_steps(session: Session, initial: TrainState, state: TrainState) -> Train
 
 
 def _run_on(session: Session, parallel: Parallel, state: TrainState) -> TrainState:
-    """Steps until all are done or somebody asks to stop; one checkpoint at the end."""
+    """Trains until the last step or a request to stop; saves the last state."""
     with _open_log(session, int(state.step), int(state.position)) as log:
         return _run_and_log(session, parallel, state, log)
 
@@ -95,7 +95,7 @@ def _run_and_log(
     state = parallel.place_state(state)
     step, taken = first, config.steps_per_dispatch
     while step < config.num_steps and not _all_stop(session.stop, step, config):
-        # The first call compiles; the others are what throughput is made of.
+        # The first call compiles, and does not count towards the throughput.
         compiles, step = step == first, step + taken
         with clock("compile" if compiles else "train"):
             batch = parallel.place_batch(next(batches))
@@ -120,13 +120,13 @@ def _run_and_log(
 
 
 def _batches(session: Session, state: TrainState) -> Iterator[Any]:
-    """Training batches from the state's position on, as many as steps are left."""
+    """The remaining training batches, from the position of the state on."""
     start, left = int(state.position), session.config.num_steps - int(state.step)
     return session.experiment.batches(start, start + left)
 
 
 def _open_log(session: Session, step: int, position: int) -> MetricsLog:
-    """A log that continues at a step and a position; the first process writes it."""
+    """A log that resumes at a step and a position; the first process writes it."""
     config, run = session.config, session.run
     sinks: list[Sink] = []
     if jax.process_index() == 0:
@@ -155,16 +155,16 @@ def _open_log(session: Session, step: int, position: int) -> MetricsLog:
 def _answer(
     session: Session, error: NonFiniteError, initial: TrainState, state: TrainState
 ) -> TrainState:
-    """The state to go on with after numbers that are not finite; or the error."""
+    """The state to resume from after a non-finite step; raises if the run must end."""
     config, checkpoints = session.config, session.checkpoints
-    # Batches are drawn one a step, from where the state stood.
+    # Each step draws one batch, starting at the position of the state.
     position = int(state.position) + error.step - 1 - int(state.step)
     _write_incident(session, error, position)
     kept = checkpoints.latest_step()
     last = "there is no checkpoint" if kept is None else f"step {kept} is kept"
     explained = NonFiniteError(
-        f"{error}; {last} in {checkpoints.directory}; its batch and the parameters "
-        f"concerned are in {session.run.incidents}",
+        f"{error}; {last} in {checkpoints.directory}; the batch and the affected "
+        f"parameters are in {session.run.incidents}",
         error.step,
         error.values,
         error.bad_leaves,
@@ -173,14 +173,15 @@ def _answer(
         raise explained from error
     good = checkpoints.restore(initial) or initial
     session.progress.say(
-        f"{error}: back to step {int(good.step)}, and past the batches up to this one"
+        f"{error}: returning to step {int(good.step)}, and skipping the batches up to "
+        "this one"
     )
     moved = np.asarray(position + 1, np.int32)
     return TrainState(**{**vars(good), "position": moved})
 
 
 def _write_incident(session: Session, error: NonFiniteError, position: int) -> None:
-    """What a person needs to look into numbers that are not finite."""
+    """Records what is needed to investigate a non-finite step."""
     if jax.process_index() != 0:
         return
     names = session.experiment.parameter_names
@@ -209,7 +210,7 @@ def _check_skipped(session: Session, log: MetricsLog) -> None:
 
 
 def _is_pause(step: int, config: TrainConfig) -> bool:
-    """Whether something after this step needs its result."""
+    """Whether the result of this step is needed before the next one."""
     due = [config.checkpoint_every, config.eval_every or config.checkpoint_every]
     return step == config.num_steps or any(step % every == 0 for every in due)
 
@@ -221,14 +222,14 @@ def _steps_in_flight(session: Session) -> int:
 
 
 def _all_stop(stop: StopRequest, step: int, config: TrainConfig) -> bool:
-    """Whether to stop here; several hosts ask each other now and then only."""
+    """Whether to stop here; several processes agree on it only at logged steps."""
     if jax.process_count() > 1 and step % config.log_every:
         return False
     return agree_on_stop(stop) > 0
 
 
 def agree_on_stop(stop: StopRequest) -> int:
-    """The signal that asked some host to stop, the same number on all; 0 = none."""
+    """The signal that asked any process to stop, the same on all; 0 = none."""
     number = 0 if stop.signal is None else int(stop.signal)
     if jax.process_count() == 1:
         return number
@@ -236,7 +237,7 @@ def agree_on_stop(stop: StopRequest) -> int:
 
 
 def images_per_second(session: Session) -> float | None:
-    """How many images have been trained on each second, the compilation left out."""
+    """Training images per second, without compilation; None if not known yet."""
     seconds, steps = session.clock.seconds["train"], session.clock.steps
     if not seconds or not steps:
         return None

@@ -1,4 +1,4 @@
-"""The networks of a config."""
+"""Makes the networks of a config."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxcl.config import METHODS, ConfigError, ModelConfig, ObjectiveConfig
+from jaxcl.config import OBJECTIVES, ConfigError, ModelConfig, ObjectiveConfig
 from jaxcl.models import (
     MLP,
     ConvNet,
@@ -31,22 +31,23 @@ def make_model(
     encoder: Encoder | None = None,
     axis_name: str | None = None,
 ) -> Model:
-    """Encoder, head, and the networks that an objective needs beside them.
+    """Encoder, head, and the other networks that the objective needs.
 
     Args:
-        config: Which networks, and how large.
-        objective: Says whether there are predictor, targets and classifier.
+        config: Types and sizes of the networks.
+        objective: Determines whether there is a predictor, a target and a classifier.
         image_shape: Height, width and channels.
-        num_classes: Classes of the classifier.
-        encoder: Takes the place of the config's encoder.
-        axis_name: Devices of this axis share their BatchNorm statistics.
+        num_classes: Number of classes of the classifier.
+        encoder: Replaces the encoder of the config.
+        axis_name: The axis for `sync_batch_norm`, over whose devices BatchNorm
+            statistics are averaged.
     """
     axis = axis_name if config.sync_batch_norm else None
     if encoder is None:
         encoder = make_encoder(config, image_shape, axis_name=axis)
     dim = _dimension(encoder, image_shape)
     out_dim = config.head_dim if config.head_layers else dim
-    networks = METHODS[objective.name].networks
+    networks = OBJECTIVES[objective.name].networks
     predictor = classifier = None
     if "predictor" in networks:
         predictor = _head(
@@ -77,9 +78,9 @@ def make_encoder(
     """The encoder of a config.
 
     Args:
-        config: Which, and how large.
+        config: Type and size of the encoder.
         image_shape: Height, width and channels.
-        axis_name: Devices of this axis share their BatchNorm statistics.
+        axis_name: The axis over whose devices BatchNorm statistics are averaged.
     """
     name, channels = config.encoder, image_shape[-1]
     common: dict[str, Any] = {"dtype": jnp.dtype(config.dtype)}
@@ -105,7 +106,7 @@ def make_encoder(
 
     if name == "custom":
         raise ConfigError(
-            "`model.encoder` must name an encoder, got 'custom': hand yours to "
+            "`model.encoder` must name an encoder, got 'custom': pass yours to "
             "jaxcl.train(config, workdir, encoder=...)"
         )
     return from_nnx(make)
@@ -124,7 +125,7 @@ def _head(config: ModelConfig, in_dim: int, **arguments: Any) -> Encoder:
 
 
 def _dimension(encoder: Encoder, image_shape: Shape) -> int:
-    """How wide the embeddings are."""
+    """The dimension of the embeddings."""
     images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
 
@@ -135,6 +136,6 @@ def _dimension(encoder: Encoder, image_shape: Shape) -> int:
     shape = jax.eval_shape(embed, key, images).shape
     if len(shape) != 2 or shape[0] != 2:
         raise ConfigError(
-            f"`encoder` must return one row an image, (2, dim), got {shape}"
+            f"`encoder` must return one row per image, (2, dim), got {shape}"
         )
     return shape[1]

@@ -1,4 +1,4 @@
-"""A run: from a config and a directory to a trained encoder and a report."""
+"""Trains and evaluates an encoder, and writes the report."""
 
 import dataclasses
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Any
 import jax
 
 from jaxcl.config import ConfigError, TrainConfig, as_dict
-from jaxcl.experiment._assessment import (
+from jaxcl.experiment._loop import Session, agree_on_stop, run_steps
+from jaxcl.experiment._make import make_experiment
+from jaxcl.experiment._report import (
     evaluate_states,
     make_report,
     renew_report,
     write_report,
 )
-from jaxcl.experiment._experiment import make_experiment
-from jaxcl.experiment._loop import Session, agree_on_stop, run_steps
 from jaxcl.models import Encoder
 from jaxcl.training import (
     CheckpointError,
@@ -46,28 +46,29 @@ def train(
 ) -> dict[str, Any]:
     """Trains an encoder, evaluates it and writes the report.
 
-    Called again with the same config and directory, it continues from the last
-    checkpoint, and the result equals that of a run that was never stopped.
+    Called again with the same config and directory, it resumes from the last
+    checkpoint, and the result equals that of an uninterrupted run.
 
     Args:
-        config: The run.
+        config: The config of the run.
         workdir: Receives `config.toml`, `metrics.jsonl`, `checkpoints/`, `report.json`
             and `report.html`.
-        encoder: A network of your own in the place of `model.encoder`, which then is
-            "custom": see `jaxcl.models.from_linen` and `from_nnx`.
-        quiet: Show no progress.
+        encoder: An encoder of your own; `model.encoder` must then be "custom". See
+            `jaxcl.models.from_linen` and `from_nnx`.
+        quiet: Whether to hide the progress.
 
     Returns:
         The report, as written to `report.json`.
 
     Raises:
-        ConfigError: The config breaks rules; each is named.
-        DataError: The data is not there, or not what the config says.
+        ConfigError: The config is invalid; the message lists all faults.
+        DataError: The data is missing, or does not match the config.
         WorkdirError: The directory belongs to another run, or cannot be written.
-        CheckpointError: No checkpoint of the directory can be read or written.
-        NonFiniteError: The loss became NaN; the last good checkpoint is kept.
-        KeyboardInterrupt: SIGINT; a checkpoint was written first.
-        SystemExit: SIGTERM or SIGUSR1; a checkpoint was written first.
+        CheckpointError: No checkpoint of the directory can be read, or a new one cannot
+            be written.
+        NonFiniteError: The loss became NaN or infinite; the last checkpoint is kept.
+        KeyboardInterrupt: SIGINT was received; a checkpoint was saved first.
+        SystemExit: SIGTERM or SIGUSR1 was received; a checkpoint was saved first.
     """
     config.check()
     _check_encoder(config, encoder)
@@ -103,14 +104,14 @@ def _train(
             if signal := agree_on_stop(stop):
                 progress.say(
                     f"stopped after step {int(state.step)}; it is saved, and the same "
-                    "command continues"
+                    "command resumes the run"
                 )
                 leave_by(signal)
             progress.say("evaluating")
             with clock("evaluate"):
                 evaluation = evaluate_states(experiment, initial, state)
         finally:
-            # Looking at a finished run again is no part of it.
+            # Evaluating a finished run again adds nothing to its timings.
             if jax.process_index() == 0 and first < config.num_steps:
                 append_timings(run.timings, clock)
         renewed = first >= config.num_steps
@@ -120,18 +121,18 @@ def _train(
         if jax.process_index() == 0:
             write_report(run, report)
             progress.say(f"report: {run.report_html}")
-        # A signal that came during the evaluation: all is saved now.
+        # A signal during the evaluation takes effect here, when all is saved.
         leave_by(agree_on_stop(stop))
     return report
 
 
 def _check_encoder(config: TrainConfig, encoder: Encoder | None) -> None:
-    """A run of a network of one's own must say so: its config names no other."""
+    """Checks that an encoder is passed if and only if the config says so."""
     if (encoder is not None) != (config.model.encoder == "custom"):
-        given = "none" if encoder is None else "one"
+        given = "no encoder" if encoder is None else "an encoder"
         raise ConfigError(
-            "`model.encoder` must be 'custom' when an encoder is handed to jaxcl.train "
-            f"in Python, and only then; got {config.model.encoder!r} and {given}"
+            "`model.encoder` must be 'custom' if and only if an encoder is passed, got "
+            f"{config.model.encoder!r} and {given}"
         )
 
 
@@ -142,13 +143,13 @@ def evaluate(
     encoder: Encoder | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Evaluates the last checkpoint of a run and writes its report again.
+    """Evaluates the last checkpoint of a run and rewrites its report.
 
     Args:
         workdir: The directory of a run.
-        data_dir: Where its data are now, when they have moved.
-        encoder: The one it was trained with, if it was handed one.
-        quiet: Show no progress.
+        data_dir: The new directory of its data, if it has moved.
+        encoder: The encoder that was passed to `train`, if any.
+        quiet: Whether to hide the progress.
 
     Returns:
         The report, as written to `report.json`.
@@ -180,11 +181,11 @@ def _opening(session: Session, step: int) -> str:
     experiment, devices = session.experiment, session.devices
     config = experiment.config
     where = f"{devices.size} {devices.mesh.devices.flat[0].platform} device(s)"
-    verb = "continuing from step" if step else "starting at step"
+    verb = "resuming from step" if step else "starting at step"
     if step >= config.num_steps:
         verb = "already trained to step"
     return (
         f"{config.objective.name} on {config.data.path or config.data.name}: "
-        f"{len(experiment.train_split)} training images, {where} by "
+        f"{len(experiment.data.train)} training images, {where} by "
         f"{devices.parallel}, {verb} {step} in {session.run.path}"
     )

@@ -1,4 +1,4 @@
-"""A whole run as one program, which any seed can be given to."""
+"""A whole run as one function, which takes the seed as an argument."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, UInt8
 from jaxcl.batch import Batch
 from jaxcl.config import TrainConfig
 from jaxcl.data import RunData
-from jaxcl.experiment._parts import make_parts
+from jaxcl.experiment._make import assemble
 from jaxcl.training import TrainState
 
 
@@ -21,31 +21,37 @@ class WholeRun(NamedTuple):
 
     train: Callable[..., tuple[TrainState, Float[Array, " steps"]]]
     """``train(seed, images, batches)``: the last state, and the loss of every step. All
-    arguments may be traced, so that seeds can be mapped over."""
+    arguments can be traced, so the function can be mapped over seeds."""
     train_by_steps: Callable[..., tuple[TrainState, np.ndarray]]
-    """The same, a call for each step: on a CPU, XLA's convolutions inside of a loop are
+    """The same with one call per step: in XLA on CPU, convolutions inside a loop are
     slower by an order of magnitude."""
     encode: Callable[[TrainState, jax.Array], jax.Array]
-    """Embeddings of images, as evaluation sees them."""
+    """Images to embeddings, as in evaluation."""
     project: Callable[[TrainState, jax.Array], jax.Array]
-    """Projections of images, as the loss sees them."""
+    """Images to projections, as in the loss."""
     classify: Callable[[TrainState, jax.Array], jax.Array] | None
-    """Logits of images by the run's own classifier, if it trains one."""
+    """Images to logits of the run's own classifier, if it trains one."""
 
 
 def make_whole_run(config: TrainConfig, data: RunData) -> WholeRun:
-    """The networks and the loss of a run, on one device and without a word between.
+    """Makes a function that trains a whole run on one device.
 
-    The numbers are those of `jaxcl.train` on one device, to rounding; there are no
-    checkpoints, so it is for runs of minutes.
+    The results equal those of `jaxcl.train` on one device, up to rounding. There are no
+    checkpoints or logs, so it is meant for runs of minutes.
 
     Args:
-        config: The run; its seed is not looked at.
-        data: What it is trained on: says what the objective must know of the samples.
+        config: The config of the run; its seed is ignored.
+        data: The data of the run; the objective can depend on its size, classes and
+            domains.
 
     Example:
+        >>> from jaxcl.config import DataConfig, ModelConfig
         >>> from jaxcl.data import open_data, read_images
-        >>> config = TrainConfig(num_steps=2)
+        >>> config = TrainConfig(
+        ...     num_steps=2,
+        ...     data=DataConfig(batch_size=8),
+        ...     model=ModelConfig(width=4, stages=2),
+        ... )
         >>> data = open_data(config.data)
         >>> images = read_images(data.train, data.bad)
         >>> run = make_whole_run(config, data)
@@ -53,20 +59,20 @@ def make_whole_run(config: TrainConfig, data: RunData) -> WholeRun:
         >>> int(state.step), losses.shape
         (2, (2,))
     """
-    parts = make_parts(config, data)
+    built = assemble(config, data)
 
     def step(state: TrainState, batch: Batch, seed, images: UInt8[Array, "all h w c"]):
-        state, metrics = parts.step(seed)(state, batch, images)
+        state, metrics = built.make_step(seed)(state, batch, images)
         return state, metrics["loss"]
 
     def train(seed, images: UInt8[Array, "all h w c"], batches: Batch):
         return lax.scan(
             lambda state, batch: step(state, batch, seed, images),
-            parts.init(seed),
+            built.init(seed),
             batches,
         )
 
-    one_step, start = jax.jit(step, donate_argnums=0), jax.jit(parts.init)
+    one_step, start = jax.jit(step, donate_argnums=0), jax.jit(built.init)
 
     def train_by_steps(seed, images, batches: Batch):
         seed, images = jnp.asarray(seed, jnp.int32), jnp.asarray(images)
@@ -80,7 +86,7 @@ def make_whole_run(config: TrainConfig, data: RunData) -> WholeRun:
     return WholeRun(
         train=jax.jit(train),
         train_by_steps=train_by_steps,
-        encode=parts.encode,
-        project=parts.project,
-        classify=parts.classify,
+        encode=built.encode,
+        project=built.project,
+        classify=built.classify,
     )

@@ -1,4 +1,4 @@
-"""Banks of rows, cut into blocks, and which pairs of blocks are visited."""
+"""Banks of rows, cut into blocks, and the pairs of blocks to visit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,17 +19,17 @@ class Bank:
 
     rows: Float[Array, "rows dim"]
     data: Mapping[str, Array] = field(default_factory=dict)
-    """What is known of each row, `[rows, ...]`, the same names in every bank."""
+    """Side data of each row, `[rows, ...]`, with the same names in every bank."""
     where: Bool[Array, " rows"] | None = None
     """True = keep."""
     anchored: bool = True
     """Its rows are anchors. Rows of other banks are candidates only."""
     shared: bool = False
-    """The same on every device (a queue): not exchanged, and without a gradient."""
+    """The same on every device (a queue): not exchanged, and without gradient."""
 
 
 class Plan(NamedTuple):
-    """How many blocks each bank has, and which pairs of banks meet: all static."""
+    """The number of blocks of each bank, and the pairs of banks to compare: static."""
 
     blocks: tuple[int, ...]
     anchored: tuple[bool, ...]
@@ -79,8 +79,8 @@ class Plan(NamedTuple):
         """Every block of this device against every block of `devices` devices.
 
         Args:
-            devices: How many devices the second set of blocks comes from.
-            one_sided: Only this device's blocks learn.
+            devices: Number of devices that the second set of blocks comes from.
+            one_sided: Only the states or gradients of this device's blocks change.
             same: This device is among them.
         """
         kinds = self.kinds(shared=False)
@@ -114,9 +114,9 @@ def cut_banks(
     block: int,
     axis_name: AxisName,
 ) -> tuple[Rows, list[slice]]:
-    """Banks in blocks of one size, one after another, and where each lies.
+    """Banks in blocks of one size, one after another, and the place of each.
 
-    The last block of a bank is filled up with rows that are not kept.
+    The last block of a bank is padded with rows that are not kept.
     """
     counts = [bank.rows.shape[0] for bank in banks]
     padded = [-(-count // block) * block for count in counts]
@@ -148,7 +148,7 @@ def _fill(leaf: Array, size: int) -> Array:
 
 
 def _spread(values: Array, anchors: list[slice], size: int) -> Array:
-    """Values of all anchors, one after another, at the places of their rows."""
+    """Values of all anchors, in order, at the places of their rows."""
     spread, start = jnp.zeros(size, values.dtype), 0
     for place in anchors:
         count = place.stop - place.start

@@ -1,6 +1,6 @@
-"""The same statistics in one piece: for inputs so small that tiles do not pay.
+"""Statistics of pairs in one piece, for inputs so small that tiles do not pay off.
 
-The logits of all pairs are kept for the way back, which saves forming them again.
+The logits of all pairs are kept for the backward pass, which saves forming them again.
 """
 
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ def dense_statistics(
         if both:
             pieces.append(_Piece(b, len(banks) + a, False, False))
     if axis_name is not None:
-        # The derivative of the gather brings the gradients of others home.
+        # The derivative of the gather sends the gradients of other devices back.
         met = {piece.y - len(banks) for piece in pieces}
         operands = operands + [
             gather_rows(operand._replace(vectors=()), axis_name)
@@ -176,7 +176,7 @@ _statistics.defvjp(_forward, _backward)
 
 
 def _tiles(piece: _Piece, logits: jax.Array, operands: Any) -> Any:
-    """The piece as the anchors of x see it, and as those of y do."""
+    """The piece as seen from the anchors of x, and from those of y."""
     x, y = operands[piece.x], operands[piece.y]
     kept = None if y.kept is None else y.kept[None, :]
     if piece.same:

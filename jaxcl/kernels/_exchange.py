@@ -1,7 +1,7 @@
-"""How the rows of several devices meet: alone, gathered, or around a ring.
+"""How rows of several devices are compared: alone, gathered, or around a ring.
 
-Each way has two functions. The first adds to the states of this device's anchors, the
-second to the gradients of its rows and of the scalars.
+Each way has two functions. The first updates the states of this device's anchors, the
+second the gradients of its rows and of the scalars.
 """
 
 from typing import Any
@@ -28,7 +28,7 @@ from jaxcl.kernels._tiles import (
 )
 
 Known = tuple[Rows, Any]
-"""Rows, and what each statistic has prepared of them."""
+"""Rows, and what each statistic has prepared for them."""
 
 
 def local_states(
@@ -67,10 +67,10 @@ def gathered_states(
 def gathered_gradients(
     task: Task, plan: Plan, axis_name: AxisName, given: Known, start: Any
 ) -> Any:
-    """This device's rows against all, whose anchors meet them too.
+    """This device's rows against all rows, as anchors and as candidates.
 
-    With the others' answers at hand the whole gradient of this device's rows is formed
-    here, and none has to be sent.
+    Since the answers of the other devices are gathered too, the whole gradient of this
+    device's rows is formed here, and none has to be sent.
     """
     gradients, by_scalars = start
     everyone = gather_rows(given, axis_name)
@@ -85,7 +85,7 @@ def gathered_gradients(
 def ring_states(
     task: Task, plan: Plan, axis_name: AxisName, local: Rows, start: Any
 ) -> Any:
-    """Blocks travel half the ring and learn on their way, then it comes home."""
+    """Blocks travel half the ring, update their states, and the states return."""
     states = local_states(task, plan, axis_name, local, start)
     hops, antipode = _hops(axis_name)
 
@@ -114,7 +114,7 @@ def ring_states(
 def ring_gradients(
     task: Task, plan: Plan, axis_name: AxisName, given: Known, start: Any
 ) -> Any:
-    """Blocks travel with their answers and bring their gradient home."""
+    """Blocks travel with their answers, and their gradients return."""
     learned = _transposed(start[0])
     gradients, by_scalars = local_gradients(task, plan, axis_name, given, start)
     hops, antipode = _hops(axis_name)
@@ -141,7 +141,7 @@ def ring_gradients(
 
 
 def _learn(task: Task, sweep: Sweep, x: Rows, y: Rows, states: Any) -> Any:
-    """The states of the anchors of x alone."""
+    """Updates the states of the anchors of x alone."""
     if not sweep.row_anchors:
         return states
     sweep = sweep._replace(column_anchors=False)
@@ -149,7 +149,7 @@ def _learn(task: Task, sweep: Sweep, x: Rows, y: Rows, states: Any) -> Any:
 
 
 def _turned(sweep: Sweep) -> Sweep:
-    """The sweep as the other side sees it."""
+    """The sweep with x and y exchanged."""
     return sweep._replace(
         pairs=sweep.pairs[:, ::-1],
         row_anchors=sweep.column_anchors,
@@ -169,17 +169,17 @@ def _transposed(gradients: Gradients) -> Gradients:
 
 
 def _hops(axis_name: AxisName) -> tuple[int, bool]:
-    """Hops at which two devices learn from one tile, and whether an antipode is left.
+    """Hops on which a tile serves two devices, and whether an antipode is left.
 
-    With P devices block p meets the blocks p+1 … p+(P−1)/2. When P is even the block
-    opposite is met by both its ends, each of which then learns for itself alone.
+    With P devices, block p meets the blocks p+1 … p+(P−1)/2. For even P, two opposite
+    devices meet each other, and each then updates its own anchors only.
     """
     devices = axis_size(axis_name)
     return (devices - 1) // 2, devices % 2 == 0
 
 
 def _pass_on(axis_name: AxisName, tree: Any, hops: int) -> Any:
-    """What the device `hops` further on holds."""
+    """The tree of the device `hops` further on."""
     devices, axis = axis_size(axis_name), mapped_axis(axis_name)
     pairs = [(device, (device - hops) % devices) for device in range(devices)]
     return jax.tree.map(lambda leaf: lax.ppermute(leaf, axis, pairs), tree)

@@ -1,4 +1,4 @@
-"""Statistics of pairs of rows: the one door to the tiles and to their dense form."""
+"""Statistics of pairs of rows, in tiles or in dense form."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,10 @@ from jaxcl.kernels._statistics import Params, Statistic
 from jaxcl.kernels._streaming import stream_statistics
 from jaxcl.kernels._tiles import Similarity
 
-# Up to this many pairs one piece is as fast as tiles, and its memory (1 MiB in float32)
-# does not matter.
+# Up to this many pairs the dense form is as fast as tiles, and its memory (1 MiB in
+# float32) does not matter.
 _DENSE_PAIRS = 2**18
-# A tile of 512² stays in the cache of a CPU core; an accelerator needs larger ones to
-# be busy.
+# A tile of 512² stays in the cache of a CPU core; an accelerator needs larger tiles.
 _BLOCKS = {"cpu": 512}
 _ACCELERATOR_BLOCK = 2048
 _SMALLEST_BLOCK = 128
@@ -34,28 +33,27 @@ def pair_statistics(
     axis_name: AxisName = None,
     block_size: int | None = None,
 ) -> list[tuple[Array, ...]]:
-    r"""Asks every anchor for statistics of its logits with all candidates.
+    r"""Computes statistics of each anchor's logits with all candidates.
 
     The logit of anchor i and candidate j is scale · x_i·y_j, or −scale · ‖x_i − y_j‖. A
-    row never meets itself. Memory is O(rows·dim +
-    rows·block) forward and backward, whatever the statistics and their weights.
+    row never meets itself. Memory is O(rows·dim + rows·block), forward and backward,
+    for all statistics and weights.
 
     Args:
         banks: Rows of one or several kinds, of the same width and side data. The rows
             of all anchored banks are the anchors.
-        statistics: What to ask, such as `LogSumExp` and `PairSum`.
+        statistics: What to compute, such as `LogSumExp` and `PairSum`.
         params: Differentiable inputs of each statistic.
         similarity: "dot" or "negative_euclidean".
         scale: Multiplies all logits; a constant, without a gradient.
-        visits: Pairs of banks whose rows are compared, an unordered pair once; all of
-            them when left out. Weights say the rest.
+        visits: Pairs of banks to compare, each unordered pair once; None = all pairs.
         axis_name: Devices of this axis share the rows of all banks that are not
             `shared`. A `Ring` passes them around instead of gathering them.
-        block_size: Rows and columns of a tile; None chooses, in one piece if small.
+        block_size: Tile size; None = one piece for small inputs, else by platform.
 
     Returns:
-        For each statistic the tuple of its answers, each `[anchors]`: one value for
-        each row of the anchored banks of this device, one bank after another.
+        For each statistic a tuple of answers, each `[anchors]`: one value per row of
+        the anchored banks of this device, one bank after another.
         Gradients flow into the rows of all banks that are not shared and into
         `params`. The gradient is written by hand, so ``jax.jvp`` of the answers raises
         a `TypeError`; the derivative of the gradient exists in both modes.
@@ -107,5 +105,5 @@ def _block(counts: list[int], block_size: int | None) -> int:
         return min(block_size, max(counts))
     largest = _BLOCKS.get(jax.default_backend(), _ACCELERATOR_BLOCK)
     rows = max(min(counts), min(_SMALLEST_BLOCK, max(counts)))
-    # As few blocks as the largest allows, of equal size: little is filled up.
+    # As few blocks as the largest allows, of equal size: little padding.
     return -(-rows // -(-rows // largest))

@@ -14,9 +14,9 @@ from jaxtyping import Array, Bool, Float, Int
 class Ring:
     """A mapped axis whose devices pass their rows around instead of gathering them.
 
-    ``axis_name=Ring("batch")`` asks for the same numbers as ``axis_name="batch"``. No
+    ``axis_name=Ring("batch")`` gives the same numbers as ``axis_name="batch"``. No
     device holds the rows of all others, and every pair of rows is visited once, but
-    each hop waits for the one before it: for rows that are too many to gather.
+    each hop waits for the one before it. Use it for rows that are too many to gather.
     """
 
     axis_name: str | tuple[str, ...]
@@ -26,7 +26,7 @@ AxisName = str | tuple[str, ...] | Ring | None
 
 
 def mapped_axis(axis_name: AxisName) -> str | tuple[str, ...] | None:
-    """The name or names that JAX knows the axis by."""
+    """The name or names of the axis in JAX."""
     return axis_name.axis_name if isinstance(axis_name, Ring) else axis_name
 
 
@@ -39,7 +39,7 @@ def unit_rows(
     Args:
         rows: Rows of any floating type; the computation is done in float32, or in
             float64 for float64 rows.
-        where: True = keep. A dropped row becomes a row of zeros whatever it held.
+        where: True = keep. A dropped row becomes a row of zeros, even if it held NaN.
 
     Returns:
         Unit rows. A row of zeros stays zero and has a zero gradient.
@@ -65,7 +65,7 @@ def unit_rows(
 def kept_values(
     rows: Float[Array, "rows ..."], where: Bool[Array, " rows"] | None = None
 ) -> Float[Array, "rows ..."]:
-    """The rows in float32 or float64; dropped ones are zero whatever they held."""
+    """The rows in float32 or float64; dropped rows are zero, even if they held NaN."""
     rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
     if where is None:
         return rows
@@ -122,10 +122,10 @@ def mean_share(
 
 
 def varying_like(tree: Any, reference: Any) -> Any:
-    """`tree` on as many devices of a ``shard_map`` as `reference` differs on.
+    """Casts `tree` to vary over the same axes of a ``shard_map`` as `reference`.
 
-    A value that every device has alike must be cast before it can be carried through a
-    loop or into a hand-written gradient beside values that differ.
+    A value that is the same on every device must be cast before a loop or a
+    hand-written gradient can take it beside values that differ.
     """
     wanted = frozenset[str]().union(*map(_varying_axes, jax.tree.leaves(reference)))
 
@@ -142,7 +142,7 @@ def varying_like(tree: Any, reference: Any) -> Any:
 
 
 def no_gradient(leaf: Array) -> Any:
-    """What a hand-written gradient returns for a constant."""
+    """The gradient of a constant, for hand-written gradients."""
     if jnp.issubdtype(leaf.dtype, jnp.floating):
         return jnp.zeros_like(leaf)
     return np.zeros(leaf.shape, jax.dtypes.float0)

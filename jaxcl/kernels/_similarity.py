@@ -15,8 +15,8 @@ def cosine_similarity(
     s_ij = x_i·y_j / (‖x_i‖ ‖y_j‖), and 0 where a row is zero.
 
     Args:
-        x: Rows of any finite size.
-        y: Other rows; `x` itself when left out.
+        x: Rows, L2-normalized inside.
+        y: Other rows; None = `x` itself.
 
     Returns:
         The similarities, in float32 (float64 for float64 rows).
@@ -33,7 +33,7 @@ def cosine_similarity(
 def full_product(
     a: Float[Array, "rows inner"], b: Float[Array, "inner ..."]
 ) -> Float[Array, "rows ..."]:
-    """A product in full precision also where the accelerator's default is lower.
+    """A product in full precision, also where the accelerator's default is lower.
 
     Operands in bfloat16 are summed in float32.
     """

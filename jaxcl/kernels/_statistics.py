@@ -1,8 +1,8 @@
-"""What can be asked of each row of the logit matrix, a tile at a time.
+"""Statistics of each row of the logit matrix, computed a tile at a time.
 
-A statistic of anchor i is a sum over the candidates j of its row. It knows how a tile
-adds to a running state, what the state of all tiles means, and what a tile adds to the
-gradient once that is known. Nothing here has a size of rows × rows.
+A statistic of anchor i is a sum over the candidates j of its row. It defines how a tile
+updates a running state, how the state becomes an answer, and what a tile adds to the
+gradient once the answers are known. Nothing here has the size of rows × rows.
 
 The same code reduces the rows of a tile (`axis=1`, the anchors are its rows) and its
 columns (`axis=0`): one visit of a tile serves both.
@@ -53,13 +53,13 @@ class Tile(NamedTuple):
         return weights(self.anchors, self.candidates).T
 
     def along(self, values: Float[Array, " anchors"]) -> Float[Array, "..."]:
-        """One value an anchor, to be broadcast over the tile."""
+        """One value per anchor, to be broadcast over the tile."""
         return values[:, None] if self.axis == 1 else values[None, :]
 
 
 @runtime_checkable
 class Statistic(Protocol):
-    """One question to every row of the logit matrix."""
+    """One statistic of every row of the logit matrix."""
 
     def start(self, like: Float[Array, "..."]) -> Any:
         """The state before any tile, a tree of arrays of the shape of `like`."""
@@ -78,7 +78,7 @@ class Statistic(Protocol):
         ...
 
     def prepare(self, state: Any, cotangent: Any) -> Any:
-        """What `pull` must know of each anchor, given the cotangent of its answer."""
+        """What `pull` needs of each anchor, given the cotangent of its answer."""
         ...
 
     def pull(self, tile: Tile, params: Any, prepared: Any) -> Any:
@@ -90,7 +90,7 @@ class Params(NamedTuple):
     """Differentiable inputs of a statistic beside the logits."""
 
     vectors: tuple[Float[Array, " anchors"], ...] = ()
-    """One value an anchor each."""
+    """One value per anchor each."""
     scalars: tuple[Float[Array, ""], ...] = ()
     """The same for all pairs."""
 
@@ -219,8 +219,8 @@ def one(logits: Float[Array, "..."]) -> Float[Array, "..."]:
 class PairSum:
     r"""Σ_j w_ij φ(x_ij, r_i, …, c, …) for an elementwise φ.
 
-    `fn` takes the logits, then a value an anchor for each of `Params.vectors`, then the
-    `Params.scalars`; it is differentiated by all of them.
+    `fn` takes the logits, then one value per anchor for each of `Params.vectors`, then
+    the `Params.scalars`; it is differentiated by all of them.
     """
 
     weights: PairWeights

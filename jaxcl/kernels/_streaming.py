@@ -1,7 +1,7 @@
 """Statistics of pairs as one differentiable function, on one device or on many.
 
-What a device returns are the answers of its own anchors; the hand-written gradient is
-that of the sum over all devices.
+A device returns the answers of its own anchors; the hand-written gradient is that of
+the sum over all devices.
 """
 
 from collections.abc import Sequence
@@ -51,8 +51,8 @@ class _Static(NamedTuple):
 
     @property
     def exchange(self) -> str:
-        """How the rows of other devices are met."""
-        # Where this device's rows meet shared ones only there is nothing to exchange.
+        """How the rows of other devices arrive: a key of `_STATES` and `_GRADIENTS`."""
+        # Rows that meet shared rows only need no exchange.
         shared = self.plan.shared
         meet = any(not (shared[a] or shared[b]) for a, b in self.plan.visits)
         if self.axis_name is None or not meet:
@@ -61,7 +61,7 @@ class _Static(NamedTuple):
 
 
 class _Numbers(NamedTuple):
-    """What all pairs have in common; see `Task`."""
+    """The numbers that all pairs share; see `Task`."""
 
     scale: jax.Array
     scalars: tuple[tuple[jax.Array, ...], ...]

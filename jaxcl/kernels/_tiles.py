@@ -1,8 +1,8 @@
 """The streaming kernel: statistics of the logit matrix, a tile at a time, and back.
 
-A tile is the logits of one block of rows against another. It is formed twice: once on
-the way forward, where it adds to the state of its anchors, and once on the way back,
-where the answers are known and G = ∂loss/∂logits of the tile can be written down:
+A tile is the logits of one block of rows against another. It is formed twice: in the
+forward pass, where it updates the state of its anchors, and in the backward pass, where
+the answers are known and G = ∂loss/∂logits of the tile can be written down:
 dX_I += G Y_J and dY_J += Gᵀ X_I. Where both blocks hold anchors each unordered pair of
 blocks is visited once for both, which costs 4N²D operations instead of 6N²D.
 """
@@ -23,25 +23,25 @@ Similarity = Literal["dot", "negative_euclidean"]
 
 
 class Rows(NamedTuple):
-    """Rows cut into blocks, and what is known of them: leaves `[blocks, R, ...]`."""
+    """Rows cut into blocks, with their side data: leaves `[blocks, R, ...]`."""
 
     rows: Float[Array, "blocks block dim"]
     data: SideData
     ids: Int[Array, "blocks block"]
-    """Which row of all devices this is: a row never meets itself."""
+    """The index of the row among those of all devices: a row never meets itself."""
     kept: Shaped[Array, "blocks block"] | None
-    """False = leaves no trace; None = all are kept."""
+    """False = dropped; None = all are kept."""
     vectors: tuple[tuple[Array, ...], ...]
     """`Params.vectors` of each statistic."""
 
 
 class Task(NamedTuple):
-    """What is asked of all pairs, and what they have in common."""
+    """The statistics to compute, and the numbers that all pairs share."""
 
     statistics: tuple[Statistic, ...]
     similarity: Similarity
     scale: Float[Array, ""]
-    """Multiplies products and distances. Without a gradient of its own: the rows carry
+    """Multiplies products and distances. It has no gradient of its own: the rows carry
     it, see `Logits`."""
     scalars: tuple[tuple[Array, ...], ...]
     """`Params.scalars` of each statistic."""
@@ -57,7 +57,7 @@ class Gradients(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """Which pairs of blocks are visited, and whose anchors learn from them."""
+    """The pairs of blocks to visit, and the sides whose anchors are updated."""
 
     pairs: Int[np.ndarray, "pairs 2"]
     """Block of x, block of y."""
@@ -66,9 +66,9 @@ class Sweep(NamedTuple):
     column_anchors: bool = False
     """The rows of y are anchors too."""
     same: bool = False
-    """A row may meet itself here, which does not count."""
+    """A row may meet itself here; that pair does not count."""
     one_sided: bool = False
-    """Only the rows of x learn here: those of y do so elsewhere, or not at all."""
+    """Only the rows of x are updated here: those of y elsewhere, or not at all."""
 
 
 def sweep_states(
@@ -76,8 +76,8 @@ def sweep_states(
 ) -> tuple[Any, Any]:
     """Adds the tiles of a sweep to the states of the anchors of x and of y.
 
-    `y=None` means that y is x. The two states are kept apart all the same, to be merged
-    at the end: two updates of one array in a step would make the compiler copy it.
+    `y=None` means that y is x. The two states are still kept apart and merged at the
+    end: two updates of one array in a step would make the compiler copy it.
     """
 
     def visit(states, pair):
@@ -109,7 +109,7 @@ def sweep_gradients(
 ) -> tuple[Any, Any, Any]:
     """Adds the tiles of a sweep to the gradients of x, of y and of the scalars.
 
-    Beside the rows of x and of y stands what each statistic has prepared of them.
+    x and y come with what each statistic has prepared for them.
     """
 
     def visit(gradients, pair):
@@ -194,7 +194,7 @@ def tile_gradients(
 
 
 def _tiles(sweep, logits, rows, columns, i, j):
-    """The tile as its row anchors see it, and as its column anchors do."""
+    """The tile as seen from its row anchors, and from its column anchors."""
     if sweep.row_anchors:
         kept = _kept(sweep, rows, columns, columns.kept, 1)
         yield Tile(logits, rows.data, columns.data, kept, 1), rows, i, 0
@@ -208,7 +208,7 @@ def _learns(sweep, side):
 
 
 def _kept(sweep, rows, columns, kept, axis):
-    """Which pairs exist: the candidate is kept, and is not the anchor itself."""
+    """The pairs that exist: the candidate is kept, and is not the anchor itself."""
     if kept is not None:
         kept = kept[None, :] if axis == 1 else kept[:, None]
     if not sweep.same:

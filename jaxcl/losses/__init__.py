@@ -1,4 +1,37 @@
-"""Contrastive losses: arrays in, a scalar out; pure, total, exact on many devices."""
+"""Contrastive losses: arrays in, a scalar out; pure, total, exact on many devices.
+
+Arrays may be JAX or NumPy arrays or lists. The result is float32 (float64 for float64
+rows). An id of −1 and a number NaN are unknown. An anchor without a positive, or
+without a negative where the loss needs one, has no loss and leaves the mean. Finite
+input gives a finite value and gradient on every batch: no positives at all, one row,
+equal rows, rows of zeros, small temperatures, bfloat16.
+
+Shared arguments:
+    embeddings: Rows `[rows, dim]`, L2-normalized inside the loss unless it says
+        otherwise: their norm does not matter, and a row of zeros stays zero and has a
+        zero gradient. `jaxcl.pairs.flatten_views` turns more than two views of an
+        instance into rows.
+    u: First views `[batch, dim]`, one row per instance, L2-normalized like
+        `embeddings`.
+    v: Second views of the same instances.
+    temperature: Divides the similarities. A positive number, or a traced scalar, whose
+        gradient is exact: the temperature can be learned.
+    where: Boolean, True = keep the row (of both views). A dropped row is no anchor, no
+        positive and no negative; its values change neither the loss nor the gradient of
+        any other row.
+    axis_name: Mapped axis of `pmap` or `shard_map`, a name or a tuple of names. The
+        devices of the axis share their rows as candidates. The result is this device's
+        share of the global mean: the mean over devices is the value of one device with
+        all rows. Differentiate with `jaxcl.training.value_and_grad`. A name gathers the
+        rows of all devices on each; `jaxcl.kernels.Ring(name)` passes them around
+        instead, one hop after the other, so that no device holds all rows.
+    block_size: Tile size in rows. None forms the logits in one piece up to about
+        260,000 pairs and in tiles above. Tiles keep memory at O(rows·dim + rows·block),
+        forward and backward; an integer forces them. The numbers are the same up to
+        rounding.
+    reduction: "mean" over the anchors that have a loss, or "none" for one value per
+        anchor (0 where it has none). Some losses have "mean" only.
+"""
 
 from jaxcl.losses._additive import (
     additive_loss as additive_loss,
@@ -7,7 +40,6 @@ from jaxcl.losses._additive import (
 )
 from jaxcl.losses._alignment import (
     coral_penalty as coral_penalty,
-    fair_kl_penalty as fair_kl_penalty,
     mmd_penalty as mmd_penalty,
 )
 from jaxcl.losses._biases import (
@@ -27,7 +59,10 @@ from jaxcl.losses._environments import (
     irm_penalty as irm_penalty,
     v_rex_penalty as v_rex_penalty,
 )
-from jaxcl.losses._fairness import fair_supcon_loss as fair_supcon_loss
+from jaxcl.losses._fairness import (
+    fair_kl_penalty as fair_kl_penalty,
+    fair_supcon_loss as fair_supcon_loss,
+)
 from jaxcl.losses._metadata import (
     kernel_nce_loss as kernel_nce_loss,
     rank_n_contrast_loss as rank_n_contrast_loss,

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxcl.kernels import (
@@ -13,27 +13,26 @@ from jaxcl.kernels import (
     Bank,
     PairSum,
     Params,
-    automatic_axes,
-    check_where,
+    checked,
     mean_share,
     pair_statistics,
     row_ids,
     sum_devices,
     unit_rows,
 )
-from jaxcl.losses._anchors import AnchorLosses, Other, reduce_anchors
-from jaxcl.losses._arguments import (
-    Reduction,
-    check_frame,
-    check_two_views,
+from jaxcl.losses._anchors import (
+    AnchorLosses,
+    Other,
+    aligned_similarity,
+    reduce_anchors,
 )
+from jaxcl.losses._arguments import Reduction
 from jaxcl.losses._penalties import squared_deviation_mean
-from jaxcl.losses._two_views import aligned_similarity
 
 Elementwise = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 
-@automatic_axes
+@checked
 def sigmoid_loss(
     u: Float[Array, "batch dim"],
     v: Float[Array, "batch dim"],
@@ -46,7 +45,7 @@ def sigmoid_loss(
     block_size: int | None = None,
     reduction: Reduction = "mean",
 ) -> Float[Array, "..."]:
-    r"""Sigmoid loss of SigLIP: every pair is a yes-or-no question of its own.
+    r"""Sigmoid loss of SigLIP: every pair is a binary classification of its own.
 
         ℓ_i = softplus(−(a s_ii + b)) + Σ_{j≠i} softplus(a s_ij + b)
 
@@ -57,22 +56,16 @@ def sigmoid_loss(
     Pairs: positives the other view; negatives different(instance) of it, or of both
     views.
     Cost: one pass over the pairs between the views, one within each view if asked.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        u: First views, one row an instance, of any length.
-        v: Second views of the same instances.
         logit_scale: Multiplies the similarities; a traced scalar can be learned.
-        logit_bias: Is added to them; a traced scalar can be learned.
+        logit_bias: Added to the logits; a traced scalar can be learned.
         within_view: Rows of the same view are negatives too.
-        where: True = keep the instance; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses.
-        reduction: "mean" (the sum over all pairs divided by the batch), or "none" for
-            one value an instance, `[batch]`.
 
     Returns:
-        A scalar, or one value an instance.
+        A scalar, the sum over all pairs divided by the batch; or one value per
+        instance, `[batch]`.
 
     References:
         Zhai et al., arXiv 2303.15343, eq. 1 and algorithm 1; eq. 9 of
@@ -85,32 +78,23 @@ def sigmoid_loss(
         >>> round(float(sigmoid_loss(u, u, logit_scale=1.0, logit_bias=0.0)), 4)
         1.0064
     """
-    check_two_views(u, v)
-    check_where(where, u.shape[0])
-    check_frame(axis_name=axis_name, block_size=block_size, reduction=reduction)
-    unit = unit_rows(u, where), unit_rows(v, where)
     aligned = aligned_similarity(u, v, where)
-    scalars = tuple(
-        _scalar(name, value, aligned.dtype)
-        for name, value in (("logit_scale", logit_scale), ("logit_bias", logit_bias))
-    )
-    losses = jax.nn.softplus(-(scalars[0] * aligned + scalars[1]))
+    scale, bias = (jnp.asarray(x, aligned.dtype) for x in (logit_scale, logit_bias))
     sums = _negative_sums(
-        unit,
-        _sigmoid_negative,
-        scalars,
-        True,
-        within_view,
-        where,
-        axis_name,
-        block_size,
+        *(u, v, _sigmoid_negative, (scale, bias)),
+        cross_view=True,
+        within_view=within_view,
+        where=where,
+        axis_name=axis_name,
+        block_size=block_size,
     )
+    losses = jax.nn.softplus(-(scale * aligned + bias)) + sums
     defined = jnp.ones(u.shape[0], bool) if where is None else where
-    losses = jnp.where(defined, losses + sums, 0.0)
-    return reduce_anchors(AnchorLosses(losses, defined), reduction, axis_name)
+    found = AnchorLosses(jnp.where(defined, losses, 0.0), defined)
+    return reduce_anchors(found, reduction, axis_name)
 
 
-@automatic_axes
+@checked
 def additive_loss(
     u: Float[Array, "batch dim"],
     v: Float[Array, "batch dim"],
@@ -122,8 +106,8 @@ def additive_loss(
     where: Bool[Array, " batch"] | None = None,
     axis_name: AxisName = None,
     block_size: int | None = None,
-    reduction: Reduction = "mean",
-) -> Float[Array, "..."]:
+    reduction: Literal["mean"] = "mean",
+) -> Float[Array, ""]:
     r"""Independently additive loss with any φ and ψ.
 
         −1/m Σ_i φ(s_ii) + c₁/(m(m−1)) Σ_{i≠j} ψ(u_i·v_j)
@@ -133,20 +117,14 @@ def additive_loss(
 
     Pairs: positives the other view; negatives different(instance) of one view or both.
     Cost: one pass over the pairs between the views, one within each view if asked.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        u: First views, one row an instance, of any length.
-        v: Second views of the same instances.
         positive_fn: φ, an elementwise function of similarities.
         negative_fn: ψ, an elementwise function of similarities. It may close over
             traced values (a learned scale), which get their gradient.
         cross_view: Rows of the other view are negatives.
         within_view: Rows of the same view are negatives.
-        where: True = keep the instance; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses.
-        reduction: Only "mean".
 
     Returns:
         A scalar.
@@ -162,38 +140,24 @@ def additive_loss(
         >>> round(float(loss), 4)
         0.1585
     """
-    check_two_views(u, v)
-    check_where(where, u.shape[0])
-    check_frame(
-        axis_name=axis_name,
-        block_size=block_size,
-        reduction=reduction,
-        reductions=("mean",),
-    )
-    for name, fn in (("positive_fn", positive_fn), ("negative_fn", negative_fn)):
-        if not callable(fn):
-            raise ValueError(f"`{name}` must be a function, got {fn!r}")
-    kept = jnp.ones(u.shape[0], bool) if where is None else where
-    unit = unit_rows(u, where), unit_rows(v, where)
     aligned = aligned_similarity(u, v, where)
     # Traced values inside ψ become arguments: the kernel is differentiated by hand.
     converted, hoisted = jax.closure_convert(negative_fn, aligned[0])
     sums = _negative_sums(
-        unit,
-        _Converted(converted),
-        tuple(hoisted),
-        cross_view,
-        within_view,
-        where,
-        axis_name,
-        block_size,
+        *(u, v, _Converted(converted), tuple(hoisted)),
+        cross_view=cross_view,
+        within_view=within_view,
+        where=where,
+        axis_name=axis_name,
+        block_size=block_size,
     )
+    kept = jnp.ones(u.shape[0], bool) if where is None else where
     count = sum_devices(jnp.sum(kept.astype(sums.dtype)), axis_name)
     losses = sums / jnp.maximum(count - 1.0, 1.0) - positive_fn(aligned)
     return mean_share(jnp.where(kept, losses, 0.0), kept, axis_name)
 
 
-@automatic_axes
+@checked
 def spectral_loss(
     u: Float[Array, "batch dim"],
     v: Float[Array, "batch dim"],
@@ -202,37 +166,30 @@ def spectral_loss(
     where: Bool[Array, " batch"] | None = None,
     axis_name: AxisName = None,
     block_size: int | None = None,
-    reduction: Reduction = "mean",
-) -> Float[Array, "..."]:
+    reduction: Literal["mean"] = "mean",
+) -> Float[Array, ""]:
     r"""Spectral contrastive loss: linear in positives, quadratic in negatives.
 
         −1/m Σ_i s_ii + 1/(m(m−1)) Σ_{i≠j} s_ij²
 
     for unit rows; `within_view` adds the mean of (u_i·u_j)² and (v_i·v_j)² over i ≠ j.
-    With room for it (dim ≥ n) the optimum is s_ii = 1, s_ij = 0, loss −1, and not the
-    simplex.
+    If dim ≥ n, the optimum is s_ii = 1, s_ij = 0 with loss −1, not the simplex.
 
     Pairs: positives the other view; negatives different(instance) of it, or of both
     views.
     Cost: closed form O(rows·dim²) for large batches; else a pass for each pair of
     views.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        u: First views, one row an instance, of any length.
-        v: Second views of the same instances.
         within_view: Rows of the same view are negatives too.
-        where: True = keep the instance; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses, in closed form (O(rows·dim²)) if large.
-        reduction: Only "mean".
 
     Returns:
         A scalar.
 
     References:
         Table 3 of arXiv 2506.09781 (the positive has weight 1); HaoChen et al.,
-        arXiv 2106.04156, eq. 6 (there 2, and rows of any length).
+        arXiv 2106.04156, eq. 6 (there the weight is 2 and rows are not normalized).
 
     Example:
         Two orthogonal instances, aligned views: −1 + 0.
@@ -241,31 +198,26 @@ def spectral_loss(
         >>> float(spectral_loss(u, u))
         -1.0
     """
-    check_two_views(u, v)
-    check_where(where, u.shape[0])
-    check_frame(
-        axis_name=axis_name,
-        block_size=block_size,
-        reduction=reduction,
-        reductions=("mean",),
-    )
+
+    def mean_square(x, y):
+        return squared_deviation_mean(
+            x, y, 0.0, where=where, axis_name=axis_name, block_size=block_size
+        )
+
     kept = jnp.ones(u.shape[0], bool) if where is None else where
-    aligned = aligned_similarity(u, v, where)
-    aligned = mean_share(aligned, kept, axis_name)
-    frame = {"where": where, "axis_name": axis_name, "block_size": block_size}
-    squares = squared_deviation_mean(u, v, 0.0, **frame)
+    aligned = mean_share(aligned_similarity(u, v, where), kept, axis_name)
+    squares = mean_square(u, v)
     if within_view:
-        first = squared_deviation_mean(u, u, 0.0, **frame)
-        second = squared_deviation_mean(v, v, 0.0, **frame)
-        squares = squares + 0.5 * (first + second)
+        squares = squares + 0.5 * (mean_square(u, u) + mean_square(v, v))
     return squares - aligned
 
 
 def _negative_sums(
-    unit, fn, scalars, cross_view, within_view, where, axis_name, block_size
-):
-    """Of instance i Σ_{j≠i} ψ(u_i·v_j), and half of ψ(u_i·u_j) + ψ(v_i·v_j)."""
-    instance = {"instance": row_ids(unit[0].shape[0], axis_name)}
+    u, v, fn, scalars, *, cross_view, within_view, where, axis_name, block_size
+) -> Float[Array, " batch"]:
+    """For instance i, Σ_{j≠i} ψ(u_i·v_j) and half of ψ(u_i·u_j) + ψ(v_i·v_j)."""
+    unit = unit_rows(u, where), unit_rows(v, where)
+    instance = {"instance": row_ids(u.shape[0], axis_name)}
     total = jnp.zeros_like(unit[0][:, 0])
     pairs = [(0, 1, 1.0)] * cross_view + [(0, 0, 0.5), (1, 1, 0.5)] * within_view
     for a, b, weight in pairs:
@@ -297,9 +249,3 @@ class _Converted:
 
     def __call__(self, similarity, *hoisted):
         return jnp.vectorize(lambda one: self.fn(one, *hoisted))(similarity)
-
-
-def _scalar(name, value, dtype):
-    if np.shape(value) != ():
-        raise ValueError(f"`{name}` must be a scalar, got shape {np.shape(value)}")
-    return jnp.asarray(value, dtype)

@@ -7,40 +7,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcl.kernels import (
-    AxisName,
-    SideData,
-    automatic_axes,
-    check_where,
-    kept_values,
-    mean_share,
-    unit_rows,
-)
-from jaxcl.losses._anchors import (
-    Logits,
-    Term,
-    anchor_losses,
-    make_bank,
-    reduce_anchors,
-)
-from jaxcl.losses._arguments import (
-    Reduction,
-    check_embeddings,
-    check_floating,
-    check_frame,
-    check_ids,
-)
+from jaxcl.kernels import AxisName, SideData, checked, kept_values, unit_rows
+from jaxcl.losses._anchors import AnchorLosses, reduce_anchors
+from jaxcl.losses._arguments import Reduction
 from jaxcl.losses._pairwise import pairwise_loss
+from jaxcl.losses._terms import Term, term_losses
 from jaxcl.pairs import different, everyone, same
 
 
-@automatic_axes
+@checked
 def epsilon_sup_info_nce_loss(
     embeddings: Float[Array, "rows dim"],
     labels: Int[Array, " rows"],
     *,
-    epsilon: float,
     temperature: float | Float[Array, ""] = 0.1,
+    epsilon: float,
     where: Bool[Array, " rows"] | None = None,
     axis_name: AxisName = None,
     block_size: int | None = None,
@@ -58,20 +39,14 @@ def epsilon_sup_info_nce_loss(
 
     Pairs: positives same(label); negatives different(label).
     Cost: two passes over the pairs (each positive has its own denominator).
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        embeddings: Rows of any length; see `jaxcl.pairs.flatten_views`.
         labels: Class ids; −1 = unknown, equal to nothing.
         epsilon: The margin, a number.
-        temperature: Divides the similarities; a traced scalar can be learned.
-        where: True = keep the row; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses.
-        reduction: "mean", or "none" for one value a row.
 
     Returns:
-        A scalar, or one value a row (0 where it has none).
+        A scalar, or one value per row (0 where it has none).
 
     References:
         Barbano et al., arXiv 2211.05568, eq. 4.
@@ -87,33 +62,20 @@ def epsilon_sup_info_nce_loss(
     """
     if np.shape(epsilon) != () or not np.isfinite(epsilon):
         raise ValueError(f"`epsilon` must be a finite number, got {epsilon!r}")
-    check_embeddings("embeddings", embeddings)
-    check_ids("labels", labels, embeddings.shape[0])
-    check_where(where, embeddings.shape[0])
-    check_frame(
+    margin = {"log_self_weight": -float(epsilon), "needs_negatives": True}
+    return term_losses(
+        embeddings,
+        {"label": labels},
+        [Term(same("label"), different("label"), **margin)],
         temperature=temperature,
+        where=where,
         axis_name=axis_name,
         block_size=block_size,
         reduction=reduction,
-    )
-    logits = Logits(temperature)
-    (found,) = anchor_losses(
-        logits,
-        [make_bank(logits, embeddings, {"label": labels}, where)],
-        [
-            Term(
-                same("label"),
-                different("label"),
-                log_self_weight=-float(epsilon),
-                needs_negatives=True,
-            )
-        ],
-        axis_name=axis_name,
-        block_size=block_size,
-    )
-    return reduce_anchors(found, reduction, axis_name)
+    )[0]
 
 
+@checked
 def bias_contrastive_loss(
     embeddings: Float[Array, "rows dim"],
     labels: Int[Array, " rows"],
@@ -130,25 +92,19 @@ def bias_contrastive_loss(
         ℓ_i = −1/|Q_i| Σ_{j∈Q_i} ( s_ij − log Σ_{k≠i} e^{s_ik} )
 
     with s_ij = z_i·z_j / temperature for unit rows and Q_i the rows of row i's label
-    whose bias differs from its own; another view of the same image is no positive.
+    whose bias differs from its own; another view of the same image is not a positive.
     Rows without one leave the mean (the released code counts them as 0 in it).
 
     Pairs: positives same(label) & different(bias); negatives everyone().
     Cost: one pass over the pairs.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        embeddings: Rows of any length; see `jaxcl.pairs.flatten_views`.
         labels: Class ids; −1 = unknown, equal to nothing.
-        biases: Ids of the bias attribute; −1 = unknown, such a row is no positive.
-        temperature: Divides the similarities; a traced scalar can be learned.
-        where: True = keep the row; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses.
-        reduction: "mean", or "none" for one value a row.
+        biases: Ids of the bias attribute; −1 = unknown, such a row is not a positive.
 
     Returns:
-        A scalar, or one value a row (0 where it has none).
+        A scalar, or one value per row (0 where it has none).
 
     References:
         Hong and Yang, NeurIPS 2021 (BiasCon; temperature 0.07 there).
@@ -162,9 +118,6 @@ def bias_contrastive_loss(
         >>> round(float(loss), 4)
         0.3133
     """
-    check_embeddings("embeddings", embeddings)
-    check_ids("labels", labels, embeddings.shape[0])
-    check_ids("biases", biases, embeddings.shape[0])
     return pairwise_loss(
         embeddings,
         rows={"label": labels, "bias": biases},
@@ -178,7 +131,7 @@ def bias_contrastive_loss(
     )
 
 
-@automatic_axes
+@checked
 def soft_bias_contrastive_loss(
     embeddings: Float[Array, "rows dim"],
     labels: Int[Array, " rows"],
@@ -195,26 +148,22 @@ def soft_bias_contrastive_loss(
         ℓ_i = −Σ_j w_ij ( s_ij − log Σ_{k≠i} e^{s_ik} ) / Σ_j w_ij
         w_ij = [y_j = y_i] (1 − cos(g_i, g_j))
 
-    with s_ij = z_i·z_j / temperature for unit rows and g the bias features: a row of
-    the same label is the more a positive the less it looks alike to the biased network.
-    Rows whose weights are all 0 leave the mean. No gradient flows into the features.
+    with s_ij = z_i·z_j / temperature for unit rows and g the bias features: the less
+    two rows of a label look alike to the biased network, the more they attract each
+    other. Rows whose weights are all 0 leave the mean. No gradient flows into the
+    features.
 
     Pairs: positives same(label), the more unlike their features; negatives everyone().
     Cost: one pass over the pairs, with a product of features beside that of rows.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        embeddings: Rows of any length; see `jaxcl.pairs.flatten_views`.
         labels: Class ids; −1 = unknown, equal to nothing.
-        bias_features: Rows of a network that sees the bias, of any length.
-        temperature: Divides the similarities; a traced scalar can be learned.
-        where: True = keep the row; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses.
-        reduction: "mean", or "none" for one value a row.
+        bias_features: Features of a network that sees the bias, one row per embedding,
+            L2-normalized inside the loss.
 
     Returns:
-        A scalar, or one value a row (0 where it has none).
+        A scalar, or one value per row (0 where it has none).
 
     References:
         Hong and Yang, NeurIPS 2021 (SoftCon, its unsupervised form).
@@ -230,36 +179,20 @@ def soft_bias_contrastive_loss(
         >>> round(float(loss), 4)
         0.3133
     """
-    check_embeddings("embeddings", embeddings)
-    count = embeddings.shape[0]
-    check_ids("labels", labels, count)
-    check_embeddings("bias_features", bias_features)
-    if bias_features.shape[0] != count:
-        raise ValueError(
-            f"`bias_features` must have one row for each of the {count} embeddings, "
-            f"got {bias_features.shape}"
-        )
-    check_where(where, count)
-    check_frame(
+    features = jax.lax.stop_gradient(unit_rows(bias_features, where))
+    return term_losses(
+        embeddings,
+        {"label": labels, "feature": features},
+        [Term(_Unlike(), everyone())],
         temperature=temperature,
+        where=where,
         axis_name=axis_name,
         block_size=block_size,
         reduction=reduction,
-    )
-    features = jax.lax.stop_gradient(unit_rows(bias_features, where))
-    logits = Logits(temperature)
-    data = {"label": labels, "feature": features}
-    (found,) = anchor_losses(
-        logits,
-        [make_bank(logits, embeddings, data, where)],
-        [Term(_Unlike(), everyone())],
-        axis_name=axis_name,
-        block_size=block_size,
-    )
-    return reduce_anchors(found, reduction, axis_name)
+    )[0]
 
 
-@automatic_axes
+@checked
 def bias_balanced_cross_entropy(
     logits: Float[Array, "rows labels"],
     labels: Int[Array, " rows"],
@@ -281,18 +214,17 @@ def bias_balanced_cross_entropy(
 
     Pairs: none.
     Cost: O(rows·labels).
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        logits: f(x), one row a sample.
+        logits: f(x), one row per sample.
         labels: Class ids; −1 = unknown, such a row leaves the mean.
         biases: Bias ids; −1 = unknown, such a row has no prior.
         log_prior: log p̂(label | bias), `[biases, labels]`.
-        where: True = keep the row.
-        axis_name: The result is this device's share of the global mean.
-        reduction: "mean", or "none" for one value a row.
+        axis_name: The mean is over the rows of all devices; no row is exchanged.
 
     Returns:
-        A scalar, or one value a row (0 where it has none).
+        A scalar, or one value per row (0 where it has none).
 
     References:
         Hong and Yang, NeurIPS 2021 (BiasBal).
@@ -306,28 +238,14 @@ def bias_balanced_cross_entropy(
         >>> round(float(loss), 4)
         0.2877
     """
-    check_embeddings("logits", logits)
-    rows, classes = logits.shape
-    check_ids("labels", labels, rows)
-    check_ids("biases", biases, rows)
-    check_floating("log_prior", log_prior)
-    if log_prior.ndim != 2 or log_prior.shape[1] != classes:
-        raise ValueError(
-            f"`log_prior` must have shape (biases, labels) with labels = {classes}, "
-            f"got {log_prior.shape}"
-        )
-    check_where(where, rows)
-    check_frame(axis_name=axis_name, reduction=reduction)
     scores = kept_values(logits, where)
     prior = log_prior[jnp.maximum(biases, 0)].astype(scores.dtype)
     scores = scores + jnp.where(biases[:, None] < 0, 0.0, prior)
     chosen = jnp.take_along_axis(scores, jnp.maximum(labels, 0)[:, None], axis=1)
     losses = jax.nn.logsumexp(scores, axis=1) - chosen[:, 0]
     defined = (labels >= 0) if where is None else (labels >= 0) & where
-    losses = jnp.where(defined, losses, 0.0)
-    if reduction == "none":
-        return losses
-    return mean_share(losses, defined, axis_name)
+    found = AnchorLosses(jnp.where(defined, losses, 0.0), defined)
+    return reduce_anchors(found, reduction, axis_name)
 
 
 @dataclass(frozen=True)

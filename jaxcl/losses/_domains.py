@@ -3,28 +3,16 @@
 import math
 from typing import Literal
 
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcl.kernels import AxisName, automatic_axes, check_where
-from jaxcl.losses._anchors import (
-    Logits,
-    Term,
-    anchor_losses,
-    make_bank,
-    reduce_anchors,
-)
-from jaxcl.losses._arguments import (
-    Reduction,
-    check_choice,
-    check_embeddings,
-    check_frame,
-    check_ids,
-)
+from jaxcl.kernels import AxisName, checked
+from jaxcl.losses._arguments import Reduction, check_share
 from jaxcl.losses._pairwise import pairwise_loss
-from jaxcl.pairs import Relation, different, everyone, same, unknown_anchor
+from jaxcl.losses._terms import Term, term_losses
+from jaxcl.pairs import different, everyone, same, unknown_anchor
 
 
+@checked
 def within_domain_nce_loss(
     embeddings: Float[Array, "rows dim"],
     instances: Int[Array, " rows"],
@@ -36,33 +24,27 @@ def within_domain_nce_loss(
     block_size: int | None = None,
     reduction: Reduction = "mean",
 ) -> Float[Array, "..."]:
-    r"""InfoNCE whose negatives come from the anchor's own domain.
+    r"""InfoNCE with negatives from the anchor's own domain.
 
     With s_ij = z_i·z_j / temperature for unit rows, P_i the other views of row i's
     instance and N_i the other rows of its domain,
 
         ℓ_i = −1/|P_i| Σ_{j∈P_i} ( s_ij − log Σ_{k ∈ P_i ∪ N_i} e^{s_ik} )
 
-    averaged over the rows that have another view. Telling rows of one domain apart
-    cannot be done by the domain, so the loss does not reward knowing it. With one
-    domain it is NT-Xent; with every instance in a domain of its own it is 0.
+    averaged over the rows that have another view. The domain cannot tell rows of one
+    domain apart, so the loss does not reward encoding it. With one domain it is
+    NT-Xent; with every instance in a domain of its own it is 0.
 
     Pairs: positives same(instance); negatives same(domain), if unknown everyone().
     Cost: one pass over the pairs.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        embeddings: Rows of any length; see `jaxcl.pairs.flatten_views`.
         instances: Rows with the same id are views of the same instance.
         domains: Domain ids; −1 = unknown, such an anchor has everyone as negatives.
-        temperature: Divides the similarities; a traced scalar can be learned.
-        where: True = keep the row; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses.
-        reduction: "mean", or "none" for one value a row.
 
     Returns:
-        A scalar, or one value a row (0 without another view).
+        A scalar, or one value per row (0 without another view).
 
     References:
         Ma, Tsai et al., arXiv 2106.02866 (conditional contrastive learning);
@@ -83,7 +65,6 @@ def within_domain_nce_loss(
         >>> float(within_domain_nce_loss(rows, instances, apart, temperature=1.0))
         0.0
     """
-    _check(embeddings, instances=instances, domains=domains)
     return pairwise_loss(
         embeddings,
         rows={"instance": instances, "domain": domains},
@@ -97,45 +78,39 @@ def within_domain_nce_loss(
     )
 
 
-@automatic_axes
+@checked
 def domain_weighted_supcon_loss(
     embeddings: Float[Array, "rows dim"],
     labels: Int[Array, " rows"],
     domains: Int[Array, " rows"],
     *,
-    same_domain_weight: float,
     temperature: float | Float[Array, ""] = 0.1,
+    same_domain_weight: float,
     where: Bool[Array, " rows"] | None = None,
     axis_name: AxisName = None,
     block_size: int | None = None,
     reduction: Reduction = "mean",
 ) -> Float[Array, "..."]:
-    r"""SupCon whose pairs weigh by whether their domains agree.
+    r"""SupCon with pair weights that depend on whether the domains agree.
 
         ℓ_i = −1/|P_i| Σ_{j∈P_i} log( λ_ij e^{s_ij} / Σ_{k≠i} λ_ik e^{s_ik} )
 
     with s_ij = z_i·z_j / temperature for unit rows, P_i the other rows of row i's
-    label, and λ_ij = λ in one domain, 1 − λ across two. λ = ½ is SupCon; λ → 1
+    label, and λ_ij = λ within a domain, 1 − λ across domains. λ = ½ is SupCon; λ → 1
     contrasts within domains, λ → 0 across them. λ in the numerator adds a constant and
     no gradient. A pair of weight 0 (of unknown domain, or at λ = 0 or 1) is left out.
 
     Pairs: positives same(label); negatives λ same(domain) + (1 − λ) different(domain).
     Cost: one pass over the pairs.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        embeddings: Rows of any length; see `jaxcl.pairs.flatten_views`.
         labels: Class ids; −1 = unknown, equal to nothing.
         domains: Domain ids; −1 = unknown, equal to and different from nothing.
         same_domain_weight: λ, a number between 0 and 1.
-        temperature: Divides the similarities; a traced scalar can be learned.
-        where: True = keep the row; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses.
-        reduction: "mean", or "none" for one value a row.
 
     Returns:
-        A scalar, or one value a row (0 where it has none).
+        A scalar, or one value per row (0 where it has none).
 
     References:
         ADRMX, arXiv 2308.06624 (its released code adds 1e-5 inside the logarithms and
@@ -154,36 +129,21 @@ def domain_weighted_supcon_loss(
         >>> round(float(loss), 4)
         0.1157
     """
-    _check(embeddings, labels=labels, domains=domains)
-    check_where(where, embeddings.shape[0])
-    check_frame(
+    check_share("same_domain_weight", same_domain_weight)
+    inside, across = float(same_domain_weight), 1.0 - float(same_domain_weight)
+    return term_losses(
+        embeddings,
+        {"label": labels, "domain": domains},
+        [_weighted_term(inside, across)],
         temperature=temperature,
+        where=where,
         axis_name=axis_name,
         block_size=block_size,
         reduction=reduction,
-    )
-    if np.shape(same_domain_weight) != () or not 0.0 <= same_domain_weight <= 1.0:
-        raise ValueError(
-            f"`same_domain_weight` must be in [0, 1], got {same_domain_weight}"
-        )
-    inside, across = float(same_domain_weight), 1.0 - float(same_domain_weight)
-    weights = inside * same("domain") + across * different("domain")
-    # The weights of the numerator: a constant, −log λ_ij averaged over the positives.
-    constant = _minus_log(inside) * same("domain")
-    constant = constant + _minus_log(across) * different("domain")
-    positives = same("label") & _alive(inside, across)
-    logits = Logits(temperature)
-    bank = make_bank(logits, embeddings, {"label": labels, "domain": domains}, where)
-    (found,) = anchor_losses(
-        logits,
-        [bank],
-        [Term(positives, weights, offset=positives & constant)],
-        axis_name=axis_name,
-        block_size=block_size,
-    )
-    return reduce_anchors(found, reduction, axis_name)
+    )[0]
 
 
+@checked
 def cross_domain_supcon_loss(
     embeddings: Float[Array, "rows dim"],
     labels: Int[Array, " rows"],
@@ -207,21 +167,15 @@ def cross_domain_supcon_loss(
     Pairs: positives same(label) & different(domain); negatives everyone() or other
     domains.
     Cost: one pass over the pairs.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        embeddings: Rows of any length; see `jaxcl.pairs.flatten_views`.
         labels: Class ids; −1 = unknown, equal to nothing.
         domains: Domain ids; −1 = unknown, equal to and different from nothing.
-        temperature: Divides the similarities; a traced scalar can be learned.
-        negatives: Who stands in the denominator.
-        where: True = keep the row; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses.
-        reduction: "mean", or "none" for one value a row.
+        negatives: Which rows stand in the denominator.
 
     Returns:
-        A scalar, or one value a row (0 where it has none).
+        A scalar, or one value per row (0 where it has none).
 
     References:
         Cross-domain positives as in DCCL, arXiv 2510.16704.
@@ -236,14 +190,11 @@ def cross_domain_supcon_loss(
         >>> round(float(loss), 4)
         0.3133
     """
-    _check(embeddings, labels=labels, domains=domains)
-    check_choice("negatives", negatives, ("everyone", "other_domains"))
-    apart = different("domain")
     return pairwise_loss(
         embeddings,
         rows={"label": labels, "domain": domains},
-        positives=same("label") & apart,
-        negatives=everyone() if negatives == "everyone" else apart,
+        positives=same("label") & different("domain"),
+        negatives=everyone() if negatives == "everyone" else different("domain"),
         temperature=temperature,
         where=where,
         axis_name=axis_name,
@@ -252,6 +203,7 @@ def cross_domain_supcon_loss(
     )
 
 
+@checked
 def domain_confusion_penalty(
     embeddings: Float[Array, "rows dim"],
     domains: Int[Array, " rows"],
@@ -261,7 +213,7 @@ def domain_confusion_penalty(
     where: Bool[Array, " rows"] | None = None,
     axis_name: AxisName = None,
     block_size: int | None = None,
-    reduction: Reduction = "mean",
+    reduction: Literal["mean"] = "mean",
 ) -> Float[Array, ""]:
     r"""CAD: rows of other domains must be as near as those of the own one.
 
@@ -273,17 +225,11 @@ def domain_confusion_penalty(
 
     Pairs: positives different(domain); negatives everyone(); labels add same(label).
     Cost: one pass over the pairs.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        embeddings: Rows of any length; see `jaxcl.pairs.flatten_views`.
         domains: Domain ids; −1 = unknown, equal to and different from nothing.
         labels: Class ids; None = CAD, given = CondCAD.
-        temperature: Divides the similarities; a traced scalar can be learned.
-        where: True = keep the row; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses.
-        reduction: Only "mean".
 
     Returns:
         A scalar ≥ 0.
@@ -299,19 +245,14 @@ def domain_confusion_penalty(
         >>> round(float(domain_confusion_penalty(rows, domains)), 4)
         0.4621
     """
-    check_choice("reduction", reduction, ("mean",))
-    sides = {"domain": domains}
-    positives, negatives = different("domain"), everyone()
-    if labels is not None:
-        sides["label"] = labels
-        positives, negatives = same("label") & positives, same("label")
-    named = {"domains": domains} | ({} if labels is None else {"labels": labels})
-    _check(embeddings, **named)
+    alike = everyone() if labels is None else same("label")
     return pairwise_loss(
         embeddings,
-        rows=sides,
-        positives=positives,
-        negatives=negatives,
+        rows={"domain": domains} | ({} if labels is None else {"label": labels}),
+        positives=different("domain")
+        if labels is None
+        else alike & different("domain"),
+        negatives=alike,
         form="in",
         temperature=temperature,
         where=where,
@@ -321,18 +262,18 @@ def domain_confusion_penalty(
     )
 
 
-def _check(embeddings: Array, **ids: Array) -> None:
-    check_embeddings("embeddings", embeddings)
-    for name, values in ids.items():
-        check_ids(name, values, embeddings.shape[0])
+def _weighted_term(inside: float, across: float) -> Term:
+    """SupCon's term with one weight for pairs within a domain, one for the others."""
+    within, between = same("domain"), different("domain")
+    known = within | between
+    alive = known if inside > 0 and across > 0 else within if inside > 0 else between
+    positives = same("label") & alive
+    # The weights of the numerator: a constant, −log λ_ij averaged over the positives.
+    constant = _minus_log(inside) * within + _minus_log(across) * between
+    return Term(
+        positives, inside * within + across * between, offset=positives & constant
+    )
 
 
 def _minus_log(weight: float) -> float:
     return -math.log(weight) if weight > 0 else 0.0
-
-
-def _alive(inside: float, across: float) -> Relation:
-    """Pairs of known domains whose weight is not 0."""
-    if inside > 0 and across > 0:
-        return same("domain") | different("domain")
-    return same("domain") if inside > 0 else different("domain")

@@ -1,4 +1,4 @@
-"""Penalties and weights made of the per-anchor losses of each domain."""
+"""Penalties and weights from the per-anchor losses of each domain."""
 
 from collections.abc import Callable
 
@@ -6,17 +6,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcl.kernels import AxisName, automatic_axes, check_where, sum_devices
-from jaxcl.losses._arguments import (
-    check_floating,
-    check_frame,
-    check_ids,
-    check_num_domains,
-    check_positive,
+from jaxcl.kernels import (
+    AxisName,
+    check_arguments,
+    checked,
+    sum_devices,
 )
+from jaxcl.losses._arguments import count_domains
 
 
-@automatic_axes
+@checked
 def v_rex_penalty(
     anchor_losses: Float[Array, "... rows"],
     domains: Int[Array, " rows"],
@@ -29,17 +28,17 @@ def v_rex_penalty(
 
         1/E Σ_e ( ℓ̄_e − 1/E Σ_e′ ℓ̄_e′ )²
 
-    over the E domains that are there.
+    over the E domains that are present.
 
     Pairs: none; compares the mean losses of the domains.
     Cost: O(rows·domains), beside the losses themselves.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        anchor_losses: One loss an anchor, as ``reduction="none"`` gives them; two views
-            may be `[2, batch]`.
+        anchor_losses: One loss per anchor, as ``reduction="none"`` gives them; two
+            views may be `[2, batch]`.
         domains: Domain ids below `num_domains`; −1 = unknown, left out.
-        num_domains: How many there can be, a constant; needed under ``jit``.
-        where: True = keep the anchor.
+        num_domains: The number of domains, a constant; needed under ``jit``.
         axis_name: Means are over the anchors of all devices of this axis.
 
     Returns:
@@ -55,15 +54,16 @@ def v_rex_penalty(
         >>> float(v_rex_penalty(losses, jnp.array([0, 0, 1])))
         1.0
     """
-    _check(anchor_losses, domains, where, axis_name)
-    num_domains = check_num_domains(num_domains, domains)
-    means, there = _domain_means(anchor_losses, domains, num_domains, where, axis_name)
-    many = jnp.maximum(jnp.sum(there), 1).astype(means.dtype)
+    num_domains = count_domains(num_domains, domains)
+    means, present = _domain_means(
+        anchor_losses, domains, num_domains, where, axis_name
+    )
+    many = jnp.maximum(jnp.sum(present), 1).astype(means.dtype)
     center = jnp.sum(means) / many
-    return jnp.sum(jnp.where(there, (means - center) ** 2, 0.0)) / many
+    return jnp.sum(jnp.where(present, (means - center) ** 2, 0.0)) / many
 
 
-@automatic_axes
+@checked
 def group_dro_weights(
     anchor_losses: Float[Array, "... rows"],
     domains: Int[Array, " rows"],
@@ -78,19 +78,19 @@ def group_dro_weights(
 
         q_e ← q_e e^{step_size · ℓ̄_e} / Σ_e′ q_e′ e^{step_size · ℓ̄_e′}
 
-    The loss is then Σ_e q_e ℓ̄_e: give anchor i of domain e the weight q_e / n_e. A
-    domain that is not there keeps its weight up to the normalization.
+    The loss is then Σ_e q_e ℓ̄_e: give anchor i of domain e the weight q_e / n_e. An
+    absent domain keeps its weight up to the normalization.
 
     Pairs: none; compares the mean losses of the domains.
     Cost: O(rows·domains), beside the losses themselves.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        anchor_losses: One loss an anchor; two views may be `[2, batch]`.
+        anchor_losses: One loss per anchor; two views may be `[2, batch]`.
         domains: Domain ids below the number of weights; −1 = unknown, left out.
-        weights: q of the step before, one a domain.
+        weights: q of the step before, one per domain.
         step_size: η, above 0.
-        num_domains: How many weights there must be; says no more than `weights`.
-        where: True = keep the anchor.
+        num_domains: The number of weights, which it must equal if given.
         axis_name: Means are over the anchors of all devices of this axis.
 
     Returns:
@@ -108,11 +108,6 @@ def group_dro_weights(
         >>> [round(float(q), 4) for q in new]
         [0.75, 0.25]
     """
-    _check(anchor_losses, domains, where, axis_name)
-    if weights.ndim != 1 or not weights.size:
-        raise ValueError(f"`weights` must have shape (domains,), got {weights.shape}")
-    check_floating("weights", weights)
-    check_positive("step_size", step_size)
     if num_domains is not None and num_domains != weights.shape[0]:
         raise ValueError(
             f"`num_domains` must be the number of weights, {weights.shape[0]}, "
@@ -121,12 +116,12 @@ def group_dro_weights(
     means, _ = _domain_means(anchor_losses, domains, weights.shape[0], where, axis_name)
     means, weights = jax.lax.stop_gradient((means, weights.astype(means.dtype)))
     # In logarithms: a large loss must not overflow.
-    logits = jnp.where(
-        weights > 0, jnp.log(jnp.where(weights > 0, weights, 1.0)), -jnp.inf
-    )
+    logits = jnp.log(jnp.where(weights > 0, weights, 1.0))
+    logits = jnp.where(weights > 0, logits, -jnp.inf)
     return jax.nn.softmax(logits + step_size * means)
 
 
+@check_arguments
 def irm_penalty(
     loss_fn: Callable[[Float[Array, ""]], Float[Array, "... rows"]],
     domains: Int[Array, " rows"],
@@ -139,19 +134,19 @@ def irm_penalty(
 
         1/E Σ_e ( d/dw ℓ̄_e(w) |_{w=1} )²
 
-    over the E domains that are there, where `loss_fn` gives the per-anchor losses of
+    over the E domains that are present, where `loss_fn` gives the per-anchor losses of
     embeddings or logits scaled by w.
 
     Pairs: none; whatever `loss_fn` compares.
     Cost: one forward derivative of `loss_fn`; if that streams, a backward one a domain.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        loss_fn: Takes the scale w, returns one loss an anchor (two views may be
+        loss_fn: Takes the scale w, returns one loss per anchor (two views may be
             `[2, batch]`). For a contrastive loss the scale of the similarities divides
             the temperature: ``lambda w: loss(…, temperature=t / w, reduction="none")``.
         domains: Domain ids below `num_domains`; −1 = unknown, left out.
-        num_domains: How many there can be, a constant; needed under ``jit``.
-        where: True = keep the anchor.
+        num_domains: The number of domains, a constant; needed under ``jit``.
         axis_name: Means are over the anchors of all devices of this axis.
 
     Returns:
@@ -169,31 +164,37 @@ def irm_penalty(
         >>> float(irm_penalty(lambda w: w * losses, jnp.array([0, 1])))
         2.5
     """
-    if not callable(loss_fn):
-        raise ValueError(f"`loss_fn` must be a function of a scale, got {loss_fn!r}")
-    num_domains = check_num_domains(num_domains, domains)
-    shape = jax.eval_shape(loss_fn, jnp.ones((), jnp.float32))
-    _check(shape, domains, where, axis_name)
+    num_domains = count_domains(num_domains, domains)
+    shape = jax.eval_shape(
+        lambda scale: _checked_losses(loss_fn(scale), domains),
+        jnp.ones((), jnp.float32),
+    )
     scale = jnp.ones((), jnp.promote_types(shape.dtype, jnp.float32))
-
-    def local_means(losses):
-        return _local_means(losses, domains, num_domains, where, axis_name)
-
     # The slope of every anchor is the derivative of the pulled-back scale by what is
     # pulled back: by two backward passes, since losses that stream have no forward one.
     losses, pull = jax.vjp(loss_fn, scale)
     anchor_slopes = jax.grad(lambda weights: pull(weights)[0])(jnp.zeros_like(losses))
-    slopes, there = local_means(anchor_slopes)
+    slopes, present = _local_means(
+        anchor_slopes, domains, num_domains, where, axis_name
+    )
     # Devices hold different anchors of a domain: their derivatives add up.
     slopes = sum_devices(slopes, axis_name)
-    many = jnp.maximum(jnp.sum(there), 1).astype(slopes.dtype)
-    return jnp.sum(jnp.where(there, slopes**2, 0.0)) / many
+    many = jnp.maximum(jnp.sum(present), 1).astype(slopes.dtype)
+    return jnp.sum(jnp.where(present, slopes**2, 0.0)) / many
+
+
+@check_arguments
+def _checked_losses(
+    anchor_losses: Float[Array, "... rows"], domains: Int[Array, " rows"]
+) -> Float[Array, "... rows"]:
+    """The losses, of which there must be one for each row of `domains`."""
+    return anchor_losses
 
 
 def _domain_means(losses, domains, num_domains, where, axis_name):
-    """Mean loss of each domain over all devices, and which domains are there."""
-    means, there = _local_means(losses, domains, num_domains, where, axis_name)
-    return sum_devices(means, axis_name), there
+    """Mean loss of each domain over all devices, and which domains are present."""
+    means, present = _local_means(losses, domains, num_domains, where, axis_name)
+    return sum_devices(means, axis_name), present
 
 
 def _local_means(losses, domains, num_domains, where, axis_name):
@@ -207,15 +208,3 @@ def _local_means(losses, domains, num_domains, where, axis_name):
     # A dropped anchor must not spoil the sum, whatever its loss is.
     terms = jnp.where(member[None], losses[:, :, None], 0.0)
     return jnp.sum(terms, axis=(0, 1)) / jnp.maximum(counts, 1), counts > 0
-
-
-def _check(losses, domains, where, axis_name) -> None:
-    if losses.ndim < 1 or domains.ndim != 1 or losses.shape[-1] != domains.shape[0]:
-        raise ValueError(
-            "`anchor_losses` must have shape (..., rows) with one of `domains` a row, "
-            f"got {losses.shape} and {domains.shape}"
-        )
-    check_floating("anchor_losses", losses)
-    check_ids("domains", domains, domains.shape[0])
-    check_where(where, domains.shape[0])
-    check_frame(axis_name=axis_name)

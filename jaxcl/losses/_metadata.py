@@ -1,16 +1,14 @@
 """Losses that know numbers about every row: age, angle, time."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Real
 
 from jaxcl.kernels import (
     AxisName,
-    automatic_axes,
-    check_where,
+    checked,
     gather_rows,
     kept_values,
     map_row_blocks,
@@ -19,25 +17,19 @@ from jaxcl.kernels import (
     unit_rows,
 )
 from jaxcl.losses._anchors import AnchorLosses, reduce_anchors
-from jaxcl.losses._arguments import (
-    Reduction,
-    check_embeddings,
-    check_frame,
-    check_ids,
-    check_metadata,
-    check_positive,
-)
+from jaxcl.losses._arguments import Reduction
 from jaxcl.losses._pairwise import pairwise_loss
 from jaxcl.pairs import everyone, rbf, same
 
 
+@checked
 def y_aware_nce_loss(
     embeddings: Float[Array, "rows dim"],
     instances: Int[Array, " rows"],
-    metadata: Shaped[Array, "rows ..."],
+    metadata: Real[Array, " rows"] | Real[Array, "rows k"],
     *,
-    bandwidth: float,
     temperature: float | Float[Array, ""] = 0.1,
+    bandwidth: float,
     where: Bool[Array, " rows"] | None = None,
     axis_name: AxisName = None,
     block_size: int | None = None,
@@ -54,22 +46,16 @@ def y_aware_nce_loss(
 
     Pairs: positives same(instance) | rbf(metadata); negatives everyone().
     Cost: one pass over the pairs.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        embeddings: Rows of any length; see `jaxcl.pairs.flatten_views`.
         instances: Rows with the same id are views of the same instance.
-        metadata: A number or a vector of numbers a row; NaN = unknown, such a row is a
-            positive of its own views only.
+        metadata: A number or a vector of numbers per row; NaN = unknown, such a row is
+            a positive of its own views only.
         bandwidth: σ of the kernel, in the unit of the metadata.
-        temperature: Divides the similarities; a traced scalar can be learned.
-        where: True = keep the row; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses.
-        reduction: "mean", or "none" for one value a row.
 
     Returns:
-        A scalar, or one value a row (0 where it has none).
+        A scalar, or one value per row (0 where it has none).
 
     References:
         Dufumier et al., arXiv 2106.08808, eq. 4.
@@ -86,11 +72,6 @@ def y_aware_nce_loss(
         >>> round(float(loss), 4)
         0.4399
     """
-    check_embeddings("embeddings", embeddings)
-    count = embeddings.shape[0]
-    check_ids("instances", instances, count)
-    check_metadata("metadata", metadata, count)
-    check_positive("bandwidth", bandwidth)
     return pairwise_loss(
         embeddings,
         rows={"instance": instances, "metadata": metadata},
@@ -104,15 +85,15 @@ def y_aware_nce_loss(
     )
 
 
-@automatic_axes
+@checked
 def kernel_nce_loss(
     embeddings: Float[Array, "rows dim"],
     instances: Int[Array, " rows"],
-    metadata: Shaped[Array, "rows ..."],
+    metadata: Real[Array, " rows"] | Real[Array, "rows k"],
     *,
+    temperature: float | Float[Array, ""] = 0.1,
     kernel: Callable[[Array, Array], Array],
     ridge: float,
-    temperature: float | Float[Array, ""] = 0.1,
     where: Bool[Array, " rows"] | None = None,
     axis_name: AxisName = None,
     block_size: int | None = None,
@@ -124,32 +105,27 @@ def kernel_nce_loss(
         ℓ_i = −1/|P_i| Σ_{j∈P_i} ( s_ij − log( e^{s_ij} + Σ_k N_ik e^{s_ik} ) )
 
     with s_ij = z_i·z_j / temperature for unit rows, K_ij = kernel(m_i, m_j), P_i the
-    other views of row i's instance and n the number of kept rows. Rows with like
-    metadata are the negatives, as the conditional loss of that metadata asks.
+    other views of row i's instance and n the number of kept rows. Rows with similar
+    metadata are the negatives, as a contrastive loss conditioned on the metadata wants.
 
     This is the one loss that cannot be streamed: it inverts a matrix of rows × rows on
     every device.
 
     Pairs: positives same(instance); negatives everyone(), weighed by the metadata.
     Cost: a matrix of rows × rows and its inverse, O(rows³), on every device.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        embeddings: Rows of any length; see `jaxcl.pairs.flatten_views`.
         instances: Rows with the same id are views of the same instance.
-        metadata: A number or a vector of numbers a row, all known.
+        metadata: A number or a vector of numbers per row, all known.
         kernel: Broadcasts over metadata: ``kernel(m[:, None], m[None, :])`` is the Gram
             matrix, `[rows, rows]`.
         ridge: Added to the diagonal before the inversion, above 0. No gradient flows
             through the weights.
-        temperature: Divides the similarities; a traced scalar can be learned.
-        where: True = keep the row; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Has no effect here.
-        reduction: "mean", or "none" for one value a row.
+        block_size: Has no effect.
 
     Returns:
-        A scalar, or one value a row (0 where it has none).
+        A scalar, or one value per row (0 where it has none).
 
     References:
         Tsai et al., arXiv 2202.05458, eq. 3 and proposition 3.1.
@@ -164,47 +140,26 @@ def kernel_nce_loss(
         >>> float(loss)
         0.0
     """
-    check_embeddings("embeddings", embeddings)
-    count = embeddings.shape[0]
-    check_ids("instances", instances, count)
-    check_metadata("metadata", metadata, count)
-    check_positive("ridge", ridge)
-    check_where(where, count)
-    check_frame(
-        temperature=temperature,
-        axis_name=axis_name,
-        block_size=block_size,
-        reduction=reduction,
-    )
-    unit = unit_rows(embeddings, where)
-    kept = jnp.ones(count, bool) if where is None else where
-    ids = row_ids(count, axis_name)
+    kept = jnp.ones(embeddings.shape[0], bool) if where is None else where
+    unit, ids = unit_rows(embeddings, where), row_ids(embeddings.shape[0], axis_name)
     own = (unit, instances, metadata, kept, ids)
     columns, others, numbers, alive, names = gather_rows(own, axis_name)
+    apart = ids[:, None] != names[None, :]
     weights = _conditional_weights(kernel, numbers, alive, ridge, unit.dtype)
-    weights = weights.T[ids] * (ids[:, None] != names[None, :])
     product = jnp.matmul(unit, columns.T, precision=jax.lax.Precision.HIGHEST)
     logits = product / temperature
-    positive = (instances[:, None] == others[None, :]) & (
-        ids[:, None] != names[None, :]
-    )
+    positive = (instances[:, None] == others[None, :]) & apart
     positive = positive & alive[None, :] & (instances[:, None] >= 0)
-    level = jnp.where(weights > 0, jnp.log(jnp.where(weights > 0, weights, 1.0)), 0.0)
-    level = jax.nn.logsumexp(
-        jnp.where(weights > 0, logits + level, -jnp.inf), axis=1, keepdims=True
-    )
-    level = jnp.where(jnp.isneginf(level), jnp.finfo(unit.dtype).min / 4, level)
+    level = _weighted_level(logits, weights.T[ids] * apart)
     pairs = jnp.where(positive, jax.nn.softplus(level - logits), 0.0)
-    many = jnp.sum(positive, axis=1)
-    defined = kept & (many > 0)
-    losses = jnp.where(defined, jnp.sum(pairs, axis=1) / jnp.maximum(many, 1), 0.0)
-    return reduce_anchors(AnchorLosses(losses, defined), reduction, axis_name)
+    found = _mean_of_pairs(pairs, jnp.sum(positive, axis=1), kept)
+    return reduce_anchors(found, reduction, axis_name)
 
 
-@automatic_axes
+@checked
 def rank_n_contrast_loss(
     embeddings: Float[Array, "rows dim"],
-    targets: Shaped[Array, "rows ..."],
+    targets: Real[Array, " rows"] | Real[Array, "rows k"],
     *,
     temperature: float | Float[Array, ""] = 2.0,
     where: Bool[Array, " rows"] | None = None,
@@ -212,30 +167,26 @@ def rank_n_contrast_loss(
     block_size: int | None = None,
     reduction: Reduction = "mean",
 ) -> Float[Array, "..."]:
-    r"""Rank-N-Contrast: distances between rows shall be ordered like their targets.
+    r"""Rank-N-Contrast: orders the distances between rows like those of their targets.
 
         ℓ_i = −1/(n−1) Σ_{j≠i} log( e^{s_ij} / Σ_{k≠i: Δ_ik ≥ Δ_ij} e^{s_ik} )
 
-    with s_ij = −‖z_i − z_j‖ / temperature for raw rows and Δ_ij = |y_i − y_j| (summed
-    over the columns of a vector): every other row is a positive once, against the rows
-    whose target is at least as far.
+    with s_ij = −‖z_i − z_j‖ / temperature and Δ_ij = |y_i − y_j| (summed over the
+    columns of a vector): every other row is a positive once, against the rows whose
+    target is at least as far. Rows are taken as they are, without normalization.
 
     Pairs: positives everyone(), each against negatives whose target is at least as far.
     Cost: sorts every row: O(rows² log rows) time, memory of a block.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        embeddings: Rows, taken as they are.
-        targets: A number or a vector of numbers a row; NaN = unknown, such a row is
+        targets: A number or a vector of numbers per row; NaN = unknown, such a row is
             left out.
         temperature: Divides the distances; a traced scalar can be learned.
-        where: True = keep the row; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a block, each compared with all others; None chooses.
-        reduction: "mean", or "none" for one value a row.
+        block_size: Rows per block, each compared with all others.
 
     Returns:
-        A scalar, or one value a row (0 where it has none).
+        A scalar, or one value per row (0 where it has none).
 
     References:
         Zha et al., arXiv 2210.01189, eqs. 1 and 2.
@@ -248,40 +199,23 @@ def rank_n_contrast_loss(
         >>> round(float(rank_n_contrast_loss(line, line[:, 0], temperature=1.0)), 4)
         0.3355
     """
-    check_embeddings("embeddings", embeddings)
-    count = embeddings.shape[0]
-    check_metadata("targets", targets, count)
-    check_where(where, count)
-    check_frame(
-        temperature=temperature,
-        axis_name=axis_name,
-        block_size=block_size,
-        reduction=reduction,
-    )
-    targets = targets.reshape(count, -1)
-    targets = targets.astype(jnp.promote_types(targets.dtype, jnp.float32))
-    kept = ~jnp.any(jnp.isnan(targets), axis=1)
-    kept = kept if where is None else kept & where
+    numbers, known = _known_targets(targets)
+    kept = known if where is None else known & where
     rows = kept_values(embeddings, kept) / temperature
-    targets = jnp.where(kept[:, None], jax.lax.stop_gradient(targets), 0.0)
-    own = (rows, targets, row_ids(count, axis_name))
+    own = (rows, jnp.where(kept[:, None], numbers, 0.0), row_ids(len(rows), axis_name))
     columns, others, names = gather_rows(own, axis_name)
     alive = gather_rows(kept, axis_name)
 
     def reduce(block):
         anchors, numbers, ids = block
         logits = negative_distances(anchors, columns)
-        gaps = sum(
-            jnp.abs(numbers[:, None, k] - others[None, :, k])
-            for k in range(targets.shape[1])
-        )
         rivals = alive[None, :] & (ids[:, None] != names[None, :])
-        return _ranked(logits, gaps, rivals)
+        return _ranked(logits, _gaps(numbers, others), rivals)
 
     losses, many = map_row_blocks(reduce, own, columns.shape[0], block_size)
     defined = kept & (many > 0)
-    losses = jnp.where(defined, losses, 0.0)
-    return reduce_anchors(AnchorLosses(losses, defined), reduction, axis_name)
+    found = AnchorLosses(jnp.where(defined, losses, 0.0), defined)
+    return reduce_anchors(found, reduction, axis_name)
 
 
 def _conditional_weights(kernel, metadata, kept, ridge, dtype) -> Array:
@@ -299,7 +233,36 @@ def _conditional_weights(kernel, metadata, kept, ridge, dtype) -> Array:
     return jax.lax.stop_gradient(jnp.maximum(weights, 0.0) * others)
 
 
-def _ranked(logits, gaps, rivals) -> tuple[Any, Any]:
+def _weighted_level(logits, weights) -> Array:
+    """Log Σ_k N_ik e^{s_ik} of each row; very low, and finite, where there is none."""
+    level = jnp.where(weights > 0, jnp.log(jnp.where(weights > 0, weights, 1.0)), 0.0)
+    level = jax.nn.logsumexp(
+        jnp.where(weights > 0, logits + level, -jnp.inf), axis=1, keepdims=True
+    )
+    return jnp.where(jnp.isneginf(level), jnp.finfo(logits.dtype).min / 4, level)
+
+
+def _mean_of_pairs(pairs, many, kept) -> AnchorLosses:
+    """The mean over the positives of each anchor."""
+    defined = kept & (many > 0)
+    losses = jnp.where(defined, jnp.sum(pairs, axis=1) / jnp.maximum(many, 1), 0.0)
+    return AnchorLosses(losses, defined)
+
+
+def _known_targets(targets) -> tuple[Array, Array]:
+    """Targets as vectors without a gradient, and which rows have one."""
+    targets = targets.reshape(targets.shape[0], -1)
+    targets = targets.astype(jnp.promote_types(targets.dtype, jnp.float32))
+    return jax.lax.stop_gradient(targets), ~jnp.any(jnp.isnan(targets), axis=1)
+
+
+def _gaps(targets, others):
+    """Δ_ij, the distance between two targets, column by column."""
+    columns = zip(targets.T, others.T, strict=True)
+    return sum(jnp.abs(own[:, None] - other[None, :]) for own, other in columns)
+
+
+def _ranked(logits, gaps, rivals) -> tuple[Array, Array]:
     """Of each row the mean of log Σ_{Δ_k ≥ Δ_j} e^{s_k} − s_j, and how many j."""
     # Farthest first: the sum for j ends with the last rival of the same gap.
     order = jnp.argsort(jnp.where(rivals, -gaps, jnp.inf), axis=1)

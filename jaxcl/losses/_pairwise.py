@@ -1,53 +1,41 @@
-"""The general form: any relation as positive, any as negative."""
+"""The general form: any relation for the positives, any for the negatives."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Shaped
 
-from jaxcl.kernels import AxisName, automatic_axes, check_where
-from jaxcl.losses._anchors import (
-    Form,
-    Logits,
-    Similarity,
-    Term,
-    anchor_losses,
-    make_bank,
-    reduce_anchors,
-)
-from jaxcl.losses._arguments import (
-    Reduction,
-    check_choice,
-    check_embeddings,
-    check_floating,
-    check_frame,
-    check_rows,
-)
+from jaxcl.kernels import AxisName, checked
+from jaxcl.losses._anchors import Similarity
+from jaxcl.losses._arguments import Reduction
+from jaxcl.losses._terms import Form, Term, term_losses
 from jaxcl.pairs import Relation
 
 
-@automatic_axes
+@checked
 def pairwise_loss(
     embeddings: Float[Array, "rows dim"],
     *,
-    rows: Mapping[str, Shaped[Array, "rows ..."]],
+    rows: Mapping[str, Shaped[Array | np.ndarray, "rows ..."]],
     positives: Relation,
     negatives: Relation,
     candidates: Float[Array, "columns dim"] | None = None,
-    candidate_rows: Mapping[str, Shaped[Array, "columns ..."]] | None = None,
+    candidate_rows: Mapping[str, Shaped[Array | np.ndarray, "columns ..."]]
+    | None = None,
+    temperature: float | Float[Array, ""] = 0.1,
     self_weight: float = 0.0,
     form: Form = "out",
     anchor_weights: Float[Array, " rows"] | None = None,
-    temperature: float | Float[Array, ""] = 0.1,
     similarity: Similarity = "cosine",
     where: Bool[Array, " rows"] | None = None,
     axis_name: AxisName = None,
     block_size: int | None = None,
     reduction: Reduction = "mean",
 ) -> Float[Array, "..."]:
-    r"""The general contrastive loss: who is positive and who is negative, in words.
+    r"""The general contrastive loss: positives and negatives as relations in words.
 
     With s_ij the similarity divided by the temperature, P and N the weights of the two
     relations, and no row ever meeting itself,
@@ -60,37 +48,32 @@ def pairwise_loss(
 
     Pairs: positives and negatives any relations of jaxcl.pairs.
     Cost: one pass over the pairs; two with `self_weight`.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        embeddings: The anchors, rows of any length.
-        rows: What is known of each row, by name: the relations read it.
+        rows: Side data of each row, by name: the relations read it.
         positives: Weight of each pair as a positive.
         negatives: Weight of each pair in the denominator. Positives stand in it only if
             this relation holds for them.
-        candidates: Other columns than the rows themselves: a second tower, a queue.
-        candidate_rows: What is known of each candidate, the same names as `rows`.
+        candidates: Rows to compare with, if not the anchors themselves: a second tower,
+            a queue.
+        candidate_rows: Side data of each candidate, with the same names as `rows`.
         self_weight: Weight of each positive in its own denominator; form "out" only.
         form: Mean of logarithms ("out"), or logarithm of a sum ("in").
         anchor_weights: Weights ≥ 0 of the anchors in the mean.
-        temperature: Divides the similarities; a traced scalar can be learned.
-        similarity: "cosine" scales rows to unit length; "dot" and "negative_euclidean"
-            take them raw.
-        where: True = keep the row; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses.
-        reduction: "mean", or "none" for one value a row.
+        similarity: "cosine" L2-normalizes the rows; "dot" and "negative_euclidean" take
+            them as they are.
 
     Returns:
-        A scalar, or one value a row (0 where it has none).
+        A scalar, or one value per row (0 where it has none).
 
     References:
         "Out" and "in" as in Khosla et al., arXiv 2004.11362, eqs. 2 and 3; a margin ε
         by the self weight e^{−ε} as in Barbano et al., arXiv 2211.05568, eq. 4.
 
     Example:
-        Rows 0 and 1 share a label and are equal; row 2 is at right angles to both and
-        has no positive. Each anchor with one pays log(e + 1) − 1.
+        Rows 0 and 1 share a label and are equal; row 2 is orthogonal to both and has no
+        positive. Each anchor with one pays log(e + 1) − 1.
 
         >>> from jaxcl.pairs import everyone, same
         >>> loss = pairwise_loss(
@@ -103,49 +86,44 @@ def pairwise_loss(
         >>> round(float(loss), 4)
         0.3133
     """
-    check_embeddings("embeddings", embeddings)
-    check_frame(
+    _check_self_weight(self_weight, form)
+    _check_anchor_weights(anchor_weights)
+    if candidates is None and candidate_rows is not None:
+        raise ValueError("`candidates` must be given with `candidate_rows`, got None")
+    others = rows if candidates is None else candidate_rows or {}
+    return term_losses(
+        embeddings,
+        _columns(rows, "rows", positives, negatives),
+        [Term(positives, negatives, form, log_self_weight=_logarithm(self_weight))],
+        candidates=candidates,
+        candidate_data=_columns(others, "candidate_rows", positives, negatives),
         temperature=temperature,
+        similarity=similarity,
+        anchor_weights=anchor_weights,
+        where=where,
         axis_name=axis_name,
         block_size=block_size,
         reduction=reduction,
-    )
-    _check_options(self_weight, form, similarity)
-    count = embeddings.shape[0]
-    check_where(where, count)
-    _check_side_data("rows", rows, count, positives, negatives)
-    _check_anchor_weights(anchor_weights, count)
-    log_weight = float(np.log(self_weight)) if self_weight else None
-    logits = Logits(temperature, similarity)
-    names = positives.names | negatives.names
-    banks = [make_bank(logits, embeddings, _named(rows, names), where)]
-    if candidates is not None:
-        _check_candidates(candidates, embeddings)
-        columns = candidates.shape[0]
-        given = {} if candidate_rows is None else candidate_rows
-        _check_side_data("candidate_rows", given, columns, positives, negatives)
-        data = _named(given, names)
-        banks.append(make_bank(logits, candidates, data, anchored=False))
-    elif candidate_rows is not None:
-        raise ValueError("`candidates` must be given with `candidate_rows`, got None")
-    (found,) = anchor_losses(
-        logits,
-        banks,
-        [Term(positives, negatives, form, log_self_weight=log_weight)],
-        visits=None if candidates is None else [(0, 1)],
-        axis_name=axis_name,
-        block_size=block_size,
-    )
-    return reduce_anchors(found, reduction, axis_name, anchor_weights)
+    )[0]
 
 
-def _named(data, names):
-    return {name: data[name] for name in sorted(names)}
+def _columns(data, name, positives, negatives) -> dict[str, Any]:
+    """The side data that the relations read; raises where they cannot."""
+    for argument, relation in (("positives", positives), ("negatives", negatives)):
+        if not isinstance(relation, Relation):
+            raise ValueError(
+                f"`{argument}` must be a relation of jaxcl.pairs, got {relation!r}"
+            )
+        relation.check(data, name)
+    names = sorted(positives.names | negatives.names)
+    return {column: data[column] for column in names}
 
 
-def _check_options(self_weight, form, similarity) -> None:
-    check_choice("form", form, ("out", "in"))
-    check_choice("similarity", similarity, ("cosine", "dot", "negative_euclidean"))
+def _logarithm(self_weight) -> float | None:
+    return float(np.log(self_weight)) if self_weight else None
+
+
+def _check_self_weight(self_weight, form) -> None:
     if isinstance(self_weight, bool) or not isinstance(self_weight, float | int):
         raise ValueError(f"`self_weight` must be a number, got {self_weight!r}")
     if not (self_weight >= 0 and np.isfinite(self_weight)):
@@ -154,36 +132,8 @@ def _check_options(self_weight, form, similarity) -> None:
         raise ValueError(f"`self_weight` must be 0 with form 'in', got {self_weight}")
 
 
-def _check_side_data(name, data, count, *relations) -> None:
-    if not isinstance(data, Mapping):
-        raise ValueError(f"`{name}` must be a mapping by name, got {type(data)}")
-    for column, values in data.items():
-        if np.ndim(values) < 1 or np.shape(values)[0] != count:
-            raise ValueError(
-                f"`{name}[{column!r}]` must have shape (rows, ...) with rows = "
-                f"{count}, got {np.shape(values)}"
-            )
-    for argument, relation in zip(("positives", "negatives"), relations, strict=True):
-        if not isinstance(relation, Relation):
-            raise ValueError(
-                f"`{argument}` must be a relation of jaxcl.pairs, got {relation!r}"
-            )
-        relation.check(data, name)
-
-
-def _check_anchor_weights(weights, count) -> None:
-    if weights is None:
+def _check_anchor_weights(weights) -> None:
+    if weights is None or isinstance(weights, Tracer):
         return
-    check_rows("anchor_weights", weights, count)
-    check_floating("anchor_weights", weights)
-    if not isinstance(weights, Tracer) and bool(np.any(np.asarray(weights) < 0)):
+    if bool(np.any(np.asarray(weights) < 0)):
         raise ValueError(f"`anchor_weights` must be >= 0, got {jnp.min(weights)}")
-
-
-def _check_candidates(candidates, embeddings) -> None:
-    check_embeddings("candidates", candidates)
-    if candidates.shape[1] != embeddings.shape[1]:
-        raise ValueError(
-            f"`candidates` must be as wide as `embeddings`, {embeddings.shape[1]}, "
-            f"got {candidates.shape[1]}"
-        )

@@ -1,9 +1,9 @@
-"""Penalties on the similarities of pairs, to be added to a loss."""
+"""Penalties on the similarities of two views, to be added to a loss."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
@@ -12,9 +12,8 @@ from jaxcl.kernels import (
     Bank,
     PairSum,
     Params,
-    automatic_axes,
     axis_size,
-    check_where,
+    checked,
     mean_share,
     mean_squared_deviation,
     pair_statistics,
@@ -23,17 +22,12 @@ from jaxcl.kernels import (
     unit_rows,
 )
 from jaxcl.losses._anchors import Other
-from jaxcl.losses._arguments import (
-    Reduction,
-    check_frame,
-    check_two_views,
-)
 
-# Below this many rows the closed form saves nothing and pairs are exact.
+# Up to this many rows the closed form saves nothing, and pairs are exact.
 _CLOSED_FORM_ROWS = 1024
 
 
-@automatic_axes
+@checked
 def negative_variance_penalty(
     u: Float[Array, "batch dim"],
     v: Float[Array, "batch dim"],
@@ -44,7 +38,7 @@ def negative_variance_penalty(
     where: Bool[Array, " batch"] | None = None,
     axis_name: AxisName = None,
     block_size: int | None = None,
-    reduction: Reduction = "mean",
+    reduction: Literal["mean"] = "mean",
 ) -> Float[Array, ""]:
     r"""Pulls the similarity of every negative pair to its full-batch optimum.
 
@@ -56,19 +50,12 @@ def negative_variance_penalty(
 
     Pairs: compares different(instance) of the two views; no positives.
     Cost: closed form O(rows·dim²) for large batches and power 2; else one pass.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        u: First views, one row an instance, of any length.
-        v: Second views of the same instances.
         num_instances: n, the size of the training set, not of the batch.
-        power: Exponent, a positive integer; the absolute value is taken when odd.
+        power: Exponent, a positive integer; for an odd one of the absolute value.
         target: Replaces −1/(n−1).
-        where: True = keep the instance; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses, and takes the closed form of power 2
-            (Gram matrices, O(rows·dim²)) for large batches.
-        reduction: Only "mean".
 
     Returns:
         A scalar ≥ 0. Gradients flow into both views.
@@ -83,20 +70,10 @@ def negative_variance_penalty(
         >>> float(negative_variance_penalty(u, u, num_instances=5))
         0.0625
     """
-    check_two_views(u, v)
-    check_where(where, u.shape[0])
-    check_frame(
-        axis_name=axis_name,
-        block_size=block_size,
-        reduction=reduction,
-        reductions=("mean",),
-    )
-    if isinstance(power, bool) or not isinstance(power, int) or power < 1:
-        raise ValueError(f"`power` must be a positive integer, got {power!r}")
     return squared_deviation_mean(
         u,
         v,
-        _target(target, num_instances),
+        _optimum(num_instances) if target is None else target,
         power=power,
         where=where,
         axis_name=axis_name,
@@ -114,7 +91,7 @@ def squared_deviation_mean(
     axis_name: AxisName,
     block_size: int | None,
 ) -> Float[Array, ""]:
-    """Mean of |u_i·v_j − target|^power over i ≠ j, this device's share."""
+    """This device's share of the mean of |u_i·v_j − target|^power over i ≠ j."""
     unit_u, unit_v = unit_rows(u, where), unit_rows(v, where)
     kept = jnp.ones(u.shape[0], bool) if where is None else where
     target = jnp.asarray(target, unit_u.dtype)
@@ -123,10 +100,7 @@ def squared_deviation_mean(
         return mean_squared_deviation(unit_u, unit_v, target, kept, axis_name)
     instance = {"instance": row_ids(u.shape[0], axis_name)}
     ((sums,),) = pair_statistics(
-        [
-            Bank(unit_u, instance, where),
-            Bank(unit_v, instance, where, anchored=False),
-        ],
+        [Bank(unit_u, instance, where), Bank(unit_v, instance, where, anchored=False)],
         [PairSum(Other("instance"), _Deviation(power))],
         [Params(scalars=(target,))],
         visits=[(0, 1)],
@@ -150,11 +124,8 @@ class _Deviation:
         return (deviation if self.power % 2 == 0 else jnp.abs(deviation)) ** self.power
 
 
-def _target(target, num_instances):
-    if target is not None:
-        if np.shape(target) != ():
-            raise ValueError(f"`target` must be a scalar, got shape {np.shape(target)}")
-        return target
+def _optimum(num_instances):
+    """The similarity of all negatives where the full-batch loss is minimal."""
     if num_instances is None or (
         not isinstance(num_instances, Tracer) and not num_instances > 1
     ):

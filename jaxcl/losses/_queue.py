@@ -1,29 +1,22 @@
-"""Losses whose negatives wait in a queue."""
+"""A loss whose negatives are the keys of earlier batches."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcl.kernels import (
-    AxisName,
-    LogSumExp,
-    automatic_axes,
-    check_where,
-    pair_statistics,
+from jaxcl.kernels import AxisName, LogSumExp, checked, pair_statistics
+from jaxcl.losses._anchors import (
+    Logits,
+    aligned_similarity,
+    contrast,
+    make_bank,
+    reduce_anchors,
 )
-from jaxcl.losses._anchors import Logits, make_bank, reduce_anchors
-from jaxcl.losses._arguments import (
-    Reduction,
-    check_embeddings,
-    check_frame,
-    check_ids,
-    check_two_views,
-)
-from jaxcl.losses._two_views import aligned_similarity, contrast
+from jaxcl.losses._arguments import Reduction
 from jaxcl.pairs import different
 
 
-@automatic_axes
+@checked
 def queue_nce_loss(
     queries: Float[Array, "batch dim"],
     keys: Float[Array, "batch dim"],
@@ -42,84 +35,48 @@ def queue_nce_loss(
 
         ℓ_i = −log( e^{q_i·k_i/t} / ( e^{q_i·k_i/t} + Σ_{m in queue} e^{q_i·k_m/t} ) )
 
-    for unit rows. Gradients flow into the queries alone.
+    for unit rows. Gradients flow into the queries only.
 
     Pairs: positives the key; negatives different(instance) of the queue, or all of it.
     Cost: one pass over queries × queue.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        queries: Rows of the trained encoder, of any length.
+        queries: Rows of the trained encoder.
         keys: Rows of the momentum encoder for the same instances.
         queue: Earlier keys, the same on every device.
-        temperature: Divides the similarities; a traced scalar can be learned.
         queue_where: True = the entry is filled.
-        instances: Instance of each query. With `queue_instances` an entry of the
-            query's own instance is no negative (a small data set comes round again
-            while its older keys are still in the queue).
-        queue_instances: Instance of each entry.
-        where: True = keep the instance; a dropped one leaves no trace.
-        axis_name: The result is this device's share of the global mean. Nothing but the
-            count of kept queries is exchanged.
-        block_size: Rows a tile; None chooses.
-        reduction: "mean", or "none" for one value a query.
+        instances: Instance ids of the queries. With `queue_instances`, an entry of the
+            query's own instance is not a negative: in a small data set an instance can
+            return while its older key is still in the queue.
+        queue_instances: Instance ids of the entries.
+        axis_name: Devices exchange the number of kept queries and nothing else.
 
     Returns:
-        A scalar, or one value a query.
+        A scalar, or one value per query.
 
     References:
         He et al., arXiv 1911.05722, eq. 1.
 
     Example:
-        One entry at a right angle to an aligned pair: log(1 + e^{−1/t}).
+        One entry orthogonal to an aligned pair: log(1 + e^{−1/t}).
 
         >>> q = jnp.array([[1.0, 0.0]])
         >>> queue = jnp.array([[0.0, 1.0]])
         >>> round(float(queue_nce_loss(q, q, queue, temperature=1.0)), 4)
         0.3133
     """
-    check_two_views(queries, keys, ("queries", "keys"))
-    check_embeddings("queue", queue)
-    batch, size = queries.shape[0], queue.shape[0]
-    if queue.shape[1] != queries.shape[1]:
-        raise ValueError(
-            f"`queue` must be as wide as `queries`, {queries.shape[1]}, "
-            f"got {queue.shape[1]}"
-        )
-    check_where(where, batch)
-    check_where(queue_where, size, "queue_where")
-    check_frame(
-        temperature=temperature,
-        axis_name=axis_name,
-        block_size=block_size,
-        reduction=reduction,
-    )
-    if (instances is None) != (queue_instances is None):
-        raise ValueError(
-            "`instances` and `queue_instances` must be given together, got one"
-        )
-    # Without instances no entry is a query's own: ids that never meet.
-    own, others = jnp.zeros(batch, jnp.int32), jnp.ones(size, jnp.int32)
-    if instances is not None and queue_instances is not None:
-        check_ids("instances", instances, batch)
-        check_ids("queue_instances", queue_instances, size)
-        own, others = instances, queue_instances
+    own, others = _instances(queries, queue, instances, queue_instances)
     keys, queue = jax.lax.stop_gradient((keys, queue))
     logits = Logits(temperature)
+    # The queue has no gradient, so the queries carry that of the temperature alone.
+    anchors = make_bank(logits, queries, own, where, share=1.0)
+    entries = make_bank(
+        logits, queue, others, queue_where, anchored=False, shared=True, share=0.0
+    )
     ((negative,),) = pair_statistics(
-        [
-            # Shared rows have no gradient: the temperature scales the queries alone.
-            make_bank(logits, queries, {"instance": own}, where, share=1.0),
-            make_bank(
-                logits,
-                queue,
-                {"instance": others},
-                queue_where,
-                anchored=False,
-                shared=True,
-                share=0.0,
-            ),
-        ],
-        # An instance that is not known is taken for another one.
+        [anchors, entries],
+        # An unknown instance counts as different.
         [LogSumExp(different("instance", missing=1.0), bound=logits.bound)],
         scale=logits.scale,
         visits=[(0, 1)],
@@ -128,3 +85,15 @@ def queue_nce_loss(
     )
     positive = aligned_similarity(queries, keys, where) / temperature
     return reduce_anchors(contrast(negative, positive, where), reduction, axis_name)
+
+
+def _instances(queries, queue, instances, queue_instances):
+    """Side data of queries and entries; without ids no entry is a query's own."""
+    if (instances is None) != (queue_instances is None):
+        raise ValueError(
+            "`instances` and `queue_instances` must be given together, got one"
+        )
+    if instances is None:
+        instances = jnp.zeros(queries.shape[0], jnp.int32)
+        queue_instances = jnp.ones(queue.shape[0], jnp.int32)
+    return {"instance": instances}, {"instance": queue_instances}

@@ -7,26 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcl.kernels import AxisName, automatic_axes, check_where
-from jaxcl.losses._anchors import (
-    Logits,
-    Term,
-    anchor_losses,
-    make_bank,
-    reduce_anchors,
-)
-from jaxcl.losses._arguments import (
-    Reduction,
-    check_choice,
-    check_embeddings,
-    check_frame,
-    check_ids,
-    check_positive,
-)
+from jaxcl.kernels import AxisName, checked
+from jaxcl.losses._arguments import Reduction, check_share
+from jaxcl.losses._terms import Term, term_losses
 from jaxcl.pairs import different, everyone, prefix, same
 
 
-@automatic_axes
+@checked
 def supcon_loss(
     embeddings: Float[Array, "rows dim"],
     labels: Int[Array, " rows"],
@@ -51,20 +38,14 @@ def supcon_loss(
 
     Pairs: positives same(label); negatives everyone().
     Cost: one pass over the pairs.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        embeddings: Rows of any length; see `jaxcl.pairs.flatten_views`.
         labels: Class ids; −1 = unknown, equal to nothing.
-        temperature: Divides the similarities; a traced scalar can be learned.
         form: Mean outside the logarithm ("out") or inside ("in").
-        where: True = keep the row; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses.
-        reduction: "mean", or "none" for one value a row.
 
     Returns:
-        A scalar, or one value a row (0 where it has none).
+        A scalar, or one value per row (0 where it has none).
 
     References:
         Khosla et al., arXiv 2004.11362, eqs. 2 (out) and 3 (in).
@@ -77,28 +58,19 @@ def supcon_loss(
         >>> round(float(supcon_loss(rows, labels, temperature=1.0)), 4)
         0.3133
     """
-    check_choice("form", form, ("out", "in"))
-    check_embeddings("embeddings", embeddings)
-    check_ids("labels", labels, embeddings.shape[0])
-    check_where(where, embeddings.shape[0])
-    check_frame(
+    return term_losses(
+        embeddings,
+        {"label": labels},
+        [Term(same("label"), everyone(), form, average=True)],
         temperature=temperature,
+        where=where,
         axis_name=axis_name,
         block_size=block_size,
         reduction=reduction,
-    )
-    logits = Logits(temperature)
-    (found,) = anchor_losses(
-        logits,
-        [make_bank(logits, embeddings, {"label": labels}, where)],
-        [Term(same("label"), everyone(), form, average=True)],
-        axis_name=axis_name,
-        block_size=block_size,
-    )
-    return reduce_anchors(found, reduction, axis_name)
+    )[0]
 
 
-@automatic_axes
+@checked
 def contex_loss(
     embeddings: Float[Array, "rows dim"],
     labels: Int[Array, " rows"],
@@ -131,27 +103,21 @@ def contex_loss(
     Pairs: positives same(label) against different(label), same(instance) against
     everyone().
     Cost: one pass over the pairs for both parts; a second one with `hinge`.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        embeddings: Rows of any length; see `jaxcl.pairs.flatten_views`.
         labels: Class ids; −1 = unknown, equal to nothing.
         instances: Rows with the same id are views of the same instance.
-        temperature: Divides the similarities; a traced scalar can be learned.
-        label_weight: Share of part a, between 0 and 1.
+        label_weight: Weight of part a, between 0 and 1.
         hinge: Clips each pair of part a at 0 from below, as a variant of the released
             code does: a pair costs nothing once it beats all its negatives.
         instance_in_context: Other views of the instance are positives of part a.
-        base_temperature: Multiplies by temperature / base_temperature, as the released
-            code does with 0.07; None does not.
-        where: True = keep the row; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses.
-        reduction: "mean", or "none" for the weighted sum of both parts, one a row (a
-            part that a row does not have counts 0).
+        base_temperature: Multiplies the loss by temperature / base_temperature, as the
+            released code does with 0.07; None does not.
 
     Returns:
-        A scalar, or one value a row (0 where it has none).
+        A scalar, or for each row the weighted sum of both parts (0 for a part that the
+        row does not have).
 
     References:
         Deng and Yang, arXiv 2512.02152; formulas as in its released code, since the
@@ -166,45 +132,22 @@ def contex_loss(
         >>> round(float(loss), 4)
         0.3466
     """
-    check_embeddings("embeddings", embeddings)
-    count = embeddings.shape[0]
-    check_ids("labels", labels, count)
-    check_ids("instances", instances, count)
-    check_where(where, count)
-    check_frame(
+    check_share("label_weight", label_weight)
+    a, b = term_losses(
+        embeddings,
+        {"label": labels, "instance": instances},
+        _contex_terms(hinge, instance_in_context),
         temperature=temperature,
+        where=where,
         axis_name=axis_name,
         block_size=block_size,
         reduction=reduction,
     )
-    if not 0.0 <= label_weight <= 1.0:
-        raise ValueError(f"`label_weight` must be in [0, 1], got {label_weight}")
-    context = same("label")
-    if not instance_in_context:
-        context = context & different("instance", missing=1.0)
-    logits = Logits(temperature)
-    data = {"label": labels, "instance": instances}
-    parts = anchor_losses(
-        logits,
-        [make_bank(logits, embeddings, data, where)],
-        [
-            Term(context, different("label"), hinge=hinge),
-            Term(same("instance"), everyone()),
-        ],
-        axis_name=axis_name,
-        block_size=block_size,
-    )
-    scale = 1.0
-    if base_temperature is not None:
-        check_positive("base_temperature", base_temperature)
-        scale = temperature / base_temperature
-    by_label, by_instance = (
-        reduce_anchors(part, reduction, axis_name) for part in parts
-    )
-    return scale * (label_weight * by_label + (1.0 - label_weight) * by_instance)
+    scale = _relative(temperature, base_temperature)
+    return scale * (label_weight * a + (1.0 - label_weight) * b)
 
 
-@automatic_axes
+@checked
 def hierarchical_supcon_loss(
     embeddings: Float[Array, "rows dim"],
     label_paths: Int[Array, "rows levels"],
@@ -220,26 +163,20 @@ def hierarchical_supcon_loss(
 
         L = Σ_l w_l · SupCon(positives: equal on the first l + 1 levels) / Σ_l w_l
 
-    so that rows which part late attract each other on many levels.
+    so that rows whose paths split late attract each other on many levels.
 
     Pairs: positives prefix(path, depth=1, 2, …) in turn; negatives everyone().
     Cost: one pass over the pairs for all levels; work in it grows with the levels.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        embeddings: Rows of any length; see `jaxcl.pairs.flatten_views`.
-        label_paths: Labels from the root to the leaf, one path a row; −1 = unknown from
-            there on, such a row has no positive on that level.
-        temperature: Divides the similarities; a traced scalar can be learned.
-        level_weights: w_l ≥ 0, one a level; equal when left out. The released code
+        label_paths: Labels from the root to the leaf, one path per row; −1 = unknown
+            from there on, such a row has no positive on that level.
+        level_weights: w_l ≥ 0, one per level; None = equal weights. The released code
             weighs by 2^{1/k}, where k = 1 is the leaf.
-        where: True = keep the row; a dropped one leaves no trace.
-        axis_name: Devices of this axis share their rows as candidates; the result is
-            then this device's share of the global mean.
-        block_size: Rows a tile; None chooses.
-        reduction: "mean", or "none" for one value a row.
 
     Returns:
-        A scalar, or one value a row (0 where it has none).
+        A scalar, or one value per row (0 where it has none).
 
     References:
         Zhang et al., arXiv 2204.13207 (HMC form; without the maximum over levels of
@@ -253,35 +190,36 @@ def hierarchical_supcon_loss(
         >>> round(float(hierarchical_supcon_loss(rows, paths, temperature=1.0)), 4)
         0.3133
     """
-    check_embeddings("embeddings", embeddings)
-    count = embeddings.shape[0]
-    if label_paths.ndim != 2 or label_paths.shape[0] != count or not label_paths.size:
-        raise ValueError(
-            f"`label_paths` must have shape (rows, levels) with rows = {count}, "
-            f"got {label_paths.shape}"
-        )
-    if not jnp.issubdtype(label_paths.dtype, jnp.integer):
-        raise ValueError(f"`label_paths` must be integers, got {label_paths.dtype}")
-    check_where(where, count)
-    check_frame(
+    levels = label_paths.shape[1]
+    weights = _level_weights(level_weights, levels)
+    losses = term_losses(
+        embeddings,
+        {"path": label_paths},
+        [Term(prefix("path", depth=level + 1), everyone()) for level in range(levels)],
         temperature=temperature,
+        where=where,
         axis_name=axis_name,
         block_size=block_size,
         reduction=reduction,
     )
-    levels = label_paths.shape[1]
-    weights = _level_weights(level_weights, levels)
-    logits = Logits(temperature)
-    parts = anchor_losses(
-        logits,
-        [make_bank(logits, embeddings, {"path": label_paths}, where)],
-        [Term(prefix("path", depth=level + 1), everyone()) for level in range(levels)],
-        axis_name=axis_name,
-        block_size=block_size,
-    )
-    values = [reduce_anchors(part, reduction, axis_name) for part in parts]
-    weighted = [w * value for w, value in zip(weights, values, strict=True)]
+    weighted = [weight * loss for weight, loss in zip(weights, losses, strict=True)]
     return jnp.sum(jnp.stack(weighted), axis=0)
+
+
+def _contex_terms(hinge: bool, instance_in_context: bool) -> list[Term]:
+    """The contrast against other labels, and that with the same instance."""
+    context = same("label")
+    if not instance_in_context:
+        context = context & different("instance", missing=1.0)
+    by_label = Term(context, different("label"), hinge=hinge)
+    return [by_label, Term(same("instance"), everyone())]
+
+
+def _relative(temperature, base_temperature):
+    """The factor temperature / base_temperature; 1 without a base."""
+    if base_temperature is None:
+        return 1.0
+    return temperature / base_temperature
 
 
 def _level_weights(level_weights, levels) -> list[float]:

@@ -1,4 +1,4 @@
-"""InfoNCE whose negatives are drawn for each anchor, on its own support."""
+"""InfoNCE with negatives drawn for each anchor, on the anchor's own support."""
 
 from collections.abc import Callable
 
@@ -10,29 +10,29 @@ from jaxtyping import Array, Bool, Float
 from jaxcl.kernels import (
     AxisName,
     LogSumExp,
-    automatic_axes,
-    check_where,
+    check_arguments,
+    checked,
     pair_statistics,
     unit_rows,
 )
-from jaxcl.losses._anchors import Logits, make_bank, reduce_anchors
-from jaxcl.losses._arguments import (
-    Reduction,
-    check_floating,
-    check_frame,
-    check_two_views,
+from jaxcl.losses._anchors import (
+    Logits,
+    aligned_similarity,
+    contrast,
+    make_bank,
+    reduce_anchors,
 )
-from jaxcl.losses._two_views import aligned_similarity, contrast
+from jaxcl.losses._arguments import Reduction
 from jaxcl.pairs import everyone
 
 NegativesFn = Callable[[Array, int], Float[Array, "batch count dim"]]
 
 
-@automatic_axes
+@checked
 def support_corrected_info_nce_loss(
     anchors: Float[Array, "batch dim"],
     positives: Float[Array, "batch dim"],
-    negatives: Float[Array, "*batch_and_count dim"],
+    negatives: Float[Array, "batch M dim"] | Float[Array, "M dim"],
     *,
     temperature: float | Float[Array, ""],
     log_weights: Float[Array, "..."] | None = None,
@@ -40,11 +40,11 @@ def support_corrected_info_nce_loss(
     axis_name: AxisName = None,
     reduction: Reduction = "mean",
 ) -> Float[Array, "..."]:
-    r"""InfoNCE with an anchor's own negatives, drawn where its positives can lie.
+    r"""InfoNCE with negatives of each anchor, drawn where its positives can lie.
 
         ℓ_i = −s_i⁺ + log( e^{s_i⁺} + M Σ_j w_ij e^{s_ij} / Σ_j w_ij )
 
-    with s the cosine divided by the temperature and M negatives an anchor. Where the
+    with s the cosine divided by the temperature and M negatives per anchor. Where the
     conditional of positives covers a part of the space only (a fiber), negatives drawn
     uniformly from that part are what makes orthogonal maps of the latents optimal;
     with shared ones they are not. (Which optimum is found is up to the encoder.) The
@@ -52,23 +52,21 @@ def support_corrected_info_nce_loss(
 
     Pairs: positives the given ones; negatives those drawn for the anchor, or shared.
     Cost: all batch × M logits; negatives that are shared and not weighed take one pass.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        anchors: Rows of any length.
+        anchors: Rows, L2-normalized inside the loss like all others.
         positives: The positive of each anchor.
         negatives: `[batch, M, dim]`, each anchor its own, or `[M, dim]`, shared by all
             anchors of this device: plain InfoNCE.
-        temperature: Divides the similarities; a traced scalar can be learned.
         log_weights: Logarithms of importance weights that broadcast to `[batch, M]`;
             −∞ = not on the support, None = all equal. An anchor without any negative
             on its support has no loss and leaves the mean.
-        where: True = keep the anchor; a dropped one leaves no trace.
-        axis_name: The result is this device's share of the global mean. Negatives are
-            not exchanged: M is the number an anchor meets.
-        reduction: "mean", or "none" for one value an anchor.
+        axis_name: The mean is over the anchors of all devices. Negatives are not
+            exchanged: M is the number that an anchor meets.
 
     Returns:
-        A scalar, or one value an anchor. Gradients flow into anchors, positives and
+        A scalar, or one value per anchor. Gradients flow into anchors, positives and
         negatives.
 
     References:
@@ -76,7 +74,7 @@ def support_corrected_info_nce_loss(
         which correct negatives drawn from another law on the same support.
 
     Example:
-        Aligned pair, two negatives at a right angle: log(1 + 2 e^{−1/t}).
+        Aligned pair, two orthogonal negatives: log(1 + 2 e^{−1/t}).
 
         >>> anchor, negatives = jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 1.0]] * 2)
         >>> loss = support_corrected_info_nce_loss(
@@ -85,15 +83,8 @@ def support_corrected_info_nce_loss(
         >>> round(float(loss), 4)
         0.5514
     """
-    check_two_views(anchors, positives, ("anchors", "positives"))
-    batch = anchors.shape[0]
-    _check_negatives(anchors, negatives)
-    check_where(where, batch)
-    check_frame(temperature=temperature, axis_name=axis_name, reduction=reduction)
-    count = negatives.shape[-2]
     if log_weights is not None:
-        check_floating("log_weights", log_weights)
-        _check_weights(log_weights, (batch, count))
+        _check_weights(log_weights, (anchors.shape[0], negatives.shape[-2]))
     if negatives.ndim == 2 and log_weights is None:
         level = _shared_level(anchors, negatives, temperature, where)
     else:
@@ -102,21 +93,21 @@ def support_corrected_info_nce_loss(
     found = contrast(level, aligned, where)
     if log_weights is not None:
         defined = found.defined & ~jnp.isneginf(level)
-        found = found._replace(
-            losses=jnp.where(defined, found.losses, 0.0), defined=defined
-        )
+        losses = jnp.where(defined, found.losses, 0.0)
+        found = found._replace(losses=losses, defined=defined)
     return reduce_anchors(found, reduction, axis_name)
 
 
+@check_arguments
 def chunked_support_corrected_info_nce_loss(
     anchors: Float[Array, "batch dim"],
     positives: Float[Array, "batch dim"],
     negatives_fn: NegativesFn,
     key: Array,
     *,
+    temperature: float | Float[Array, ""],
     num_negatives: int,
     chunk_size: int,
-    temperature: float | Float[Array, ""],
     where: Bool[Array, " batch"] | None = None,
     axis_name: AxisName = None,
     reduction: Reduction = "mean",
@@ -125,32 +116,30 @@ def chunked_support_corrected_info_nce_loss(
 
         ℓ_i = −s_i⁺ + log( e^{s_i⁺} + Σ_{j≤M} e^{s_ij} )
 
-    where the M negatives of an anchor come in chunks from `negatives_fn`. A chunk is
-    drawn again from its own key on the way back, so that nothing of the size of all
+    where the M negatives of an anchor come in chunks from `negatives_fn`. The backward
+    pass draws a chunk again from its own key, so that nothing of the size of all
     negatives is ever kept: memory is O(batch · chunk · dim).
 
     Pairs: positives the given ones; negatives those drawn for the anchor.
     Cost: draws and encodes every negative twice, forward and backward; memory of a
     chunk.
+    Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        anchors: Rows of any length.
+        anchors: Rows, L2-normalized inside the loss like all others.
         positives: The positive of each anchor.
         negatives_fn: ``negatives_fn(key, count) -> [batch, count, dim]`` draws and
             encodes `count` negatives for every anchor. Gradients flow into what it
             closes over.
         key: A key; chunk c gets ``jax.random.fold_in(key, c)``.
-        num_negatives: M, negatives an anchor.
-        chunk_size: Negatives an anchor and chunk. The last chunk is smaller when M is
+        num_negatives: M, negatives per anchor.
+        chunk_size: Negatives per anchor and chunk. The last chunk is smaller when M is
             not a multiple.
-        temperature: Divides the similarities; a traced scalar can be learned.
-        where: True = keep the anchor; a dropped one leaves no trace.
-        axis_name: The result is this device's share of the global mean; give each
-            device a key of its own.
-        reduction: "mean", or "none" for one value an anchor.
+        axis_name: The mean is over the anchors of all devices; give each device a key
+            of its own.
 
     Returns:
-        A scalar, or one value an anchor.
+        A scalar, or one value per anchor.
 
     References:
         Eq. 8 of arXiv 2606.04280.
@@ -166,34 +155,28 @@ def chunked_support_corrected_info_nce_loss(
         >>> round(float(loss), 4)
         0.5514
     """
-    check_two_views(anchors, positives, ("anchors", "positives"))
-    batch = anchors.shape[0]
-    check_where(where, batch)
-    check_frame(temperature=temperature, axis_name=axis_name, reduction=reduction)
-    for name, value in (("num_negatives", num_negatives), ("chunk_size", chunk_size)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"`{name}` must be an int >= 1, got {value!r}")
-    if not callable(negatives_fn):
-        raise ValueError(f"`negatives_fn` must be a function, got {negatives_fn!r}")
-    chunk_size = min(chunk_size, num_negatives)
-    chunks, rest = divmod(num_negatives, chunk_size)
 
     def level_of(number, count):
         negatives = negatives_fn(jax.random.fold_in(key, number), count)
-        _check_negatives(anchors, negatives, (batch, count))
+        _check_drawn(negatives, (anchors.shape[0], count, anchors.shape[1]))
         return _own_level(anchors, negatives, temperature, None, where)
 
-    # `checkpoint` draws and encodes a chunk again on the way back.
+    level = _level_in_chunks(level_of, num_negatives, min(chunk_size, num_negatives))
+    aligned = aligned_similarity(anchors, positives, where) / temperature
+    return reduce_anchors(contrast(level, aligned, where), reduction, axis_name)
+
+
+def _level_in_chunks(level_of, num_negatives, chunk_size) -> Array:
+    """The log-sum-exp over all negatives, `chunk_size` at a time and then the rest."""
+    chunks, rest = divmod(num_negatives, chunk_size)
+    # `checkpoint` draws and encodes a chunk again in the backward pass.
     chunk_level = jax.checkpoint(level_of, static_argnums=1)
 
     def add_chunk(level, number):
         return jnp.logaddexp(level, chunk_level(number, chunk_size)), None
 
     level, _ = lax.scan(add_chunk, chunk_level(0, chunk_size), jnp.arange(1, chunks))
-    if rest:
-        level = jnp.logaddexp(level, chunk_level(chunks, rest))
-    aligned = aligned_similarity(anchors, positives, where) / temperature
-    return reduce_anchors(contrast(level, aligned, where), reduction, axis_name)
+    return jnp.logaddexp(level, chunk_level(chunks, rest)) if rest else level
 
 
 def _own_level(anchors, negatives, temperature, log_weights, where):
@@ -234,22 +217,14 @@ def _shared_level(anchors, negatives, temperature, where):
     return level
 
 
-def _check_negatives(anchors, negatives, expected=None) -> None:
-    batch, dim = anchors.shape
-    check_floating("negatives", negatives)
-    if expected is not None and negatives.shape != (*expected, dim):
+def _check_drawn(negatives, expected) -> None:
+    if not jnp.issubdtype(negatives.dtype, jnp.floating):
+        raise ValueError(f"`negatives` must be floating, got {negatives.dtype}")
+    if negatives.shape != expected:
         raise ValueError(
-            f"`negatives_fn` must return shape (batch, count, dim) = "
-            f"{(*expected, dim)}, got {negatives.shape}"
+            f"`negatives_fn` must return shape (batch, count, dim) = {expected}, "
+            f"got {negatives.shape}"
         )
-    own = negatives.ndim == 3 and negatives.shape[0] == batch
-    if not (own or negatives.ndim == 2) or negatives.shape[-1] != dim:
-        raise ValueError(
-            f"`negatives` must have shape (batch, M, dim) or (M, dim) with batch = "
-            f"{batch} and dim = {dim}, got {negatives.shape}"
-        )
-    if negatives.shape[-2] == 0:
-        raise ValueError(f"`negatives` must have rows, got shape {negatives.shape}")
 
 
 def _check_weights(log_weights, shape) -> None:

@@ -1,4 +1,4 @@
-"""What the embeddings of a batch or of a data set look like, in numbers."""
+"""Numbers that describe the embeddings of a batch or of a data set."""
 
 from jaxcl.metrics._geometry import (
     alignment as alignment,

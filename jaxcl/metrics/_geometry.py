@@ -1,4 +1,4 @@
-"""How rows lie on the sphere, and what theory says of the negatives."""
+"""How rows are spread on the sphere, and conditions of the theory of negatives."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,7 @@ from jaxcl.kernels import (
     AxisName,
     Bank,
     LogSumExp,
-    automatic_axes,
-    check_block_size,
-    check_where,
+    checked,
     gather_rows,
     mapped_axis,
     pair_statistics,
@@ -25,7 +23,7 @@ from jaxcl.pairs import everyone
 Elementwise = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 
-@automatic_axes
+@checked
 def alignment(
     u: Float[Array, "batch dim"],
     v: Float[Array, "batch dim"],
@@ -36,10 +34,10 @@ def alignment(
 ) -> Float[Array, ""]:
     r"""How far two views of an instance lie apart: mean of ‖u_i − v_i‖^power.
 
-    Of unit rows; with power 2 it is 2 − 2 · mean similarity.
+    Rows are L2-normalized; with power 2 it is 2 − 2 · mean similarity.
 
     Args:
-        u: First views, one row an instance, of any length.
+        u: First views, one row per instance.
         v: Second views of the same instances.
         power: Exponent above 0.
         where: True = keep the instance.
@@ -56,11 +54,6 @@ def alignment(
         >>> float(alignment(u, jnp.array([[0.0, 2.0]])))
         2.0
     """
-    if u.shape != v.shape:
-        raise ValueError(f"`v` must have the shape of `u`, {u.shape}, got {v.shape}")
-    if not power > 0:
-        raise ValueError(f"`power` must be above 0, got {power}")
-    check_where(where, u.shape[0])
     kept = jnp.ones(u.shape[0], bool) if where is None else where
     difference = unit_rows(u, where) - unit_rows(v, where)
     squared = jnp.sum(difference * difference, axis=1)
@@ -71,7 +64,7 @@ def alignment(
     return total / jnp.maximum(count, 1.0)
 
 
-@automatic_axes
+@checked
 def uniformity(
     embeddings: Float[Array, "rows dim"],
     *,
@@ -82,16 +75,16 @@ def uniformity(
 ) -> Float[Array, ""]:
     r"""How evenly rows cover the sphere: log of the mean of e^{−scale ‖z_i − z_j‖²}.
 
-    Over ordered pairs of distinct rows, scaled to unit length. 0 means that all rows
-    are equal; the lower, the more even.
+    The mean is over ordered pairs of distinct rows. 0 means that all rows are equal;
+    lower is more even.
 
     Args:
-        embeddings: Rows of any length. A row of zeros counts as one at a right angle to
+        embeddings: Rows, L2-normalized inside. A row of zeros counts as orthogonal to
             all others.
         scale: Gaussian parameter above 0: 2 in Wang and Isola, 1 in arXiv 2506.09781.
         where: True = keep the row.
         axis_name: Pairs are formed between the rows of all devices of this axis.
-        block_size: Rows a tile; None chooses.
+        block_size: Tile size in rows; None = one piece for small inputs.
 
     Returns:
         A scalar, the same on every device; 0 without a pair.
@@ -105,10 +98,6 @@ def uniformity(
         >>> float(uniformity(jnp.array([[1.0, 0.0], [-3.0, 0.0]])))
         -8.0
     """
-    if not scale > 0:
-        raise ValueError(f"`scale` must be above 0, got {scale}")
-    check_where(where, embeddings.shape[0])
-    check_block_size(block_size)
     kept = jnp.ones(embeddings.shape[0], bool) if where is None else where
     rows = unit_rows(embeddings, where) * (2.0 * scale) ** 0.5
     ((level,),) = pair_statistics(
@@ -132,21 +121,21 @@ def uniformity(
     return jnp.where(found, jnp.log(mean) + largest - 2.0 * scale, 0.0)
 
 
-@automatic_axes
+@checked
 def effective_rank(
     embeddings: Float[Array, "rows dim"],
     *,
     where: Bool[Array, " rows"] | None = None,
     axis_name: AxisName = None,
 ) -> Float[Array, ""]:
-    r"""How many dimensions rows really use: e^H of their normalized singular values.
+    r"""Effective number of dimensions: e^H of the normalized singular values.
 
         p_k = σ_k / Σ σ,   rank = exp( −Σ_k p_k log p_k )
 
     Args:
         embeddings: Rows, taken as they are and not centered.
         where: True = keep the row.
-        axis_name: Rows of all devices of this axis are taken together.
+        axis_name: Rows of all devices of this axis are combined.
 
     Returns:
         A scalar between 1 and dim, the same on every device; 0 for rows of zeros.
@@ -158,7 +147,6 @@ def effective_rank(
         >>> round(float(effective_rank(jnp.eye(3))), 4)
         3.0
     """
-    check_where(where, embeddings.shape[0])
     wide = jnp.promote_types(embeddings.dtype, jnp.float32)
     rows = embeddings.astype(wide)
     if where is not None:

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxcl.kernels import unit_rows
+from jaxcl.kernels import check_arguments, unit_rows
 
 
+@check_arguments
 def affine_r2(
     embeddings: Float[Array, "rows dim"], latents: Float[Array, "rows latent_dim"]
 ) -> Float[Array, " latent_dim"]:
@@ -18,11 +19,11 @@ def affine_r2(
     with ẑ the least-squares fit on the same rows. Papers give the mean over c.
 
     Args:
-        embeddings: What was found.
-        latents: What it was made from.
+        embeddings: The embeddings.
+        latents: The latents that they encode.
 
     Returns:
-        One value a latent coordinate, at most 1; 0 for one that does not vary.
+        One value per latent coordinate, at most 1; 0 for one that does not vary.
 
     References:
         Alg. 15 of arXiv 2606.04280.
@@ -33,7 +34,6 @@ def affine_r2(
         >>> bool(jnp.allclose(r2, 1.0, atol=1e-5))
         True
     """
-    _check_rows(embeddings, latents)
     found = embeddings - jnp.mean(embeddings, axis=0, keepdims=True)
     wanted = latents - jnp.mean(latents, axis=0, keepdims=True)
     # Directions in which the embeddings do not vary explain nothing.
@@ -47,6 +47,7 @@ def affine_r2(
     return jnp.where(varies, r2, 0.0)
 
 
+@check_arguments
 def mean_correlation(
     embeddings: Float[Array, "rows dim"], latents: Float[Array, "rows latent_dim"]
 ) -> float:
@@ -58,8 +59,8 @@ def mean_correlation(
     of three dimensions has 0.83 ± 0.08, of ten 0.59 ± 0.03. Computed on the host.
 
     Args:
-        embeddings: What was found, at least as wide as the latents.
-        latents: What it was made from.
+        embeddings: The embeddings, at least as wide as the latents.
+        latents: The latents that they encode.
 
     Returns:
         A number in [0, 1].
@@ -74,7 +75,6 @@ def mean_correlation(
     """
     from scipy.optimize import linear_sum_assignment
 
-    _check_rows(embeddings, latents)
     count = latents.shape[1]
     if embeddings.shape[1] < count:
         raise ValueError(
@@ -87,6 +87,7 @@ def mean_correlation(
     return float(correlations[rows, columns].mean())
 
 
+@check_arguments
 def angle_error(
     embeddings: Float[Array, "rows dim"],
     latents: Float[Array, "rows latent_dim"],
@@ -100,8 +101,8 @@ def angle_error(
     of unit rows: 0 for an orthogonal map, at most 2.
 
     Args:
-        embeddings: What was found; rows of any length.
-        latents: What it was made from; rows of any length.
+        embeddings: The embeddings, L2-normalized inside.
+        latents: The latents that they encode, L2-normalized inside.
         half: The convention of the paper's tables: the mean over all n² pairs divided
             by two.
 
@@ -117,12 +118,12 @@ def angle_error(
         >>> float(angle_error(jnp.array([[1.0, 0.0], [1.0, 0.0]]), z))
         1.0
     """
-    _check_rows(embeddings, latents)
     rows = latents.shape[0]
     total = jnp.sum(jnp.abs(_gram(unit_rows(latents)) - _gram(unit_rows(embeddings))))
     return total / (2 * rows**2) if half else total / max(rows * (rows - 1), 1)
 
 
+@check_arguments
 def fiber_gram_error(
     embeddings: Float[Array, "fibers rows dim"],
     latents: Float[Array, "fibers rows latent_dim"],
@@ -134,8 +135,8 @@ def fiber_gram_error(
     right solution from a wrong one where R² cannot.
 
     Args:
-        embeddings: What was found, fiber by fiber; rows of any length.
-        latents: Rows of one fiber each.
+        embeddings: The embeddings of each fiber, L2-normalized inside.
+        latents: The latents of each fiber.
 
     Returns:
         A scalar: the mean over all ordered pairs of a fiber, and over fibers.
@@ -148,23 +149,19 @@ def fiber_gram_error(
         >>> round(float(fiber_gram_error(-z, z)), 6)
         0.0
     """
-    if embeddings.shape[:2] != latents.shape[:2]:
-        raise ValueError(
-            f"`embeddings` must have the fibers and rows of `latents`, "
-            f"{latents.shape[:2]}, got {embeddings.shape[:2]}"
-        )
     difference = _gram(_unit(latents)) - _gram(_unit(embeddings))
     return jnp.mean(jnp.abs(difference))
 
 
+@check_arguments
 def orthogonality_error(
     embeddings: Float[Array, "rows dim"], latents: Float[Array, "rows dim"]
 ) -> Float[Array, ""]:
     r"""Distance to the nearest orthogonal map: min over A of √(mean_i ‖f_i − A z_i‖²).
 
     Args:
-        embeddings: What was found; rows of any length.
-        latents: What it was made from; rows of any length.
+        embeddings: The embeddings, L2-normalized inside.
+        latents: The latents that they encode, L2-normalized inside.
 
     Returns:
         A scalar, 0 for an orthogonal map, at most √2 for centered data.
@@ -178,23 +175,10 @@ def orthogonality_error(
         >>> bool(error < 1e-5)
         True
     """
-    if embeddings.shape != latents.shape:
-        raise ValueError(
-            f"`embeddings` must have the shape of `latents`, {latents.shape}, "
-            f"got {embeddings.shape}"
-        )
     found, wanted = unit_rows(embeddings), unit_rows(latents)
     left, _, right = jnp.linalg.svd(_product(found.T, wanted), full_matrices=False)
     moved = _product(wanted, _product(left, right).T)
     return jnp.sqrt(jnp.mean(jnp.sum((found - moved) ** 2, axis=1)))
-
-
-def _check_rows(embeddings, latents) -> None:
-    if embeddings.ndim != 2 or latents.ndim != 2 or len(embeddings) != len(latents):
-        raise ValueError(
-            "`embeddings` and `latents` must be [rows, dim] of the same rows, got "
-            f"{embeddings.shape} and {latents.shape}"
-        )
 
 
 def _standardized(rows) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Similarities of positive and of negative pairs, and what theory says of them."""
+"""Similarities of positive and negative pairs, and their theoretical bounds."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxcl.kernels import (
     AxisName,
-    automatic_axes,
-    check_block_size,
-    check_where,
+    checked,
+    full_product,
     gather_rows,
-    reduce_similarity_rows,
+    map_row_blocks,
     row_ids,
     unit_rows,
 )
@@ -60,7 +59,7 @@ class _Row(NamedTuple):
     histogram: Array
 
 
-@automatic_axes
+@checked
 def similarity_statistics(
     u: Float[Array, "batch dim"],
     v: Float[Array, "batch dim"],
@@ -72,12 +71,12 @@ def similarity_statistics(
     """Moments, extremes and histograms of positive and negative similarities.
 
     Args:
-        u: First views, one row an instance, of any length.
+        u: First views, one row per instance, L2-normalized inside.
         v: Second views of the same instances.
         where: True = keep the instance.
         axis_name: Devices of this axis share their rows; every device then returns the
             statistics of all rows.
-        block_size: Rows a tile; None chooses.
+        block_size: Tile size in rows; None = one piece for small inputs.
 
     Returns:
         See `SimilarityStatistics`. Without a pair of a kind its moments are 0.
@@ -92,22 +91,17 @@ def similarity_statistics(
         >>> int(statistics.negative_count), int(statistics.within_count)
         (6, 12)
     """
-    check_where(where, u.shape[0])
-    check_block_size(block_size)
     kept = jnp.ones(u.shape[0], bool) if where is None else where
     u, v = unit_rows(u, kept), unit_rows(v, kept)
     own = {"instance": row_ids(u.shape[0], axis_name), "kept": kept}
     all_u, all_v, others = gather_rows((u, v, own), axis_name)
 
     def rows_of(anchors, candidates):
-        return reduce_similarity_rows(
-            _negative_row,
-            anchors,
-            candidates,
-            anchor_data=own,
-            candidate_data=others,
-            block_size=block_size,
-        )
+        def reduce(block):
+            rows, data = block
+            return _negative_row(full_product(rows, candidates.T), data, others)
+
+        return map_row_blocks(reduce, (anchors, own), len(candidates), block_size)
 
     aligned = jnp.sum(u * v, axis=1, keepdims=True)
     positive = _row_of(aligned, kept[:, None])

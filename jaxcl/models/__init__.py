@@ -1,4 +1,4 @@
-"""Encoders and heads as pairs of pure functions over plain dicts."""
+"""Encoders and heads: Flax modules as pairs of pure functions over plain dicts."""
 
 from jaxcl.models._convnet import ConvNet as ConvNet
 from jaxcl.models._encoder import (

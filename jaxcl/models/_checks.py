@@ -1,10 +1,10 @@
-"""Checks of arguments that the networks share, made when they are built."""
+"""Argument checks that all networks share."""
 
 from collections.abc import Iterable
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
-    """`value` must be one of `choices`."""
+    """Raises a `ValueError` unless `value` is one of `choices`."""
     choices = tuple(choices)
     if value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
@@ -12,6 +12,6 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
 
 
 def check_count(name: str, value: int, least: int) -> None:
-    """`value` must be at least `least`."""
+    """Raises a `ValueError` if `value` is less than `least`."""
     if value < least:
         raise ValueError(f"`{name}` must be at least {least}, got {value}")

@@ -9,16 +9,17 @@ from jaxcl.models._norms import Norm, make_norm
 
 
 class ConvNet(nnx.Module):
-    """3×3 convolutions with a norm; every stage but the first halves the image.
+    """3×3 convolutions with normalization; all stages but the first halve the image.
 
     Args:
         channels: Channels of the image.
-        width: Channels of the first stage; every stage doubles them.
+        width: Channels of the first stage; each later stage doubles them.
         stages: Number of stages.
         norm: "batch", "group" or "none".
-        axis_name: Devices of this axis share their BatchNorm statistics in training.
-        dtype: Compute type; None = float32. Parameters and embeddings are float32.
-        rngs: Random streams of the initial parameters.
+        axis_name: Mapped axis over which BatchNorm averages its batch statistics.
+        dtype: Compute type; None = float32. Parameters and embeddings are always
+            float32.
+        rngs: Random number streams for the initial parameters.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class ConvNet(nnx.Module):
     def __call__(
         self, images: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch dim"]:
-        """Embeddings: the mean over the last feature map."""
+        """Returns embeddings: the mean over the last feature map."""
         features = images
         for i in range(self.stages):
             features = getattr(self, f"conv{i}")(features)

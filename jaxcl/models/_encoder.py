@@ -1,7 +1,7 @@
 """Flax modules as pure functions over plain dicts.
 
-Plain dicts at the boundary of ``jit`` cost less to dispatch than module states, and
-leave everything above this room free of Flax.
+Plain dicts cost ``jit`` less dispatch time than module states do, and they keep the
+rest of the trainer free of Flax.
 """
 
 import inspect
@@ -15,7 +15,7 @@ from jaxtyping import Array, PyTree, Shaped
 
 
 class Encoder(NamedTuple):
-    """A network without state: two pure functions."""
+    """A network as two pure functions."""
 
     init: Callable[[Array, Shaped[Array, "batch ..."]], tuple[PyTree, PyTree]]
     """``init(key, images) -> (params, model_state)``"""
@@ -24,15 +24,15 @@ class Encoder(NamedTuple):
 
 
 def from_nnx(make_module: Callable[[nnx.Rngs], nnx.Module]) -> Encoder:
-    """Makes an encoder of a Flax NNX module.
+    """Makes an encoder from a Flax NNX module.
 
     Args:
-        make_module: Builds the module from random streams. The module takes images and
-            returns one row an image; ``train()`` and ``eval()`` switch BatchNorm and
-            Dropout. What it creates when it is called is dropped.
+        make_module: Builds the module from random number streams. The module maps
+            images to one row per image, and ``train()`` and ``eval()`` switch BatchNorm
+            and Dropout. Variables that it creates during a call are discarded.
 
     Returns:
-        Its pure functions. Parameters and state are plain dicts.
+        The pure functions of the module. Parameters and state are plain dicts.
 
     Example:
         >>> encoder = from_nnx(lambda rngs: nnx.Linear(4, 2, rngs=rngs))
@@ -66,13 +66,13 @@ def from_nnx(make_module: Callable[[nnx.Rngs], nnx.Module]) -> Encoder:
 
 
 def _draw_streams(streams: PyTree, key: Array) -> PyTree:
-    """Random streams of a module, all of them started from `key`."""
+    """The random number streams of a module, seeded from `key`."""
 
     def draw(index, leaf):
         if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return jnp.zeros(leaf.shape, leaf.dtype)  # how often it was drawn from
+            return jnp.zeros(leaf.shape, leaf.dtype)  # how many keys were drawn
         drawn = jax.random.fold_in(key, index)
-        # Layers that are scanned over have one key each.
+        # A scanned stack of layers has one key per layer.
         return jax.random.split(drawn, leaf.shape) if leaf.shape else drawn
 
     leaves, structure = jax.tree.flatten(streams)
@@ -81,9 +81,9 @@ def _draw_streams(streams: PyTree, key: Array) -> PyTree:
 
 
 def _select_known(tree: PyTree, known: PyTree) -> PyTree:
-    """The part of a nested dict that has the keys of another.
+    """Selects the entries of a nested dict whose keys are in another.
 
-    A state that grew by what a module sows would not fit the next call.
+    A module can sow new entries, and the grown state would not fit the next call.
     """
     if not isinstance(known, dict):
         return tree
@@ -91,15 +91,15 @@ def _select_known(tree: PyTree, known: PyTree) -> PyTree:
 
 
 def from_linen(module: nn.Module) -> Encoder:
-    """Makes an encoder of a Flax Linen module called as ``module(images, train=...)``.
+    """Makes an encoder from a Linen module called as ``module(images, train=...)``.
 
     Args:
-        module: Returns one row an image. Its collections beside `params` become the
-            model state. Dropout draws from the stream `dropout`, everything else from
-            a second one.
+        module: Returns one row per image. All collections except `params` become the
+            model state. Dropout uses the stream `dropout`, and every other random
+            operation a second stream.
 
     Returns:
-        Its pure functions.
+        The pure functions of the module.
     """
     _check_train_argument(module)
 
@@ -113,7 +113,7 @@ def from_linen(module: nn.Module) -> Encoder:
             {"params": params, **model_state},
             images,
             train=train,
-            # Linen takes the stream `params` for every name that is not given.
+            # Linen uses the stream `params` for every name that is not given.
             rngs={"dropout": key, "params": jax.random.fold_in(key, 1)},
             mutable=list(model_state) if train else [],
         )
@@ -123,7 +123,10 @@ def from_linen(module: nn.Module) -> Encoder:
 
 
 def _check_train_argument(module: nn.Module) -> None:
-    """A module with `deterministic` in its place would learn with Dropout off."""
+    """Raises a `ValueError` unless the module takes `train`.
+
+    A module that takes `deterministic` instead would train without Dropout.
+    """
     signature = inspect.signature(module)  # type: ignore[arg-type]
     kinds = {name: argument.kind for name, argument in signature.parameters.items()}
     if "train" not in kinds and inspect.Parameter.VAR_KEYWORD not in kinds.values():

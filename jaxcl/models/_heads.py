@@ -10,24 +10,24 @@ from jaxcl.models._norms import Norm, make_norm
 
 
 class MLPHead(nnx.Module):
-    """A projection head, or the predictor behind one: Linear, norm, ReLU, ..., Linear.
+    """A projection head or a predictor: Linear, norm, ReLU, ..., Linear.
 
     Args:
         in_dim: Dimension of the embeddings.
-        hidden: Units of every hidden layer; not used by fewer than 2 layers.
+        hidden: Units of every hidden layer; unused with fewer than 2 layers.
         out_dim: Dimension of the projections.
-        layers: Linear layers. 0 = the embeddings themselves; 1 = a linear map; 2 = the
+        layers: Number of linear layers. 0 = the identity; 1 = a linear map; 2 = the
             head of SimCLR (arXiv 2002.05709) and of arXiv 2506.09781, and every
             predictor; 3 = the projector of SimSiam (arXiv 2011.10566), VICReg (arXiv
             2105.04906) and MoCo v3 (arXiv 2104.02057).
-        norm: Behind every hidden layer: "batch", "group" (one group: the mean and
+        norm: After every hidden layer: "batch", "group" (one group: the mean and
             variance of a row) or "none".
-        last_norm: A BatchNorm without scale and bias at the end, as in the projectors
-            of SimSiam and MoCo v3.
-        axis_name: Devices of this axis share their BatchNorm statistics in training.
+        last_norm: Ends with a BatchNorm without scale and bias, as in the projectors of
+            SimSiam and MoCo v3.
+        axis_name: Mapped axis over which BatchNorm averages its batch statistics.
         dtype: Compute type; None = float32. Parameters, statistics and projections are
-            float32.
-        rngs: Random streams of the initial parameters.
+            always float32.
+        rngs: Random number streams for the initial parameters.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class MLPHead(nnx.Module):
                 f"{in_dim}, got {out_dim}"
             )
         self.layers, self.last_norm = layers, last_norm
-        # A norm takes the bias before it away again. The head of two layers has one
-        # nevertheless: its random numbers and checkpoints are older than the others.
+        # A norm removes the bias of the layer before it. The two-layer head keeps its
+        # bias nevertheless, so that old checkpoints and random numbers stay valid.
         with_bias = norm == "none" or (layers == 2 and not last_norm)
         for i in range(layers - 1):
             linear = nnx.Linear(
@@ -87,7 +87,7 @@ class MLPHead(nnx.Module):
     def __call__(
         self, embeddings: Float[Array, "batch dim"]
     ) -> Float[Array, "batch out"]:
-        """Projections of the embeddings."""
+        """Returns projections."""
         rows = embeddings
         for i in range(self.layers - 1):
             rows = getattr(self, _name("hidden", i))(rows)
@@ -100,5 +100,5 @@ class MLPHead(nnx.Module):
 
 
 def _name(part: str, index: int) -> str:
-    """The first hidden layer is called as when there was only one."""
+    """Names the first layer without an index, as in old checkpoints."""
     return part if index == 0 else f"{part}{index}"

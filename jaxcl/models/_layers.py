@@ -11,18 +11,18 @@ _KAIMING = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class ConvNorm(nnx.Module):
-    """A convolution and the norm behind it.
+    """A convolution followed by normalization.
 
     Args:
-        channels: Channels of the map.
-        features: Channels of the result.
-        kernel: Its odd size; half of it is padded on every side.
-        stride: Pixels between two results.
-        norm: Which norm; a convolution without one has a bias instead.
-        zero: The result starts at 0: the scale of the norm, or of the kernel.
-        axis_name: Devices of this axis share their BatchNorm statistics in training.
+        channels: Input channels.
+        features: Output channels.
+        kernel: Kernel size, odd; every side is padded by half of it.
+        stride: Stride in both directions.
+        norm: Kind of normalization; with "none", the convolution has a bias instead.
+        zero: Initializes the scale of the norm, or else the kernel, to 0.
+        axis_name: Mapped axis over which BatchNorm averages its batch statistics.
         dtype: Compute type; None = float32.
-        rngs: Random streams of the initial parameters.
+        rngs: Random number streams for the initial parameters.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class ConvNorm(nnx.Module):
             features,
             (kernel, kernel),
             strides=stride,
-            # The same on both sides. "SAME" would put the odd pixel of a stride behind.
+            # Symmetric. With a stride, "SAME" would pad one side more.
             padding=kernel // 2,
             use_bias=bare,
             kernel_init=nnx.initializers.zeros if zero and bare else _KAIMING,
@@ -63,17 +63,17 @@ class ConvNorm(nnx.Module):
     def __call__(
         self, features: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch rows columns features"]:
-        """The normalized map."""
+        """Returns the normalized feature map."""
         return self.norm(self.conv(features))
 
 
 def mean_of_map(
     features: Float[Array, "batch height width channels"],
 ) -> Float[Array, "batch channels"]:
-    """The mean over the pixels, in float32."""
+    """Averages over the pixels, in float32."""
     return jnp.mean(as_float32(features), axis=(1, 2))
 
 
 def as_float32(rows: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Narrower types widened to float32."""
+    """Converts narrower types to float32."""
     return rows.astype(jnp.promote_types(rows.dtype, jnp.float32))

@@ -12,17 +12,17 @@ from jaxcl.models._norms import Norm, make_norm
 
 
 class MLP(nnx.Module):
-    """Layers of Linear, norm and ReLU on the values of a sample in one row.
+    """Layers of Linear, norm and ReLU on the flattened values of a sample.
 
     Args:
-        in_features: Values of a sample: height · width · channels of an image.
-        width: Units of every layer, and the dimension of the embeddings.
+        in_features: Values per sample: height · width · channels for an image.
+        width: Units of every layer; also the dimension of the embeddings.
         layers: Number of layers.
         norm: "batch", "group" (one group: the mean and variance of a row) or "none".
-        axis_name: Devices of this axis share their BatchNorm statistics in training.
+        axis_name: Mapped axis over which BatchNorm averages its batch statistics.
         dtype: Compute type; None = float32. Parameters, statistics and embeddings are
-            float32.
-        rngs: Random streams of the initial parameters.
+            always float32.
+        rngs: Random number streams for the initial parameters.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class MLP(nnx.Module):
             setattr(self, f"norm{i}", layer)
 
     def __call__(self, images: Float[Array, "batch ..."]) -> Float[Array, "batch dim"]:
-        """Embeddings: the last layer."""
+        """Returns embeddings: the outputs of the last layer."""
         values = math.prod(images.shape[1:])
         if values != self.in_features:
             raise ValueError(

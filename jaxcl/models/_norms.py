@@ -23,28 +23,28 @@ def make_norm(
     affine: bool = True,
     zero_scale: bool = False,
 ) -> Callable[..., Any]:
-    """A layer that normalizes the last axis of what it is given.
+    """Makes a layer that normalizes the last axis of its input.
 
     Args:
-        kind: "batch" looks at the whole batch. "group" looks at one sample, whose
-            numbers then do not depend on the batch it came in: a batch taken in chunks
-            is exact. "none" changes nothing but the type.
+        kind: "batch" takes statistics over the batch. "group" takes them over one
+            sample, so the result does not depend on the rest of the batch, and
+            gradient accumulation is exact. "none" only converts the type.
         features: Size of the last axis.
-        axis_name: Devices of this axis share their BatchNorm statistics in training;
-            None = every device has its own.
-        dtype: Type of the result; None = float32. Inside, everything is float32.
-        rngs: Random streams of the initial parameters.
-        groups: Of GroupNorm: as many as divide the features. A vector has no pixels to
-            take statistics over and needs 1.
-        affine: With scale and bias.
-        zero_scale: The scale starts at 0 instead of 1.
+        axis_name: Mapped axis over which BatchNorm averages its batch statistics;
+            None = each device keeps its own.
+        dtype: Type of the result; None = float32. All arithmetic is in float32.
+        rngs: Random number streams for the initial parameters.
+        groups: Largest number of groups of GroupNorm; their number divides `features`.
+            Vectors have no pixels to take statistics over, and need 1.
+        affine: Adds a scale and a bias.
+        zero_scale: Initializes the scale to 0 instead of 1.
     """
     check_choice("norm", kind, get_args(Norm))
     if kind == "none":
         return _NoNorm(dtype)
     options = {
         "epsilon": 1e-5,
-        # The fast form subtracts two large numbers and loses their digits.
+        # The fast form subtracts two large numbers, and loses digits.
         "use_fast_variance": False,
         "use_scale": affine,
         "use_bias": affine,
@@ -59,8 +59,8 @@ def make_norm(
     return norm
 
 
-# Flax's own `dtype` would round parameters and running statistics to it first, so it is
-# left out, which makes everything float32, and the result alone is rounded.
+# Flax's own `dtype` would also round parameters and running statistics. Without it all
+# is float32, and only the result is rounded.
 
 
 class _BatchNorm(nnx.BatchNorm):
@@ -69,7 +69,7 @@ class _BatchNorm(nnx.BatchNorm):
     result: DTypeLike | None = None
 
     def __call__(self, x, use_running_average=None, *, mask=None):
-        """Normalized features."""
+        """Returns normalized features."""
         return _round(super().__call__(x, use_running_average, mask=mask), self.result)
 
 
@@ -79,18 +79,18 @@ class _GroupNorm(nnx.GroupNorm):
     result: DTypeLike | None = None
 
     def __call__(self, x, *, mask=None):
-        """Normalized features."""
+        """Returns normalized features."""
         return _round(super().__call__(x, mask=mask), self.result)
 
 
 class _NoNorm(nnx.Module):
-    """Its input, rounded to a type."""
+    """The identity, rounded to a type."""
 
     def __init__(self, result: DTypeLike | None):
         self.result = result
 
     def __call__(self, x):
-        """The features as they are."""
+        """Returns the features, unchanged but for their type."""
         return _round(x, self.result)
 
 

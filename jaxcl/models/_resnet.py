@@ -21,22 +21,22 @@ _STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 
 
 class ResNet(nnx.Module):
-    """ResNet-18, -34 or -50: a stem, four stages of residual blocks, a mean.
+    """ResNet-18, -34 or -50: a stem, four stages of residual blocks, and mean pooling.
 
     Args:
         channels: Channels of the image.
-        depth: 18 and 34 have blocks of two 3×3 convolutions; 50 has bottlenecks, in the
-            form called v1.5 (the 3×3 convolution has the stride).
-        stem: "cifar" is one 3×3 convolution and keeps the size of small images;
-            "imagenet" is a 7×7 convolution and a max-pool and quarters it.
-        width: Channels of the stem; every stage but the first doubles them.
+        depth: 18 and 34 use blocks of two 3×3 convolutions; 50 uses bottlenecks, in the
+            variant v1.5 (the 3×3 convolution has the stride).
+        stem: "cifar" is one 3×3 convolution, which keeps the size of small images;
+            "imagenet" is a 7×7 convolution and a max-pool, which divide it by 4.
+        width: Channels of the stem and the first stage; each later stage doubles them.
         norm: "batch", "group" or "none".
-        zero_init: The last norm of every block starts with scale 0, so that a block
-            starts as its shortcut (arXiv 1706.02677, section 5.1).
-        axis_name: Devices of this axis share their BatchNorm statistics in training.
+        zero_init: Initializes the scale of the last norm of every block to 0, so that
+            each block starts as its shortcut (arXiv 1706.02677, section 5.1).
+        axis_name: Mapped axis over which BatchNorm averages its batch statistics.
         dtype: Compute type; None = float32. Parameters, statistics and embeddings are
-            float32.
-        rngs: Random streams of the initial parameters.
+            always float32.
+        rngs: Random number streams for the initial parameters.
 
     References:
         He et al., Deep residual learning for image recognition, arXiv 1512.03385,
@@ -87,7 +87,7 @@ class ResNet(nnx.Module):
     def __call__(
         self, images: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch dim"]:
-        """Embeddings: the mean over the last feature map."""
+        """Returns embeddings: the mean over the last feature map."""
         features = nnx.relu(self.stem(images))
         if self.pooled:
             features = _max_pool(features)
@@ -99,8 +99,8 @@ class ResNet(nnx.Module):
 class _Block(nnx.Module):
     """relu(F(x) + x).
 
-    F is two 3×3 convolutions, or 1×1, 3×3 and a four times wider 1×1; where it changes
-    the shape, a 1×1 convolution brings x to it.
+    F is two 3×3 convolutions, or a bottleneck: 1×1, 3×3, and a four times wider 1×1.
+    Where F changes the shape, a 1×1 convolution projects x to the same shape.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class _Block(nnx.Module):
 def _max_pool(
     features: Float[Array, "batch height width channels"],
 ) -> Float[Array, "batch rows columns channels"]:
-    """The largest of 3×3 pixels, at every second one."""
+    """3×3 max pooling with stride 2."""
     padding = ((0, 0), (1, 1), (1, 1), (0, 0))
     return lax.reduce_window(
         features, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding

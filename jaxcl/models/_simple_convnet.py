@@ -1,4 +1,4 @@
-"""The encoder of Biased MNIST."""
+"""The encoder of BiasedMNIST."""
 
 from flax import nnx
 from jax.typing import DTypeLike
@@ -11,22 +11,22 @@ _WIDTHS = (16, 32, 64, 128)
 
 
 class SimpleConvNet(nnx.Module):
-    """Four 7×7 convolutions that keep the size of the image; 128 features at the end.
+    """Four 7×7 convolutions that keep the size of the image, with 128 output features.
 
-    The convolutions of the reference have biases, which the norm behind each takes away
-    again; here they have none.
+    The convolutions of the reference have biases, which the norm after each removes.
+    Here they have none.
 
     Args:
         channels: Channels of the image.
         norm: "batch", "group" or "none".
-        axis_name: Devices of this axis share their BatchNorm statistics in training.
+        axis_name: Mapped axis over which BatchNorm averages its batch statistics.
         dtype: Compute type; None = float32. Parameters, statistics and embeddings are
-            float32.
-        rngs: Random streams of the initial parameters.
+            always float32.
+        rngs: Random number streams for the initial parameters.
 
     References:
         Bahng et al., Learning de-biased representations with biased representations,
-        arXiv 1910.02806, ``SimpleConvNet`` of its code; the same network in
+        arXiv 1910.02806, ``SimpleConvNet`` in its code; the same network in
         BiasCon/BiasBal, arXiv 2110.05430, and FairKL, arXiv 2211.05568.
     """
 
@@ -56,7 +56,7 @@ class SimpleConvNet(nnx.Module):
     def __call__(
         self, images: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch dim"]:
-        """Embeddings: the mean over the last feature map."""
+        """Returns embeddings: the mean over the last feature map."""
         features = images
         for i in range(len(_WIDTHS)):
             features = nnx.relu(getattr(self, f"layer{i}")(features))

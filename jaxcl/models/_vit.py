@@ -20,27 +20,28 @@ Pool = Literal["class", "mean"]
 _SIZES = {"ti": (192, 12, 3), "s": (384, 12, 6)}
 
 _XAVIER = nnx.initializers.xavier_uniform()
-# Queries, keys and values lie in one kernel and are drawn as three.
+# Queries, keys and values share one kernel, but are initialized separately.
 _XAVIER_THIRDS = nnx.initializers.variance_scaling(1.0, "fan_in", "uniform")
 
 
 class ViT(nnx.Module):
-    """ViT-Ti or ViT-S with fixed positions, as in MoCo v3.
+    """ViT-Ti or ViT-S with fixed position embeddings, as in MoCo v3.
 
-    Matrix products are computed in `dtype`; norms, softmax and the sums of the residual
-    stream in float32. Images of another size than `image_shape` are taken too: their
-    patches lie on the same square, in another spacing.
+    Matrix products are computed in `dtype`; norms, softmax and the residual stream in
+    float32. Images may have another size than `image_shape`; the positions of their
+    patches are then spread over the same square.
 
     Args:
         image_shape: Height, width and channels of the images.
-        size: "ti" (dimension 192, 3 heads) or "s" (dimension 384, 6 heads), both of 12
-            blocks.
-        patch_size: Pixels of a side of a patch.
-        heads: Of every attention; None = those of `size`. MoCo v3's ViT-S has 12.
-        pool: "class": the embedding is the class token. "mean": there is none, and it
-            is the mean over the patches.
-        dtype: Compute type; None = float32. Parameters and embeddings are float32.
-        rngs: Random streams of the initial parameters.
+        size: "ti" (dimension 192, 3 heads) or "s" (dimension 384, 6 heads), both with
+            12 blocks.
+        patch_size: Height and width of a patch in pixels.
+        heads: Attention heads; None = those of `size`. MoCo v3's ViT-S has 12.
+        pool: "class": the embedding is the class token. "mean": it is the mean over the
+            patches, and there is no class token.
+        dtype: Compute type; None = float32. Parameters and embeddings are always
+            float32.
+        rngs: Random number streams for the initial parameters.
 
     References:
         Dosovitskiy et al., An image is worth 16×16 words, arXiv 2010.11929, equations
@@ -85,7 +86,7 @@ class ViT(nnx.Module):
     def __call__(
         self, images: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch dim"]:
-        """Embeddings: the class token, or the mean over the patches."""
+        """Returns embeddings: the class token, or the mean over the patches."""
         tokens = self._embed_patches(images)
         if self.pool == "class":
             first = jnp.broadcast_to(self.token[...], (images.shape[0], 1, self.dim))
@@ -110,7 +111,7 @@ class ViT(nnx.Module):
 
 
 class _Block(nnx.Module):
-    """Attention between the tokens, then two layers on each, both behind a norm."""
+    """A pre-norm transformer block: self-attention, then a two-layer MLP."""
 
     def __init__(
         self, dim: int, heads: int, *, dtype: DTypeLike | None, rngs: nnx.Rngs
@@ -131,7 +132,7 @@ class _Block(nnx.Module):
     def __call__(
         self, tokens: Float[Array, "batch tokens dim"]
     ) -> Float[Array, "batch tokens dim"]:
-        # A narrow sum of 24 terms would lose the small ones: the stream is float32.
+        # The residual stream sums 24 terms, and would lose small ones in bfloat16.
         tokens = tokens + self._attend(self.norm1(tokens))
         hidden = _gelu(self.up(self.norm2(tokens)))
         return tokens + self.down(hidden)
@@ -142,18 +143,18 @@ class _Block(nnx.Module):
         batch, count, dim = tokens.shape
         qkv = self.qkv(tokens).reshape(batch, count, 3, self.heads, dim // self.heads)
         query, key, value = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
-        # Its logits and softmax are float32.
+        # This computes logits and softmax in float32.
         mixed = jax.nn.dot_product_attention(query, key, value)
         return self.out(mixed.reshape(batch, count, dim))
 
 
 @jax.custom_jvp
 def _gelu(values: Float[Array, "..."]) -> Float[Array, "..."]:
-    """X · Φ(x), Φ the distribution function of the normal distribution."""
+    """X · Φ(x), where Φ is the standard normal distribution function."""
     return values * _normal_cdf(values)
 
 
-# JAX 0.12 cannot differentiate the error function in a `shard_map` with its checks on.
+# JAX 0.12 cannot differentiate erf inside a `shard_map` with `check_vma=True`.
 @_gelu.defjvp
 def _gelu_jvp(primals, tangents):
     (values,), (tangent,) = primals, tangents
@@ -167,12 +168,12 @@ def _normal_cdf(values: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def _layer_norm(dim: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    # Without `dtype` it is computed in the type of its parameters, float32.
+    # Without `dtype`, it computes in the type of its parameters, float32.
     return nnx.LayerNorm(dim, epsilon=1e-6, use_fast_variance=False, rngs=rngs)
 
 
 def _grid(height: int, width: int, patch_size: int) -> tuple[int, int]:
-    """Patches of an image down and across."""
+    """Number of patches of an image, down and across."""
     if patch_size < 1 or height % patch_size or width % patch_size:
         raise ValueError(
             "`patch_size` must divide the height and width of the images, "
@@ -186,7 +187,7 @@ def _positions(
 ) -> Float[Array, "patches dim"]:
     """Sines and cosines of ω_i · row, then of ω_i · column, ω_i = 10000^(-4i / dim).
 
-    Rows and columns are counted in patches of `grid`; other numbers of patches are
+    Rows and columns are counted in patches of `grid`. Another number of patches is
     spread over the same square.
     """
     quarter = dim // 4

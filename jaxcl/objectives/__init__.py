@@ -1,4 +1,4 @@
-"""What the networks say of a batch, to a loss and its metrics."""
+"""Objectives: from the networks' outputs and a batch to a loss and its metrics."""
 
 from jaxcl.objectives._classification import (
     count_log_prior as count_log_prior,
@@ -10,12 +10,15 @@ from jaxcl.objectives._contrastive import (
     make_row_objective as make_row_objective,
     make_sigmoid_objective as make_sigmoid_objective,
     make_two_view_objective as make_two_view_objective,
-    numbers_of as numbers_of,
-    roles as roles,
 )
 from jaxcl.objectives._decorrelation import (
     make_barlow_twins_objective as make_barlow_twins_objective,
     make_vicreg_objective as make_vicreg_objective,
+)
+from jaxcl.objectives._from_config import (
+    Facts as Facts,
+    make_objective as make_objective,
+    uninformed_loss as uninformed_loss,
 )
 from jaxcl.objectives._momentum import (
     make_byol_objective as make_byol_objective,
@@ -24,20 +27,17 @@ from jaxcl.objectives._momentum import (
     make_simsiam_objective as make_simsiam_objective,
 )
 from jaxcl.objectives._objective import (
-    Memory as Memory,
-    Metrics as Metrics,
     Objective as Objective,
     Outputs as Outputs,
+    views_of as views_of,
 )
 from jaxcl.objectives._penalties import (
-    make_penalties as make_penalties,
     with_group_dro as with_group_dro,
     with_penalties as with_penalties,
 )
 
 __all__ = [
-    "Memory",
-    "Metrics",
+    "Facts",
     "Objective",
     "Outputs",
     "count_log_prior",
@@ -46,15 +46,15 @@ __all__ = [
     "make_cross_entropy_objective",
     "make_moco_v2_objective",
     "make_moco_v3_objective",
+    "make_objective",
     "make_pairwise_objective",
-    "make_penalties",
     "make_row_objective",
     "make_sigmoid_objective",
     "make_simsiam_objective",
     "make_two_view_objective",
     "make_vicreg_objective",
-    "numbers_of",
-    "roles",
+    "uninformed_loss",
+    "views_of",
     "with_cross_entropy",
     "with_group_dro",
     "with_penalties",

@@ -1,68 +1,55 @@
-"""Cross-entropy of a classifier on the embeddings: alone, or beside a contrast."""
+"""Cross-entropy of a classifier on the embeddings: alone, or added to another loss."""
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from jaxcl.batch import Batch
-from jaxcl.kernels import AxisName, mean_share
+from jaxcl.kernels import mean_share
 from jaxcl.losses import bias_balanced_cross_entropy
 from jaxcl.objectives._objective import (
     Contrast,
     Objective,
-    Outputs,
     column_of,
-    make_objective,
+    views_of,
+    wrap_contrast,
 )
 
+LogPrior = Float[np.ndarray, "biases labels"]
+"""log p(label given bias)."""
 
-def make_cross_entropy_objective(
-    log_prior: Float[np.ndarray, "biases labels"] | None = None,
-) -> Objective:
-    """Supervised learning without contrast: the baseline of every robustness table.
+
+def make_cross_entropy_objective(*, log_prior: LogPrior | None = None) -> Objective:
+    """Supervised learning without contrast: the baseline of studies of robustness.
 
     Args:
         log_prior: log p(label given bias); with it the loss is BiasBal's.
     """
-    return make_objective(_cross_entropy(log_prior))
+    return wrap_contrast(_cross_entropy(log_prior))
 
 
 def with_cross_entropy(
-    objective: Objective,
-    weight: float,
-    log_prior: Float[np.ndarray, "biases labels"] | None = None,
+    objective: Objective, weight: float, log_prior: LogPrior | None = None
 ) -> Objective:
-    """Adds weight · cross-entropy, logged as `cross_entropy`; BiasCon has 0.01."""
+    """Adds weight · cross-entropy, logged as `cross_entropy`; 0.01 in BiasCon."""
     if not weight:
         return objective
-    cross_entropy = _cross_entropy(log_prior)
+    cross_entropy = make_cross_entropy_objective(log_prior=log_prior)
 
-    def loss(outputs, batch, memory, axis_name):
-        value, metrics, memory = objective.loss(outputs, batch, memory, axis_name)
-        added = cross_entropy(outputs, batch, memory, axis_name)
-        return value + weight * added, {**metrics, "cross_entropy": added}, memory
+    def loss(outputs, batch, carry, axis_name):
+        value, metrics, new = objective.loss(outputs, batch, carry, axis_name)
+        added, _, _ = cross_entropy.loss(outputs, batch, carry, axis_name)
+        return value + weight * added, {**metrics, "cross_entropy": added}, new
 
     return objective._replace(loss=loss)
 
 
-def _cross_entropy(log_prior: Any) -> Contrast:
-    def contrast(
-        outputs: Outputs,
-        batch: Batch,
-        memory: Any,
-        axis_name: AxisName,
-        *,
-        scale: Array | None = None,
-        reduction: Any = "mean",
-    ) -> Array:
-        logits = outputs.logits
-        if logits is None:
+def _cross_entropy(log_prior: LogPrior | None) -> Contrast:
+    def contrast(outputs, batch, carry, axis_name, *, temperature, reduction):
+        if outputs.logits is None:
             raise ValueError("`outputs.logits` must come from a classifier, got none")
-        factor = 1.0 if scale is None else scale
         label = column_of(batch, "label")
         kept = jnp.asarray(batch.where) & (label >= 0)
         loss_fn = _plain
@@ -76,8 +63,14 @@ def _cross_entropy(log_prior: Any) -> Contrast:
                 where=kept,
                 reduction="none",
             )
-        logits = jnp.where(kept[None, :, None], logits, 0.0)
-        losses = jnp.stack([loss_fn(factor * rows, labels=label) for rows in logits])
+        losses = jnp.stack(
+            [
+                loss_fn(
+                    jnp.where(kept[:, None], logits, 0.0) / temperature, labels=label
+                )
+                for logits in views_of(outputs.logits)
+            ]
+        )
         kept = jnp.broadcast_to(kept, losses.shape)
         if reduction == "none":
             return jnp.where(kept, losses, 0.0)
@@ -86,8 +79,10 @@ def _cross_entropy(log_prior: Any) -> Contrast:
     return contrast
 
 
-def _plain(logits: Float[Array, "batch classes"], *, labels: Array) -> Array:
-    """−log softmax at the label; a label that is hidden takes the first class."""
+def _plain(
+    logits: Float[Array, "batch classes"], *, labels: Int[Array, " batch"]
+) -> Float[Array, " batch"]:
+    """−log softmax at the label; an unknown label stands for the first class."""
     chosen = jnp.maximum(labels, 0)[:, None]
     log_shares = jax.nn.log_softmax(logits.astype(jnp.float32))
     return -jnp.take_along_axis(log_shares, chosen, 1)[:, 0]
@@ -95,7 +90,7 @@ def _plain(logits: Float[Array, "batch classes"], *, labels: Array) -> Array:
 
 def count_log_prior(
     labels: np.ndarray, biases: np.ndarray, num_biases: int, num_labels: int
-) -> Float[np.ndarray, "biases labels"]:
+) -> LogPrior:
     """Log p(label given bias) of training samples; −1 in either is left out.
 
     Pairs that do not occur have probability 1e-9, as in the released code of BiasBal.

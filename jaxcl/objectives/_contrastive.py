@@ -1,133 +1,116 @@
-"""Objectives that contrast pairs of projections, with side data or without."""
+"""Objectives that contrast pairs of projections."""
 
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Shaped
 
 from jaxcl.batch import Batch
-from jaxcl.losses import pairwise_loss, sigmoid_loss
+from jaxcl.losses import kernel_nce_loss, pairwise_loss, sigmoid_loss
 from jaxcl.objectives._objective import (
     Objective,
     column_of,
-    learned_temperature,
-    make_objective,
-    temperature_of,
-    tiled,
+    per_row,
+    rows_of,
+    views_of,
+    wrap_contrast,
 )
-from jaxcl.pairs import Relation, flatten_views
+from jaxcl.pairs import Relation
 
-LossOfPairs = Callable[..., Any]
+LossOfPairs = Callable[..., Array]
 
 
 def make_two_view_objective(
     loss_fn: LossOfPairs,
     *,
-    temperature: float | None,
+    temperature: float | None = None,
     learn_temperature: bool = False,
     **options: Any,
 ) -> Objective:
     """The objective of a loss of two views, such as `nt_xent_loss`.
 
     Args:
-        loss_fn: ``loss_fn(u, v, where=…, axis_name=…, reduction=…)``.
-        temperature: Handed to it; None for a loss without one.
-        learn_temperature: Learn the temperature, from this one on.
-        options: Handed to it too.
+        loss_fn: ``loss_fn(u, v, temperature=…, where=…, axis_name=…, reduction=…)``.
+        temperature: Temperature of the loss; None for a loss without one.
+        learn_temperature: Learn the temperature, starting from `temperature`.
+        options: Further arguments of the loss.
     """
+    if temperature is None:
+        heat: dict[str, Any] = {}
+    else:
+        heat = {"temperature": temperature, "learn_temperature": learn_temperature}
 
-    def contrast(
-        outputs, batch, memory, axis_name, *, scale=None, reduction: Any = "mean"
-    ):
-        u, v = outputs.projections
-        heat = {}
-        if temperature is not None:
-            heat["temperature"] = temperature_of(outputs, temperature, scale)
+    def contrast(outputs, batch, carry, axis_name, *, temperature, reduction):
+        u, v = views_of(outputs.projections)
+        given = {**options, "temperature": temperature} if heat else options
         return loss_fn(
-            u,
-            v,
-            where=batch.where,
-            axis_name=axis_name,
-            reduction=reduction,
-            **heat,
-            **options,
+            u, v, where=batch.where, axis_name=axis_name, reduction=reduction, **given
         )
 
-    return make_objective(
-        contrast, scalars=learned_temperature(temperature, learn_temperature)
-    )
-
-
-def make_sigmoid_objective(*, learn_temperature: bool = True) -> Objective:
-    """SigLIP's objective: every pair is a decision; scale and bias can be learned."""
-
-    def contrast(
-        outputs, batch, memory, axis_name, *, scale=None, reduction: Any = "mean"
-    ):
-        u, v = outputs.projections
-        logit_scale = jnp.exp(outputs.scalars.get("log_scale", math.log(10.0)))
-        factor = 1.0 if scale is None else scale
-        return sigmoid_loss(
-            u,
-            v,
-            logit_scale=logit_scale * factor,
-            logit_bias=outputs.scalars.get("logit_bias", -10.0) * factor,
-            where=batch.where,
-            axis_name=axis_name,
-            reduction=reduction,
-        )
-
-    # The starting values of arXiv 2303.15343.
-    start = {"log_scale": math.log(10.0), "logit_bias": -10.0}
-    return make_objective(contrast, scalars=start if learn_temperature else {})
+    return wrap_contrast(contrast, **heat)
 
 
 def make_row_objective(
     loss_fn: LossOfPairs,
-    columns: Callable[[Batch], Sequence[Array]],
+    columns: Sequence[str] = (),
     *,
+    metadata: Sequence[str] = (),
     temperature: float,
     learn_temperature: bool = False,
     **options: Any,
 ) -> Objective:
-    """The objective of a loss of rows with side data, such as `supcon_loss`.
+    """The objective of a loss of rows with columns, such as `supcon_loss`.
 
     Args:
         loss_fn: ``loss_fn(rows, *columns, temperature=…, where=…, axis_name=…,
             reduction=…)``.
-        columns: The side data of a batch, in the order of the loss.
-        temperature: Handed to it.
-        learn_temperature: Learn the temperature, from this one on.
-        options: Handed to it too.
+        columns: Columns of the batch, in the order of the loss.
+        metadata: Columns that are passed to the loss side by side, as its last one.
+        temperature: Temperature of the loss.
+        learn_temperature: Learn the temperature, starting from `temperature`.
+        options: Further arguments of the loss.
     """
 
-    def contrast(
-        outputs, batch, memory, axis_name, *, scale=None, reduction: Any = "mean"
-    ):
-        views = outputs.projections.shape[0]
-        rows, _ = flatten_views(outputs.projections)
-        values = loss_fn(
-            rows,
-            *[tiled(column, views) for column in columns(batch)],
-            temperature=temperature_of(outputs, temperature, scale),
-            where=jnp.tile(batch.where, views),
+    def contrast(outputs, batch, carry, axis_name, *, temperature, reduction):
+        side = [column_of(batch, name) for name in columns]
+        if metadata:
+            side.append(_side_by_side(batch, metadata))
+        views = len(views_of(outputs.projections))
+        losses = loss_fn(
+            rows_of(outputs.projections),
+            *[per_row(column, views) for column in side],
+            temperature=temperature,
+            where=per_row(batch.where, views),
             axis_name=axis_name,
             reduction=reduction,
             **options,
         )
-        return values if reduction == "mean" else values.reshape(views, -1)
+        return losses if reduction == "mean" else losses.reshape(views, -1)
 
-    return make_objective(
-        contrast, scalars=learned_temperature(temperature, learn_temperature)
+    return wrap_contrast(
+        contrast, temperature=temperature, learn_temperature=learn_temperature
+    )
+
+
+def _side_by_side(batch: Batch, names: Sequence[str]) -> Shaped[Array, "batch k"]:
+    columns = [column_of(batch, name) for name in names]
+    return jnp.concatenate(
+        [column if column.ndim > 1 else column[:, None] for column in columns], 1
     )
 
 
 def make_pairwise_objective(
-    positives: Relation, negatives: Relation, *, temperature: float, **options: Any
+    *, positives: Relation, negatives: Relation, **options: Any
 ) -> Objective:
-    """The objective of two relations in words."""
+    """The objective of two relations.
+
+    Args:
+        positives: Which pairs are positive.
+        negatives: Which pairs are negative.
+        options: Temperature and further arguments of `pairwise_loss`.
+    """
     names = sorted(positives.names | negatives.names)
 
     def loss_fn(rows, *columns, **arguments):
@@ -139,18 +122,52 @@ def make_pairwise_objective(
             **arguments,
         )
 
+    return make_row_objective(loss_fn, names, **options)
+
+
+def make_kernel_nce_objective(
+    *, metadata: Sequence[str], bandwidth: float, ridge: float, **options: Any
+) -> Objective:
+    """The objective of `kernel_nce_loss` with a Gaussian kernel on columns of metadata.
+
+    Args:
+        metadata: The columns.
+        bandwidth: σ of the kernel.
+        ridge: Added to the diagonal of the kernel matrix.
+        options: Temperature of the loss.
+    """
+
+    def kernel(a, b):
+        distance = jnp.sum(((a - b) / bandwidth) ** 2, -1)
+        # An unknown number is similar to none; NaN would spoil the whole matrix.
+        return jnp.where(jnp.isnan(distance), 0.0, jnp.exp(-distance / 2.0))
+
     return make_row_objective(
-        loss_fn, roles(*names), temperature=temperature, **options
+        kernel_nce_loss,
+        ("instance",),
+        metadata=metadata,
+        kernel=kernel,
+        ridge=ridge,
+        **options,
     )
 
 
-def roles(*names: str) -> Callable[[Batch], list[Array]]:
-    """Columns of a batch by their roles or names, one array each."""
-    return lambda batch: [column_of(batch, name) for name in names]
+def make_sigmoid_objective(*, learn_temperature: bool = True) -> Objective:
+    """SigLIP: a binary decision for every pair, with a learnable scale and bias."""
+    # The initial values of arXiv 2303.15343.
+    start = {"log_scale": math.log(10.0), "logit_bias": -10.0}
 
+    def contrast(outputs, batch, carry, axis_name, *, temperature, reduction):
+        u, v = views_of(outputs.projections)
+        scalars = {**start, **outputs.scalars}
+        return sigmoid_loss(
+            u,
+            v,
+            logit_scale=jnp.exp(scalars["log_scale"]) / temperature,
+            logit_bias=scalars["logit_bias"] / temperature,
+            where=batch.where,
+            axis_name=axis_name,
+            reduction=reduction,
+        )
 
-def numbers_of(batch: Batch, names: Sequence[str]) -> Array:
-    """Columns of metadata side by side, `[batch, numbers]`."""
-    columns = [column_of(batch, name) for name in names]
-    parts = [column if column.ndim > 1 else column[:, None] for column in columns]
-    return jnp.concatenate(parts, 1)
+    return wrap_contrast(contrast, scalars=start if learn_temperature else {})

@@ -1,12 +1,10 @@
-"""Objectives without negatives that keep the dimensions apart: VICReg, Barlow Twins."""
-
-from typing import Any
+"""Objectives without negatives that decorrelate dimensions: VICReg, Barlow Twins."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxcl.kernels import AxisName, sum_devices
-from jaxcl.objectives._objective import Objective, make_objective
+from jaxcl.objectives._objective import Objective, Reduction, views_of, wrap_contrast
 
 
 def make_vicreg_objective(
@@ -15,21 +13,21 @@ def make_vicreg_objective(
     variance_weight: float = 25.0,
     covariance_weight: float = 1.0,
 ) -> Objective:
-    r"""VICReg of two views, over the rows of all devices.
+    r"""VICReg of two views, over the samples of all devices.
 
         λ · mean (u − v)² + μ/2 Σ_view mean_d max(0, 1 − √(Var_d + 10⁻⁴))
                           + ν Σ_view Σ_{d≠e} Cov_de² / dim
 
-    with moments divided by rows − 1.
+    with moments divided by batch − 1.
 
     References:
         Bardes et al., arXiv 2105.04906, eqs. 1-6. (Its eq. 6 adds the variance terms;
         the released code halves them, and so does this.)
     """
 
-    def contrast(outputs, batch, memory, axis_name, *, scale=None, reduction="mean"):
-        _no_anchors(reduction)
-        views = [jnp.asarray(view, jnp.float32) for view in outputs.projections]
+    def contrast(outputs, batch, carry, axis_name, *, temperature, reduction):
+        _check_mean(reduction)
+        views = [view.astype(jnp.float32) for view in views_of(outputs.projections)]
         dim = views[0].shape[1]
         count = _count(batch.where, axis_name)
         gap = jnp.where(batch.where[:, None], views[0] - views[1], 0.0)
@@ -46,37 +44,37 @@ def make_vicreg_objective(
             loss = loss + covariance_weight * others / dim
         return loss
 
-    return make_objective(contrast)
+    return wrap_contrast(contrast)
 
 
 def make_barlow_twins_objective(*, redundancy_weight: float = 0.0051) -> Objective:
-    r"""Barlow Twins of two views, over the rows of all devices.
+    r"""Barlow Twins of two views, over the samples of all devices.
 
         Σ_d (1 − C_dd)² + λ Σ_{d≠e} C_de²
 
-    where C are the correlations of the dimensions of one view with those of the other.
-    A dimension that is constant has no correlation.
+    where C_de is the correlation of dimension d of one view with dimension e of the
+    other. A constant dimension has correlation 0.
 
     References:
         Zbontar et al., arXiv 2103.03230, eqs. 1-2.
     """
 
-    def contrast(outputs, batch, memory, axis_name, *, scale=None, reduction="mean"):
-        _no_anchors(reduction)
+    def contrast(outputs, batch, carry, axis_name, *, temperature, reduction):
+        _check_mean(reduction)
         count = _count(batch.where, axis_name)
         u, v = (
             _standardized(rows, batch.where, count, axis_name)
-            for rows in outputs.projections
+            for rows in views_of(outputs.projections)
         )
         correlations = sum_devices(u.T @ v, axis_name) / jnp.maximum(count, 1.0)
         own = jnp.diagonal(correlations)
         others = jnp.sum(correlations**2) - jnp.sum(own**2)
         return jnp.sum((1.0 - own) ** 2) + redundancy_weight * others
 
-    return make_objective(contrast)
+    return wrap_contrast(contrast)
 
 
-def _no_anchors(reduction: Any) -> None:
+def _check_mean(reduction: Reduction) -> None:
     if reduction != "mean":
         raise ValueError(f"`reduction` must be 'mean' without anchors, got {reduction}")
 
@@ -86,7 +84,7 @@ def _count(where: Bool[Array, " batch"], axis_name: AxisName) -> Float[Array, ""
 
 
 def _centered(rows, where, count, axis_name):
-    """The kept rows less their mean over all devices; others are 0."""
+    """The kept rows minus their mean over all devices; dropped rows are 0."""
     rows = jnp.where(where[:, None], rows.astype(jnp.float32), 0.0)
     mean = sum_devices(jnp.sum(rows, 0), axis_name) / jnp.maximum(count, 1.0)
     return jnp.where(where[:, None], rows - mean[None], 0.0)
@@ -96,5 +94,5 @@ def _standardized(rows, where, count, axis_name):
     centered = _centered(rows, where, count, axis_name)
     total = sum_devices(jnp.sum(centered**2, 0), axis_name)
     variance = total / jnp.maximum(count, 1.0)
-    # A BatchNorm's ε keeps the gradient of a constant dimension finite.
+    # The ε of a BatchNorm keeps the gradient of a constant dimension finite.
     return centered / jnp.sqrt(variance + 1e-5)[None]

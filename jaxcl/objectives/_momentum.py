@@ -1,5 +1,6 @@
-"""Objectives with a slow copy of the networks: MoCo and BYOL; and SimSiam, without."""
+"""Objectives with target networks: MoCo and BYOL; and SimSiam, without them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -17,62 +18,61 @@ from jaxcl.kernels import (
 )
 from jaxcl.losses import info_nce_loss, queue_nce_loss
 from jaxcl.objectives._objective import (
-    Memory,
+    Carry,
     Objective,
     Outputs,
-    learned_temperature,
-    make_objective,
-    temperature_of,
+    views_of,
+    wrap_contrast,
 )
 
 
 def make_moco_v2_objective(
     *, temperature: float, queue_size: int, learn_temperature: bool = False
 ) -> Objective:
-    """MoCo v2: the first view's query, the second view's key, a queue of older keys.
+    """MoCo v2: queries of the first view against keys of the second and older keys.
 
-    An image that is still in the queue is no negative of itself. The queue takes
-    batches of any size; entries that were never filled are no negatives.
+    A key of the same image that is still in the queue is not a negative. The queue
+    takes batches of any size; places that were never filled are not negatives either.
 
     Args:
         temperature: Divides the similarities.
-        queue_size: Keys that are kept.
-        learn_temperature: Learn the temperature, from this one on.
+        queue_size: Number of keys in the queue.
+        learn_temperature: Learn the temperature, starting from `temperature`.
     """
 
-    def contrast(
-        outputs, batch, memory, axis_name, *, scale=None, reduction: Any = "mean"
-    ):
+    def contrast(outputs, batch, carry, axis_name, *, temperature, reduction):
+        (queries,), (keys,) = views_of(outputs.projections), views_of(outputs.targets)
         losses = queue_nce_loss(
-            outputs.projections[0],
-            outputs.targets[0],
-            memory["queue"],
-            temperature=temperature_of(outputs, temperature, scale),
-            queue_where=memory["queue_filled"],
+            queries,
+            keys,
+            carry["queue"],
+            temperature=temperature,
+            queue_where=carry["queue_filled"],
             instances=batch.instance,
-            queue_instances=memory["queue_instance"],
+            queue_instances=carry["queue_instance"],
             where=batch.where,
             axis_name=axis_name,
             reduction=reduction,
         )
         return losses if reduction == "mean" else losses[None]
 
-    def loss(outputs, batch, memory, axis_name):
-        value = contrast(outputs, batch, memory, axis_name)
-        return value, {}, enqueue(memory, outputs.targets[0], batch, axis_name)
+    def next_carry(outputs, batch, carry, axis_name):
+        (keys,) = views_of(outputs.targets)
+        return enqueue(carry, keys, batch, axis_name)
 
-    return Objective(
-        loss,
+    return wrap_contrast(
         contrast,
-        init_memory=lambda dim: empty_queue(queue_size, dim),
+        temperature=temperature,
+        learn_temperature=learn_temperature,
+        next_carry=next_carry,
+        init_carry=lambda dim: empty_queue(queue_size, dim),
         online_views=slice(0, 1),
         target_views=slice(1, 2),
-        scalars=learned_temperature(temperature, learn_temperature),
     )
 
 
-def empty_queue(size: int, dim: int) -> Memory:
-    """A queue without a key; −1 is the instance of nobody."""
+def empty_queue(size: int, dim: int) -> Carry:
+    """A queue without keys; instance −1 matches no sample."""
     return {
         "queue": jnp.zeros((size, dim), jnp.float32),
         "queue_filled": jnp.zeros(size, bool),
@@ -82,12 +82,12 @@ def empty_queue(size: int, dim: int) -> Memory:
 
 
 def enqueue(
-    memory: Memory,
+    carry: Carry,
     keys: Shaped[Array, "batch dim"],
     batch: Batch,
     axis_name: AxisName = None,
-) -> Memory:
-    """The queue with the keys of all devices in the places of its oldest.
+) -> Carry:
+    """The queue after its oldest keys are replaced by the keys of all devices.
 
     Example:
         >>> import numpy as np
@@ -97,23 +97,23 @@ def enqueue(
         >>> queue["queue_filled"].tolist(), int(queue["queue_next"])
         ([True, False, False], 2)
     """
-    size = memory["queue"].shape[0]
+    size = carry["queue"].shape[0]
     where, instance = jnp.asarray(batch.where), jnp.asarray(batch.instance, jnp.int32)
     rows = [lax.stop_gradient(unit_rows(keys, where)), where, instance]
-    # Of more keys than there are places the last ones stay.
+    # If there are more keys than places, the last ones are kept.
     keys, kept, instance = (_rows_of_all(row, axis_name)[-size:] for row in rows)
-    places = (memory["queue_next"] + jnp.arange(keys.shape[0])) % size
+    places = (carry["queue_next"] + jnp.arange(keys.shape[0])) % size
     return {
-        **memory,
-        "queue": memory["queue"].at[places].set(keys),
-        "queue_filled": memory["queue_filled"].at[places].set(kept),
-        "queue_instance": memory["queue_instance"].at[places].set(instance),
-        "queue_next": (memory["queue_next"] + keys.shape[0]) % size,
+        **carry,
+        "queue": carry["queue"].at[places].set(keys),
+        "queue_filled": carry["queue_filled"].at[places].set(kept),
+        "queue_instance": carry["queue_instance"].at[places].set(instance),
+        "queue_next": (carry["queue_next"] + keys.shape[0]) % size,
     }
 
 
 def _rows_of_all(rows: Array, axis_name: AxisName) -> Array:
-    """The rows of all devices, known to be the same on each: a sum, not a gathering."""
+    """The rows of all devices, by a sum: shard_map proves a sum the same on each."""
     if axis_name is None:
         return rows
     counted = rows.astype(jnp.int32) if rows.dtype == bool else rows
@@ -126,42 +126,40 @@ def _rows_of_all(rows: Array, axis_name: AxisName) -> Array:
 def make_moco_v3_objective(
     *, temperature: float, learn_temperature: bool = False
 ) -> Objective:
-    """MoCo v3: predictions of each view against the target's keys of the other.
+    """MoCo v3: predictions of each view against target keys of the other.
 
     The mean over both directions of InfoNCE, times 4 · temperature: the sum of both,
-    each 2 · temperature as in arXiv 2104.02057, algorithm 1.
+    each times 2 · temperature as in arXiv 2104.02057, algorithm 1.
     """
+    weight = 4 * temperature
 
-    def contrast(
-        outputs, batch, memory, axis_name, *, scale=None, reduction: Any = "mean"
-    ):
-        keys = lax.stop_gradient(outputs.targets)
+    def contrast(outputs, batch, carry, axis_name, *, temperature, reduction):
+        queries, keys = views_of(outputs.predictions), views_of(outputs.targets)
         losses = [
             info_nce_loss(
-                queries,
-                other,
-                temperature=temperature_of(outputs, temperature, scale),
+                view,
+                lax.stop_gradient(other),
+                temperature=temperature,
                 symmetric=False,
                 where=batch.where,
                 axis_name=axis_name,
                 reduction=reduction,
             )
-            for queries, other in zip(outputs.predictions, keys[::-1], strict=True)
+            for view, other in zip(queries, keys[::-1], strict=True)
         ]
-        losses = jnp.stack(losses) * (4 * temperature)
+        losses = jnp.stack(losses) * weight
         return jnp.mean(losses) if reduction == "mean" else losses
 
-    scalars = learned_temperature(temperature, learn_temperature)
-    return make_objective(contrast, scalars=scalars)
+    return wrap_contrast(
+        contrast, temperature=temperature, learn_temperature=learn_temperature
+    )
 
 
 def make_byol_objective() -> Objective:
-    """BYOL: 4 − 4 · cos(prediction, the target's projection of the other view)."""
-
-    def targets(outputs: Outputs) -> Any:
-        return outputs.targets
-
-    return _make_predictive_objective(targets, weight=4.0, offset=4.0)
+    """BYOL: 4 − 4 · cos(prediction, target projection of the other view)."""
+    return _make_predictive_objective(
+        lambda outputs: outputs.targets, weight=4.0, offset=4.0
+    )
 
 
 def make_simsiam_objective() -> Objective:
@@ -171,22 +169,22 @@ def make_simsiam_objective() -> Objective:
     )
 
 
-def _make_predictive_objective(targets, *, weight: float, offset: float) -> Objective:
-    """Predictions pulled to what stands for the other view; the mean over the views."""
+def _make_predictive_objective(
+    targets: Callable[[Outputs], Any], *, weight: float, offset: float
+) -> Objective:
+    """Offset − weight · cos(prediction, target of the other view), mean over views."""
 
-    def contrast(
-        outputs, batch, memory, axis_name, *, scale=None, reduction: Any = "mean"
-    ):
-        factor = 1.0 if scale is None else scale
-        # Before anything is made of them: a dropped row may hold NaN.
-        kept = jnp.asarray(batch.where)[None, :, None]
-        predictions = jnp.where(kept, outputs.predictions, 0.0)
-        others = jnp.where(kept, lax.stop_gradient(targets(outputs))[::-1], 0.0)
-        cosines = jnp.sum(unit_rows(predictions) * unit_rows(others), -1)
-        losses = jnp.where(batch.where, offset - weight * factor * cosines, 0.0)
+    def contrast(outputs, batch, carry, axis_name, *, temperature, reduction):
+        def unit(rows):
+            return unit_rows(rows, jnp.asarray(batch.where))
+
+        others = lax.stop_gradient(views_of(targets(outputs))[::-1])
+        pairs = zip(views_of(outputs.predictions), others, strict=True)
+        cosines = [jnp.sum(unit(rows) * unit(other), -1) for rows, other in pairs]
+        losses = offset - weight * jnp.stack(cosines) / temperature
+        kept = jnp.broadcast_to(jnp.asarray(batch.where), losses.shape)
         if reduction == "none":
-            return losses
-        kept = jnp.broadcast_to(batch.where, losses.shape)
+            return jnp.where(kept, losses, 0.0)
         return mean_share(losses, kept, axis_name)
 
-    return make_objective(contrast)
+    return wrap_contrast(contrast)

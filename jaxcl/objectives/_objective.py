@@ -1,126 +1,140 @@
-"""What an objective is: a loss of what the networks say, and what it remembers."""
+"""What an objective is: a loss of the networks' outputs, and what it carries along."""
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from jaxcl.batch import Batch
 from jaxcl.kernels import AxisName
+from jaxcl.pairs import flatten_views
 
 Metrics = dict[str, Float[Array, ""]]
-Memory = dict[str, Array]
+Carry = dict[str, Array]
+"""Arrays that an objective carries from step to step: a queue, weights of domains."""
 Reduction = Literal["mean", "none"]
 
 
 class Outputs(NamedTuple):
-    """What the networks make of the views of a batch; None = the network is not there.
+    """Outputs of the networks for the views of a batch; None = no such network.
 
-    The first axis is the view, the second the sample.
+    The first axis is the sample, the second the view: see `views_of` and `rows_of`.
     """
 
-    embeddings: Float[Array, "views batch dim"]
-    """By the encoder: what evaluation sees."""
-    projections: Float[Array, "views batch out"]
-    """By the head on the embeddings: what most losses compare."""
-    predictions: Float[Array, "views batch out"] | None = None
-    """By the predictor on the projections."""
-    targets: Float[Array, "target_views batch out"] | None = None
-    """Projections by slow copies of encoder and head; they carry no gradient."""
-    logits: Float[Array, "views batch classes"] | None = None
-    """By a linear classifier on the embeddings."""
+    embeddings: Float[Array, "batch views dim"]
+    """Of the encoder: what evaluation sees."""
+    projections: Float[Array, "batch views out"]
+    """Of the head on the embeddings: what most losses compare."""
+    predictions: Float[Array, "batch views out"] | None = None
+    """Of the predictor on the projections."""
+    targets: Float[Array, "batch target_views out"] | None = None
+    """Projections of the target networks; they carry no gradient."""
+    logits: Float[Array, "batch views classes"] | None = None
+    """Of a linear classifier on the embeddings."""
     scalars: Mapping[str, Float[Array, ""]] = {}
     """Numbers that are learned with the networks, such as the temperature."""
 
 
-class LossFn(Protocol):
-    """This device's share of the loss and of its metrics, and the new memory."""
-
-    def __call__(
-        self, outputs: Outputs, batch: Batch, memory: Memory, axis_name: AxisName
-    ) -> tuple[Float[Array, ""], Metrics, Memory]:
-        """The new memory is the same on all devices of the axis."""
-        ...
+def views_of(outputs: Any) -> list[Shaped[Array, "batch dim"]]:
+    """One array of the outputs, view by view."""
+    return list(jnp.swapaxes(jnp.asarray(outputs), 0, 1))
 
 
-class Contrast(Protocol):
-    """One loss out of which an objective is made."""
-
-    def __call__(
-        self,
-        outputs: Outputs,
-        batch: Batch,
-        memory: Memory,
-        axis_name: AxisName,
-        *,
-        scale: Float[Array, ""] | None = None,
-        reduction: Reduction = "mean",
-    ) -> Float[Array, "..."]:
-        """This device's share of the mean, or `[views, batch]` for reduction "none".
-
-        `scale` multiplies what is compared; it is there to be differentiated by.
-        """
-        ...
+def rows_of(outputs: Any) -> Shaped[Array, "rows dim"]:
+    """One array of the outputs as rows, view after view."""
+    rows, _ = flatten_views(jnp.swapaxes(jnp.asarray(outputs), 0, 1))
+    return rows
 
 
-def nothing_remembered(dim: int) -> Memory:
-    """The memory of an objective that needs none."""
-    del dim
-    return {}
+def per_row(column: Any, views: int) -> Shaped[Array, "rows ..."]:
+    """A column of the batch with one value for each of `rows_of`."""
+    column = jnp.asarray(column)
+    return jnp.tile(column, (views, *[1] * (column.ndim - 1)))
+
+
+Contrast = Callable[..., Float[Array, "..."]]
+"""``contrast(outputs, batch, carry, axis_name, *, temperature, reduction)``: this
+device's share of the mean loss, or the losses of its anchors for reduction "none".
+`temperature` divides what is compared."""
+LossFn = Callable[
+    [Outputs, Batch, Carry, AxisName], tuple[Float[Array, ""], Metrics, Carry]
+]
+"""This device's share of the loss and of its metrics, and the new carry, which is the
+same on all devices of the axis."""
+AnchorLosses = Callable[..., Float[Array, "*views batch"]]
+"""``anchor_losses(outputs, batch, carry, axis_name, scale=None)``: the loss of every
+anchor, `[views, batch]`, or `[batch]` for a loss of pairs of views. `scale` multiplies
+what is compared; IRM differentiates by it."""
 
 
 class Objective(NamedTuple):
-    """A loss, with what it learns and remembers beside the networks."""
+    """A loss, with what it learns and carries beside the networks."""
 
     loss: LossFn
-    contrast: Contrast
-    """The loss alone, without penalties and memory."""
+    anchor_losses: AnchorLosses
+    """The loss of every anchor, without what is added to it."""
     scalars: Mapping[str, float] = {}
-    """Numbers that are learned with the networks, and where they start."""
-    init_memory: Callable[[int], Memory] = nothing_remembered
-    """The memory before the first step, from the dimension of the projections."""
+    """Initial values of numbers that are learned with the networks."""
+    init_carry: Callable[[int], Carry] = lambda dim: {}
+    """The carry before the first step, from the dimension of the projections."""
     online_views: slice = slice(None)
-    """Which views the trained networks see."""
+    """The views that the trained networks see."""
     target_views: slice = slice(None)
-    """Which views their slow copies see."""
+    """The views that the target networks see."""
 
 
-def make_objective(contrast: Contrast, **fields: Any) -> Objective:
-    """The objective of one loss that remembers nothing."""
+def wrap_contrast(
+    contrast: Contrast,
+    *,
+    temperature: float = 1.0,
+    learn_temperature: bool = False,
+    scalars: Mapping[str, float] | None = None,
+    next_carry: Callable[[Outputs, Batch, Carry, AxisName], Carry] | None = None,
+    **fields: Any,
+) -> Objective:
+    """The objective of one loss.
 
-    def loss(outputs, batch, memory, axis_name):
-        return contrast(outputs, batch, memory, axis_name), {}, memory
+    Args:
+        contrast: The loss.
+        temperature: Given to it; 1 for a loss without one.
+        learn_temperature: Learn the temperature, starting from `temperature`.
+        scalars: Initial values of other numbers that are learned.
+        next_carry: The carry after a step; None = it does not change.
+        fields: Further fields of the objective.
+    """
+    scalars = dict(scalars or {})
+    if learn_temperature:
+        scalars["log_temperature"] = math.log(temperature)
 
-    return Objective(loss, contrast, **fields)
+    def current_temperature(outputs: Outputs) -> float | Float[Array, ""]:
+        if not learn_temperature:
+            return temperature
+        # At least 0.01, as in CLIP: a smaller temperature always lowers the loss.
+        return jnp.maximum(jnp.exp(outputs.scalars["log_temperature"]), 0.01)
+
+    def anchor_losses(outputs, batch, carry, axis_name, scale=None):
+        divisor = current_temperature(outputs)
+        if scale is not None:
+            divisor = divisor / scale
+        given = outputs, batch, carry, axis_name
+        return contrast(*given, temperature=divisor, reduction="none")
+
+    def loss(outputs, batch, carry, axis_name):
+        given, divisor = (
+            (outputs, batch, carry, axis_name),
+            current_temperature(outputs),
+        )
+        value = contrast(*given, temperature=divisor, reduction="mean")
+        return value, {}, next_carry(*given) if next_carry else carry
+
+    return Objective(loss, anchor_losses, scalars=scalars, **fields)
 
 
-def temperature_of(
-    outputs: Outputs, fixed: float, scale: Float[Array, ""] | None = None
-) -> float | Float[Array, ""]:
-    """The temperature: the learned one when there is one, divided by a scale."""
-    learned = outputs.scalars.get("log_temperature")
-    # Not below 0.01, as in CLIP: the loss can always fall by a smaller one.
-    value = fixed if learned is None else jnp.maximum(jnp.exp(learned), 0.01)
-    return value if scale is None else value / scale
-
-
-def learned_temperature(temperature: float | None, learn: bool) -> dict[str, float]:
-    """The scalars of an objective whose temperature is learned, or of one without."""
-    if not learn or temperature is None:
-        return {}
-    return {"log_temperature": math.log(temperature)}
-
-
-def column_of(batch: Batch, name: str) -> Array:
-    """A column of the batch by its role or its own name, `[batch]`."""
+def column_of(batch: Batch, name: str) -> Shaped[Array, "batch ..."]:
+    """A column of the batch by its role or its own name."""
     value = batch.metadata.get(name, getattr(batch, name, None))
     if value is None:
         raise ValueError(f"`{name}` must be a column of the data set, got none")
     return jnp.asarray(value)
-
-
-def tiled(column: Array, views: int) -> Array:
-    """One value a row for rows that are the views of a batch, view by view."""
-    return jnp.tile(column, (views, *[1] * (column.ndim - 1)))

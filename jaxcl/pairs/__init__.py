@@ -1,7 +1,7 @@
-"""Who is whose positive and who is whose negative, in words.
+"""Positives and negatives of each row, defined by relations in words.
 
-A relation maps what is known of a row and of a column to a weight ≥ 0. It is evaluated
-a tile at a time from side data of O(rows) size:
+A relation maps the side data of a row and of a column to a weight ≥ 0. It is evaluated
+a tile at a time from side data of size O(rows):
 
     >>> import jax.numpy as jnp
     >>> relation = same("label") & different("domain")

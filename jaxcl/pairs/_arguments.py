@@ -1,24 +1,56 @@
-"""What relations ask of the names and numbers they are built from."""
+"""Checks of the names and numbers that relations are built from."""
 
+import functools
+import inspect
 import math
 import operator
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 LARGEST_WEIGHT = float(np.finfo(np.float32).max)
 SMALLEST_POSITIVE = float(np.finfo(np.float32).tiny)
 
 
-def check_name(name: str) -> str:
+def checked(make: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Checks and converts the arguments of a function that makes a relation."""
+    names = list(inspect.signature(make).parameters)
+
+    call: Any = make
+
+    @functools.wraps(make)
+    def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        placed = [_check(name, arg) for name, arg in zip(names, args, strict=False)]
+        named = {name: _check(name, arg) for name, arg in kwargs.items()}
+        return call(*placed, *args[len(names) :], **named)
+
+    return wrapped
+
+
+def _check(name: str, value: Any) -> Any:
+    match name:
+        case "name":
+            return _check_name(value)
+        case "depth":
+            return _check_depth(value)
+        case "matrix":
+            return _check_matrix(value)
+        case "missing" | "radius" | "bandwidth":
+            return check_number(name, value, positive=name == "bandwidth")
+    return value
+
+
+def _check_name(name: Any) -> str:
     """`name` must be a non-empty string."""
     if not isinstance(name, str) or not name:
         raise ValueError(f"`name` must be a non-empty string, got {name!r}")
     return name
 
 
-def check_number(argument: str, value: float, *, positive: bool = False) -> float:
+def check_number(argument: str, value: Any, *, positive: bool = False) -> float:
     """`value` must be a number ≥ 0 that float32 can hold; returned as a float."""
     number = _as_float(value)
     least = SMALLEST_POSITIVE if positive else 0.0
@@ -30,7 +62,7 @@ def check_number(argument: str, value: float, *, positive: bool = False) -> floa
     return abs(number)  # −0.0 would print as words that nobody wrote
 
 
-def check_depth(depth: int) -> int:
+def _check_depth(depth: Any) -> int:
     """`depth` must be an integer ≥ 1."""
     try:
         number = 0 if isinstance(depth, bool) else operator.index(depth)
@@ -41,7 +73,7 @@ def check_depth(depth: int) -> int:
     return number
 
 
-def check_matrix(matrix: Any) -> tuple[tuple[float, ...], ...]:
+def _check_matrix(matrix: Any) -> tuple[tuple[float, ...], ...]:
     """`matrix` must be square, concrete, finite and ≥ 0; returned as tuples."""
     rule = "`matrix` must be a square table of concrete, finite numbers at least 0"
     try:

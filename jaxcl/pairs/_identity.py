@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from jaxcl.pairs._arguments import check_depth, check_name, check_number
+from jaxcl.pairs._arguments import checked
 from jaxcl.pairs._leaves import Comparison, Leaf, is_missing, read
 from jaxcl.pairs._relations import Relation, SideData
 
 
+@checked
 def same(name: str, *, missing: float = 0.0) -> Relation:
     """1 where row and column have the same value: w_ij = [v_i = v_j].
 
@@ -23,9 +24,10 @@ def same(name: str, *, missing: float = 0.0) -> Relation:
         >>> same("label").weights({"label": labels}).tolist()
         [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
     """
-    return _Equality(check_name(name), True, check_number("missing", missing))
+    return _Equality(name, True, missing)
 
 
+@checked
 def different(name: str, *, missing: float = 0.0) -> Relation:
     """1 where row and column have different values: w_ij = [v_i ≠ v_j].
 
@@ -38,9 +40,10 @@ def different(name: str, *, missing: float = 0.0) -> Relation:
         >>> different("domain").weights({"domain": domains}).tolist()
         [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
-    return _Equality(check_name(name), False, check_number("missing", missing))
+    return _Equality(name, False, missing)
 
 
+@checked
 def prefix(name: str, *, depth: int, missing: float = 0.0) -> Relation:
     """1 where two paths begin alike: w_ij = [p_i1 = p_j1, …, p_i,depth = p_j,depth].
 
@@ -56,10 +59,10 @@ def prefix(name: str, *, depth: int, missing: float = 0.0) -> Relation:
         >>> prefix("taxonomy", depth=2).weights(paths).tolist()
         [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    name, depth = check_name(name), check_depth(depth)
-    return _Prefix(name, depth, check_number("missing", missing))
+    return _Prefix(name, depth, missing)
 
 
+@checked
 def unknown_anchor(name: str) -> Relation:
     """1 in the rows whose own value is missing: w_ij = [v_i < 0].
 
@@ -71,7 +74,7 @@ def unknown_anchor(name: str) -> Relation:
         >>> unknown_anchor("domain").weights({"domain": domains}).tolist()
         [[0.0, 0.0], [1.0, 1.0]]
     """
-    return _UnknownAnchor(check_name(name))
+    return _UnknownAnchor(name)
 
 
 def everyone() -> Relation:

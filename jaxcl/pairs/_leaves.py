@@ -1,4 +1,4 @@
-"""Relations that read one column of side data, and when a value is missing.
+"""Relations that read one column of side data.
 
 A value is missing when an integer is negative or a floating number is NaN.
 """
@@ -41,7 +41,7 @@ class Leaf(Relation):
         return max(1.0, self.missing)
 
     def _options(self) -> list[str]:
-        """What stands between the name and `missing`."""
+        """The arguments between the name and `missing`."""
         return []
 
     def _serves(self, shape: tuple[int, ...]) -> bool:
@@ -103,7 +103,7 @@ def is_missing(values: Shaped[Array, "n *k"]) -> Bool[Array, " n"]:
 
 
 def quoted(name: str) -> str:
-    """`name` as it stands in words: in quotes unless it reads as a single word."""
+    """`name` as it is written in words: in quotes unless it is a single word."""
     # Python reads identifiers in normal form; others would come back changed.
     plain = name.isidentifier() and unicodedata.normalize("NFKC", name) == name
     return name if plain and not keyword.iskeyword(name) else repr(name)

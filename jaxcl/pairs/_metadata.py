@@ -1,21 +1,23 @@
-"""Relations of metadata: how near two numbers are, what a table says of two ids."""
+"""Relations of metadata: the distance of two numbers, a table of weights of ids."""
 
 import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Num
+from jaxtyping import Array, Bool, Float, Int, Num, Shaped
 
-from jaxcl.pairs._arguments import check_matrix, check_name, check_number
+from jaxcl.pairs._arguments import checked
 from jaxcl.pairs._leaves import Comparison, Leaf, read
 from jaxcl.pairs._relations import Relation, SideData
 
 
+@checked
 def rbf(name: str, *, bandwidth: float, missing: float = 0.0) -> Relation:
-    """How near two values are: w_ij = exp(−|m_i − m_j|² / (2 bandwidth²)).
+    """Gaussian kernel of two values: w_ij = exp(−|m_i − m_j|² / (2 bandwidth²)).
 
     Args:
         name: A column of numbers, `[rows]` or `[rows, k]` for Euclidean distances.
@@ -30,10 +32,10 @@ def rbf(name: str, *, bandwidth: float, missing: float = 0.0) -> Relation:
         >>> round(near, 4)
         0.6065
     """
-    bandwidth = check_number("bandwidth", bandwidth, positive=True)
-    return _RBF(check_name(name), bandwidth, check_number("missing", missing))
+    return _RBF(name, bandwidth, missing)
 
 
+@checked
 def within(name: str, radius: float, *, missing: float = 0.0) -> Relation:
     """1 where two values are near: w_ij = [|m_i − m_j| ≤ radius].
 
@@ -47,17 +49,17 @@ def within(name: str, radius: float, *, missing: float = 0.0) -> Relation:
         >>> within("time", 3.0).weights(times).tolist()
         [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    radius = check_number("radius", radius)
-    return _Within(check_name(name), radius, check_number("missing", missing))
+    return _Within(name, radius, missing)
 
 
+@checked
 def table(
     name: str,
     matrix: Sequence[Sequence[float]] | np.ndarray | Array,
     *,
     missing: float = 0.0,
 ) -> Relation:
-    """What a table says of two ids: w_ij = matrix[d_i, d_j].
+    """Weights of two ids from a table: w_ij = matrix[d_i, d_j].
 
     Args:
         name: A column of ids, integer `[rows]`.
@@ -69,8 +71,8 @@ def table(
         >>> halves.weights({"domain": jnp.array([0, 1, 2])}).tolist()
         [[1.0, 0.5, 0.0], [0.25, 1.0, 0.0], [0.0, 0.0, 0.0]]
     """
-    name, weights = check_name(name), check_matrix(matrix)
-    return _Table(name, weights, check_number("missing", missing))
+    # By now the matrix is a tuple of tuples.
+    return _Table(name, cast(Any, matrix), missing)
 
 
 @dataclass(frozen=True, repr=False)
@@ -158,8 +160,8 @@ class _Table(Leaf):
         place = row[:, None] * len(padded) + column[None, :]
         return flat.at[place].get(mode="promise_in_bounds")
 
-    def _places(self, ids: Num[Array, " n"]) -> Num[Array, " n"]:
-        """The row of the padded table where the weights of each id stand."""
+    def _places(self, ids: Shaped[Array, " n"]) -> Int[Array, " n"]:
+        """The row of the padded table that holds the weights of each id."""
         if ids.dtype == jnp.bool_:
             ids = ids.astype(jnp.int32)
         size = len(self.matrix)

@@ -1,4 +1,4 @@
-"""Relations from the words they print as. Nothing is ever evaluated."""
+"""Relations from the words that they print as. Nothing is ever evaluated."""
 
 import ast
 import difflib
@@ -25,14 +25,14 @@ _FORM = "be relations such as same(label), joined by & | ~ + and number *"
 
 
 def parse(text: str) -> Relation:
-    """The relation that words describe, those that `str(relation)` prints among them.
+    """Parses words, such as those of `str(relation)`, into a relation.
 
     Args:
         text: Calls of the relations of `jaxcl.pairs`, joined by `& | ~ + *` and
             brackets as in Python; names of side data stand with or without quotes.
 
     Raises:
-        ValueError: Words that make no relation, with their place (counted from 0).
+        ValueError: The words are no relation; with their position, counted from 0.
 
     Example:
         >>> print(parse("0.3 * same(domain) + (0.7 * different('domain'))"))
@@ -141,7 +141,7 @@ def _call(
 
 
 def _argument(node: ast.expr, text: str) -> Any:
-    """A name, a number, or a list of them; what is made of it judges the value."""
+    """A name, a number, or a list of them; the relation checks the value."""
     match node:
         case ast.Name(name):
             return name
@@ -165,7 +165,7 @@ def _number(node: ast.expr) -> int | float | None:
 
 
 def _make(make: Callable[[], Relation], node: ast.expr, text: str) -> Relation:
-    """What `make` returns; its complaints with their place."""
+    """The result of `make`; its errors with their position."""
     try:
         return make()
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Relations and what can be made of them: and, or, not, weighted sum."""
+"""Relations and their combinations: and, or, not, weighted sum."""
 
 import functools
 import math
@@ -13,10 +13,11 @@ from jaxtyping import Array, Bool, Float
 
 from jaxcl.pairs._arguments import check_number, count_rows
 
-SideData = Mapping[str, Array]
+SideData = Mapping[str, Any]
+"""Columns by name: JAX arrays, NumPy arrays or lists."""
 Weights = Bool[Array, "#n #m"] | Float[Array, "#n #m"]
 
-# How tightly the words of a relation hold together: as Python's operators do.
+# Precedence of the words of a relation, as of Python's operators.
 _OR, _AND, _SUM, _PRODUCT, _NOT, _WORD = range(6)
 # 0.7 + 0.1 + 0.2 may exceed 1 by a rounding.
 _ROUNDING = 1e-9
@@ -27,7 +28,7 @@ class Relation(ABC):
 
     `a & b` is the product of two relations, `a | b` their maximum, `~a` is 1 − a,
     `0.3 * a + 0.7 * b` a weighted sum. Relations are values: they hash, compare and
-    print as the words they were written in.
+    print as the words that make them.
 
     Example:
         >>> from jaxcl.pairs import everyone, same
@@ -39,13 +40,13 @@ class Relation(ABC):
         [[2.5, 2.0], [2.0, 2.5]]
     """
 
-    __array_ufunc__ = None  # NumPy's numbers leave `number * relation` to us
+    __array_ufunc__ = None  # NumPy's numbers leave `number * relation` to this class
     terms: tuple["Relation", ...] = ()
     _binding = _WORD
     _largest: float  # no weight is larger
 
     def __call__(self, rows: SideData, columns: SideData) -> Weights:
-        """Weights of one tile, as cheap as they can be had.
+        """Weights of one tile, in the cheapest form.
 
         Args:
             rows: Side data of the tile's rows, by name, leading axis n.
@@ -73,7 +74,7 @@ class Relation(ABC):
 
         Args:
             rows: Side data of the rows, by name, leading axis n.
-            candidate_rows: Side data of the columns; that of the rows when left out.
+            candidate_rows: Side data of the columns; None = those of the rows.
 
         Returns:
             Weights `[n, m]`, float32. The pair of a row with itself is not special.
@@ -92,15 +93,15 @@ class Relation(ABC):
         return jnp.broadcast_to(self._weigh(rows, columns), shape).astype(jnp.float32)
 
     def check(self, rows: Mapping[str, Any], name: str) -> None:
-        """Raises where side data cannot serve this relation; needs no values.
+        """Raises if this relation cannot read the side data; needs no values.
 
         Args:
             rows: Side data of one side: arrays, tracers or `jax.ShapeDtypeStruct`s.
-            name: What the caller's user calls them, for the message.
+            name: The caller's name for the side data, for the message.
 
         Raises:
-            ValueError: A column is missing, or has a rank or dtype that cannot serve,
-                or two columns differ in their number of rows.
+            ValueError: A column is missing, has a wrong rank or dtype, or two columns
+                differ in their number of rows.
 
         Example:
             >>> from jaxcl.pairs import same
@@ -165,7 +166,7 @@ class Relation(ABC):
         return [term._weigh(rows, columns) for term in self.terms]
 
     def _words(self, least: int) -> list[str]:
-        """The terms; in brackets where they hold together less than `least`."""
+        """The terms, in brackets where their precedence is below `least`."""
         return [f"({t})" if t._binding < least else str(t) for t in self.terms]
 
     def __and__(self, other: "Relation") -> "Relation":
@@ -177,7 +178,7 @@ class Relation(ABC):
     def __add__(self, other: "Relation") -> "Relation":
         return _join(_Sum, self, other)
 
-    def __mul__(self, number: float) -> "Relation":
+    def __mul__(self, number: Any) -> "Relation":
         return _Scaled(check_number("*", number), (self,))
 
     __rmul__ = __mul__

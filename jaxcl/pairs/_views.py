@@ -1,11 +1,12 @@
 """Views of instances as rows."""
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 
 def flatten_views(
-    views: Float[Array, "views batch dim"],
+    views: Float[Array | np.ndarray, "views batch dim"],
 ) -> tuple[Float[Array, "rows dim"], Int[Array, " rows"]]:
     """Views of instances as rows, with the instance of each row.
 
@@ -25,4 +26,5 @@ def flatten_views(
             f"`views` must have shape (views, batch, dim), got {views.shape}"
         )
     count, batch, dim = views.shape
-    return views.reshape(count * batch, dim), jnp.tile(jnp.arange(batch), count)
+    rows = jnp.asarray(views).reshape(count * batch, dim)
+    return rows, jnp.tile(jnp.arange(batch), count)

@@ -1,19 +1,24 @@
-"""What a run leaves for its readers: a page in one file, and a table in the terminal.
+"""Pages in one file, and tables for the terminal.
 
-Both read the plain values of `report.json` and nothing else, so a report of last year
-renders today, on a machine without an accelerator and without the data.
+All read plain values, such as those of `report.json`, and nothing else: a report of
+last year renders today, on a machine without an accelerator and without the data.
 """
 
 from jaxcl.reports._files import (
     ReportError as ReportError,
     read_reports as read_reports,
 )
-from jaxcl.reports._page import render_html as render_html
+from jaxcl.reports._numbers import (
+    difference as difference,
+    number as number,
+    p_value as p_value,
+)
+from jaxcl.reports._page import render_html as render_html, render_page as render_page
 from jaxcl.reports._plots import (
     COLORS as COLORS,
     GRAY as GRAY,
-    STYLE as STYLE,
     as_svg as as_svg,
+    drawing as drawing,
     one_plot as one_plot,
 )
 from jaxcl.reports._table import render_table as render_table
@@ -21,11 +26,15 @@ from jaxcl.reports._table import render_table as render_table
 __all__ = [
     "COLORS",
     "GRAY",
-    "STYLE",
     "ReportError",
     "as_svg",
+    "difference",
+    "drawing",
+    "number",
     "one_plot",
+    "p_value",
     "read_reports",
     "render_html",
+    "render_page",
     "render_table",
 ]

@@ -4,26 +4,26 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
-from markupsafe import Markup
-
-from jaxcl.reports._axes import Range, axes, tick_labels
 from jaxcl.reports._numbers import is_number, number, percent
-from jaxcl.reports._svg import Scale, Size, line
+from jaxcl.reports._plots import COLORS, GRAY, as_svg, drawing, one_plot
 
 Figure = dict[str, Any]
 Points = tuple[Sequence[Any], Sequence[Any]]
+Size = tuple[float, float]
+Range = tuple[float, float]
 
-LARGE: Size = (520.0, 270.0)
-SMALL: Size = (340.0, 170.0)
+LARGE: Size = (5.2, 2.7)  # inches, as matplotlib has them
+SMALL: Size = (3.4, 1.8)
 
-_COLORS = 8
+PALETTE = (*COLORS, GRAY)
 _LONG = 100  # records, from which on a curve is smoothed
+_MOST_POINTS = 400  # more would not show at the width of a figure
 
 
 def color(index: int) -> str:
     """The classes of the index-th line: eight colors, then the same ones dashed."""
-    dashed = " dashed" if index // _COLORS % 2 else ""
-    return f"c{index % _COLORS}{dashed}"
+    dashed = " dashed" if index // len(PALETTE) % 2 else ""
+    return f"c{index % len(PALETTE)}{dashed}"
 
 
 def curves(
@@ -36,34 +36,26 @@ def curves(
     """Lines over the steps, or None when no record is a number."""
     # The color belongs to the place, so that a run keeps its own in every figure.
     lines = [
-        (name, color(index), finite_points(*points))
+        (index, name, finite_points(*points))
         for index, (name, points) in enumerate(series.items())
     ]
-    lines = [(name, kind, points) for name, kind, points in lines if points[0]]
+    lines = [(index, name, points) for index, name, points in lines if points[0]]
     if not lines:
         return None
     alone = len(lines) == 1
     # The last record as it is: a run that diverged must not end on an older number.
-    legend = [(kind, name, _value(series[name][1], share)) for name, kind, _ in lines]
+    legend = [
+        (color(index), name, _value(series[name][1], share)) for index, name, _ in lines
+    ]
     last = ", ".join(f"{name} {value}" for _, name, value in legend)
-
-    def draw(to_x: Scale, to_y: Scale) -> list[Markup]:
-        return [
-            mark
-            for _, kind, points in lines
-            for mark in _marks(*points, to_x, to_y, kind, faint=alone)
-        ]
-
-    svg = axes(
-        f"{title} over the steps. At the end: {last}.",
-        draw,
-        x=_reach(step for _, _, (steps, _) in lines for step in steps),
-        y=_reach(value for _, _, (_, values) in lines for value in values),
-        size=size,
-        y_labels=_percents if share else tick_labels,
-    )
+    with drawing():
+        figure, axes = one_plot(*size)
+        for index, _, points in lines:
+            _draw_line(axes, index, *points, faint=alone)
+        _scale_axes(axes, [values for _, _, (_, values) in lines], share)
+        svg = as_svg(figure, f"{title} over the steps. At the end: {last}.")
     window = max(_window(values) for _, _, (_, values) in lines)
-    missing = sum(len(series[n][1]) - len(values) for n, _, (_, values) in lines)
+    missing = sum(len(series[n][1]) - len(values) for _, n, (_, values) in lines)
     notes = [_smoothing(window, faint=alone), _gaps(title, missing)]
     note = " ".join(filter(None, notes))
     return {"title": title, "svg": svg, "legend": legend, "note": note}
@@ -100,21 +92,57 @@ def _window(values: Sequence[float]) -> int:
     return len(values) // 40 | 1 if noisy and len(values) >= _LONG else 1
 
 
-def _marks(
+def _draw_line(
+    axes: Any,
+    index: int,
     steps: Sequence[float],
     values: Sequence[float],
-    to_x: Scale,
-    to_y: Scale,
-    kind: str,
     *,
     faint: bool,
-) -> list[Markup]:
+) -> None:
     window = _window(values)
-    mean = line(steps, running_mean(values, window), to_x, to_y, f"line {kind}")
-    # The faint records of several runs would hide one another.
-    if window == 1 or not faint:
-        return [mean]
-    return [line(steps, values, to_x, to_y, f"faint {kind}"), mean]
+    shown: Any = {"color": PALETTE[index % len(PALETTE)], "solid_capstyle": "round"}
+    # A lone record is a point. Faint records of several runs would hide one another.
+    marker = "o" if len(steps) == 1 else ""
+    if window > 1 and faint:
+        axes.plot(*thin(steps, values), linewidth=0.8, alpha=0.3, **shown)
+    dashes = "--" if "dashed" in color(index) else "-"
+    smooth = thin(steps, running_mean(values, window))
+    axes.plot(*smooth, dashes, linewidth=1.6, marker=marker, markersize=3, **shown)
+
+
+def _scale_axes(axes: Any, many: Sequence[Sequence[float]], share: bool) -> None:
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    low = min(map(min, many))
+    # Zero is worth its space when the values nearly come down to it.
+    if 0 < low < 0.25 * max(map(max, many)):
+        axes.set_ylim(bottom=0)
+    axes.margins(x=0.01)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.grid(axis="y", color=GRAY, alpha=0.2, linewidth=0.6)
+    if share:
+        span = max(map(max, many)) - low
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, int(span < 0.05)))
+
+
+def thin(xs: Sequence[float], ys: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Few enough points for a page: of every stretch its lowest and its highest."""
+    points = list(zip(xs, ys, strict=True))
+    if len(points) > _MOST_POINTS:
+        length = -(-len(points) // (_MOST_POINTS // 2))
+        points = [
+            point
+            for start in range(0, len(points), length)
+            for stretch in [points[start : start + length]]
+            for point in sorted({pick(stretch, key=_height) for pick in (min, max)})
+        ]
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def _height(point: tuple[float, float]) -> float:
+    return point[1]
 
 
 def _value(values: Sequence[Any], share: bool) -> str:
@@ -130,13 +158,3 @@ def _smoothing(window: int, *, faint: bool) -> str:
 
 def _gaps(title: str, missing: int) -> str:
     return f"{title}: {missing:,} records are not finite." if missing else ""
-
-
-def _reach(values: Any) -> Range:
-    low, high = (found := sorted(values))[0], found[-1]
-    # Zero is worth its space when the values nearly come down to it.
-    return (0.0 if 0 < low < 0.25 * high else low), high
-
-
-def _percents(rows: Sequence[float]) -> list[str]:
-    return [f"{label}%" for label in tick_labels([100 * row for row in rows])]

@@ -6,22 +6,19 @@ from typing import Any
 
 from markupsafe import Markup
 
-from jaxcl.reports._axes import Range, axes, scale
-from jaxcl.reports._curves import LARGE, Figure
+from jaxcl.reports._curves import LARGE, PALETTE, Figure, Range
 from jaxcl.reports._numbers import fixed, is_number, percent
+from jaxcl.reports._plots import GRAY, as_svg, drawing, one_plot
 from jaxcl.reports._reading import METHODS, look
-from jaxcl.reports._svg import Scale, element, picture, rule, text
 
 _PAIRS = {
     "positive": ("c0", "positive pairs"),
     "negative": ("c1", "negative pairs"),
     # Most of these are negatives too, so they are an outline on top of them.
-    "within": ("c7 hollow", "within a view"),
+    "within": ("c7", "within a view"),
 }
 _MOST_BARS = 30
 _LONGEST_NAME = 18
-_LETTER = 9.0
-_ROW = 23.0
 
 
 def histogram(title: str, statistics: Any, reach: Range) -> Figure | None:
@@ -35,30 +32,21 @@ def histogram(title: str, statistics: Any, reach: Range) -> Figure | None:
     if not found:
         return None
     means = {pair: look(statistics, f"{pair}_mean") for pair in found}
-
-    def draw(to_x: Scale, to_y: Scale) -> list[Markup]:
-        areas = [
-            element("path", d=_steps(edges, found[pair], to_x, to_y), class_=kind)
-            for pair, (color, _) in _PAIRS.items()
-            if pair in found
-            for kind in (f"area {color}", f"outline {color}")
-        ]
-        return areas + [
-            rule(at, to_y(0), to_x=at, to_y=10.0, kind=f"mean {_PAIRS[pair][0]}")
-            for pair, mean in means.items()
-            if is_number(mean)
-            for at in (to_x(mean),)
-        ]
-
-    legend = [
-        (_PAIRS[pair][0], _PAIRS[pair][1], fixed(means[pair]))
-        for pair in _PAIRS
-        if pair in found
-    ]
+    legend = [(*_PAIRS[pair], fixed(means[pair])) for pair in found]
     spoken = ", ".join(f"{name} {mean}" for _, name, mean in legend)
-    highest = max(height for heights in found.values() for height in heights)
-    label = f"Density of cosine similarity, {title.lower()}. Means: {spoken}."
-    svg = axes(label, draw, x=reach, y=(0.0, highest), size=LARGE)
+    with drawing():
+        figure, axes = one_plot(*LARGE)
+        for pair, heights in found.items():
+            color = PALETTE[int(_PAIRS[pair][0][1:])]
+            if pair != "within":
+                axes.stairs(heights, edges, fill=True, color=color, alpha=0.2)
+            axes.stairs(heights, edges, color=color, linewidth=1.2)
+            if is_number(means[pair]):
+                axes.axvline(means[pair], color=color, linestyle="--", linewidth=1.2)
+        axes.set_xlim(*reach)
+        axes.set_ylim(bottom=0)
+        label = f"Density of cosine similarity, {title.lower()}. Means: {spoken}."
+        svg = as_svg(figure, label)
     return {"title": title, "svg": svg, "legend": legend, "note": ""}
 
 
@@ -132,65 +120,26 @@ def _bars(
     worst: Any,
 ) -> Markup:
     names = [_shortened(name) for name, _ in bars]
-    left = 14 + _LETTER * max(map(len, names))
-    width, bottom = LARGE[0], 8 + _ROW * len(bars)
-    to_x = scale((0.0, 1.0), (left, width - 72))
-    marks = [
-        rule(to_x(at), 4, to_x=to_x(at), to_y=bottom, kind="grid" if at else "base")
-        for at in (0.0, 0.25, 0.5, 0.75, 1.0)
-    ]
-    for row, (name, value) in enumerate(bars):
-        marks += _bar(8 + _ROW * row, names[row], name, value, old[name], to_x, worst)
-    if is_number(overall):
-        at = to_x(overall)
-        marks.append(rule(at, 4, to_x=at, to_y=bottom, kind="dash"))
-    marks += [
-        text(to_x(at), bottom + 19, f"{100 * at:.0f}%", "middle")
-        for at in (0.0, 0.5, 1.0)
-    ]
+    places = range(len(bars))
+    colors = [PALETTE[int(name == worst)] for name, _ in bars]
     spoken = ", ".join(f"{name} {percent(value)}" for name, value in bars)
-    label = f"Accuracy per domain, {label}: {spoken}."
-    return picture(label, (width, bottom + 26), marks)
+    with drawing():
+        from matplotlib.ticker import PercentFormatter
 
-
-def _bar(
-    top: float,
-    short: str,
-    name: str,
-    value: float,
-    old: Any,
-    to_x: Scale,
-    worst: Any,
-) -> list[Markup]:
-    middle, kind = top + _ROW / 2 - 2, "c1" if name == worst else "c0"
-    start, end = to_x(0.0), to_x(value)
-    size = {"width": end - start, "height": _ROW - 9.0}
-    title = element("title", f"{name}: {percent(value)}")
-    marks = [
-        text(start - 8, middle + 5, short, "end"),
-        element("rect", title, x=start, y=top + 2, class_=f"bar {kind}", **size),
-        text(LARGE[0] - 8, middle + 5, percent(value), "end", class_="value"),
-    ]
-    if is_number(old):
-        at = to_x(old)
-        marks.append(rule(at, top, to_x=at, to_y=top + _ROW - 5, kind="tick"))
-    return marks
-
-
-def _steps(
-    edges: Sequence[float], heights: Sequence[float], to_x: Scale, to_y: Scale
-) -> str:
-    """The outline of a histogram; stretches without a pair are left out."""
-    path, down = [], True
-    for (low, high), height in zip(pairwise(edges), heights, strict=True):
-        if height and down:
-            path.append(f"M{to_x(low):.1f} {to_y(0):.1f}")
-        if height:
-            path.append(f"V{to_y(height):.1f}H{to_x(high):.1f}")
-        if not height and not down:
-            path.append(f"V{to_y(0):.1f}")
-        down = not height
-    return "".join(path) + ("" if down else f"V{to_y(0):.1f}")
+        figure, axes = one_plot(LARGE[0], 0.6 + 0.27 * len(bars))
+        axes.barh(places, [value for _, value in bars], height=0.62, color=colors)
+        for place, (name, value) in enumerate(bars):
+            axes.text(1.02, place, percent(value), va="center")
+            if is_number(old[name]):
+                axes.plot(old[name], place, "|", color="black", markersize=11)
+        if is_number(overall):
+            axes.axvline(overall, color="black", linestyle="--", linewidth=1)
+        axes.set_yticks(places, names)
+        axes.set(xlim=(0, 1), ylim=(len(bars) - 0.5, -0.5), xticks=(0, 0.5, 1))
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, 0))
+        axes.grid(axis="x", color=GRAY, alpha=0.2, linewidth=0.6)
+        axes.tick_params(axis="y", length=0)
+        return as_svg(figure, f"Accuracy per domain, {label}: {spoken}.")
 
 
 def _shortened(name: str) -> str:

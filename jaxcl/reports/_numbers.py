@@ -26,18 +26,34 @@ def fixed(value: Any, decimals: int = 3) -> str:
     return _signed(f"{value:,.{decimals}f}") if is_number(value) else MISSING
 
 
-def number(value: Any) -> str:
-    """A number of unknown size, to three significant digits.
+def number(value: Any, digits: int = 3) -> str:
+    """A number of unknown size, to so many significant digits.
 
     >>> [number(value) for value in (2103.4, 0.02561, 1.25e-5, None)]
     ['2,103', '0.0256', '1.25e\u22125', '\u2013']
     """
     if not is_number(value):
         return MISSING
-    if abs(value) >= 100 or value == int(value):
+    if abs(value) >= 10 ** (digits - 1) or value == int(value):
         return _signed(f"{value:,.0f}")
-    mantissa, _, exponent = f"{value:.3g}".partition("e")
+    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
     return _signed(f"{mantissa}e{int(exponent)}" if exponent else mantissa)
+
+
+def difference(value: Any) -> str:
+    """A difference in points of percent, with its sign and one decimal.
+
+    >>> difference(-0.26)
+    '\u22120.3'
+    """
+    return _signed(f"{value:+.1f}") if is_number(value) else MISSING
+
+
+def p_value(value: Any) -> str:
+    """The probability of an effect at least as large by chance."""
+    if not is_number(value):
+        return MISSING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def duration(seconds: Any) -> str:

@@ -1,4 +1,4 @@
-"""State, step, devices, checkpoints, logs."""
+"""The train step and its state, devices, checkpoints and logs."""
 
 from jaxcl.training._checkpoints import (
     CheckpointError as CheckpointError,
@@ -44,6 +44,7 @@ from jaxcl.training._state import (
     state_digest as state_digest,
 )
 from jaxcl.training._step import (
+    Step as Step,
     StepOptions as StepOptions,
     init_state as init_state,
     make_train_step as make_train_step,
@@ -52,7 +53,6 @@ from jaxcl.training._tensorboard import TensorBoard as TensorBoard
 from jaxcl.training._views import (
     Normalization as Normalization,
     normalize as normalize,
-    rows_first as rows_first,
 )
 from jaxcl.training._workdir import (
     Workdir as Workdir,
@@ -87,6 +87,7 @@ __all__ = [
     "Parallel",
     "Progress",
     "Sink",
+    "Step",
     "StepOptions",
     "StopRequest",
     "TensorBoard",
@@ -113,7 +114,6 @@ __all__ = [
     "parallelize",
     "peak_memory_mib",
     "read_lines",
-    "rows_first",
     "stack_batches",
     "state_digest",
     "stop_requests",

@@ -1,9 +1,9 @@
-"""The gradient of a large batch in the memory of a small one.
+"""Gradient caching: the gradient of a large batch in the memory of a small one.
 
-A contrastive loss compares all samples of a batch, so that gradients of parts of it do
-not add up to the gradient of the whole. Here the networks run over the parts, the loss
-sees what they say of all, and they run once more to send its gradient back. (Gao et
-al., arXiv 2101.06983, call it gradient cache.)
+A contrastive loss compares all samples of a batch, so the gradients of chunks do not
+add up to the gradient of the batch. Instead, the networks run on the chunks, the loss
+is computed from all outputs at once, and the networks run again to backpropagate its
+gradient (Gao et al., arXiv 2101.06983).
 """
 
 from collections.abc import Callable
@@ -18,64 +18,65 @@ from jaxcl.kernels import AxisName, varying_like
 from jaxcl.training._gradients import average, differentiate, own
 
 Forward = Callable[[Any, Any, Any, Array], tuple[Any, Any]]
-"""``forward(params, state, inputs, key) -> (said, state)``; samples on axis 1."""
+"""``forward(params, state, inputs, key) -> (outputs, state)``; samples on axis 0."""
 LossOf = Callable[[Any, Any], tuple[Array, tuple[Any, Any]]]
-"""``loss_of(said, params) -> (share of the loss, (metrics, memory))``."""
+"""``loss_of(outputs, params) -> (share of the loss, (metrics, carry))``."""
 
 
 def gradient_of_batch(
     forward: Forward, loss_of: LossOf, *, chunks: int = 1, axis_name: AxisName = None
 ) -> Callable[[Any, Any, Any, Array], tuple[Any, Any]]:
-    """Value and gradient of ``loss_of(forward(…))`` by the parameters.
+    """Value and gradient of ``loss_of(forward(…))`` with respect to the parameters.
 
     Args:
-        forward: Parameters, state, inputs and a key to what is said of the inputs and
-            the new state. Inputs and what is said have samples on their axis 1.
-        loss_of: What is said of the whole batch, and the parameters, to this device's
-            share of the loss and of the metrics, and to the memory, which is the same
-            on all devices. The parameters that `forward` uses get their gradient
-            through what is said alone.
-        chunks: Parts in which `forward` runs. The gradient is that of one part as long
-            as what is said of a sample does not depend on the others; BatchNorm's does.
+        forward: Runs the networks. Inputs and outputs have the samples on their first
+            axis.
+        loss_of: Maps the outputs for the whole batch, and the parameters, to this
+            device's share of the loss and of the metrics, and to the carry, which is
+            the same on all devices. The parameters that `forward` uses get their
+            gradient through the outputs only.
+        chunks: Number of chunks in which `forward` runs. It does not change the
+            gradient, unless the outputs for a sample depend on other samples, as with
+            BatchNorm.
         axis_name: The mapped axis.
 
     Returns:
-        ``(params, state, inputs, key) -> (loss, state, metrics, memory), gradient``,
+        ``(params, state, inputs, key) -> (loss, state, metrics, carry), gradient``,
         the same on all devices.
     """
 
     def whole(params, state, inputs, key):
         def loss_fn(params):
-            said, new_state = forward(params, state, inputs, key)
-            loss, (metrics, memory) = loss_of(said, params)
-            return loss, (new_state, metrics, memory)
+            outputs, new_state = forward(params, state, inputs, key)
+            loss, (metrics, carry) = loss_of(outputs, params)
+            return loss, (new_state, metrics, carry)
 
         (loss, aux), gradient = differentiate(loss_fn, axis_name=axis_name)(params)
-        state, metrics, memory = aux
+        state, metrics, carry = aux
         state, metrics = average((state, metrics), axis_name)
-        return (loss, state, metrics, memory), gradient
+        return (loss, state, metrics, carry), gradient
 
     def in_parts(params, state, inputs, key):
         params = own(params, axis_name)
         parts, keys = split_samples(inputs, chunks), jax.random.split(key, chunks)
-        said, states, last = _look(forward, params, state, parts, keys)
+        outputs, states, last = _look(forward, params, state, parts, keys)
 
-        def loss_fn(said, params):
-            loss, aux = loss_of(join_samples(said), params)
+        def loss_fn(outputs, params):
+            loss, aux = loss_of(join_samples(outputs), params)
             return own(loss, axis_name), aux
 
         by_both = jax.value_and_grad(loss_fn, (0, 1), has_aux=True)
-        (loss, (metrics, memory)), (by_said, by_params) = by_both(said, params)
+        (loss, (metrics, carry)), (by_outputs, by_params) = by_both(outputs, params)
 
         def go_back(gradient, part):
-            state, inputs, key, by_said = part
+            state, inputs, key, by_outputs = part
             _, pull = jax.vjp(lambda p: forward(p, state, inputs, key)[0], params)
-            return jax.tree.map(jnp.add, gradient, pull(by_said)[0]), None
+            return jax.tree.map(jnp.add, gradient, pull(by_outputs)[0]), None
 
-        gradient, _ = lax.scan(go_back, by_params, (states, parts, keys, by_said))
+        gradient, _ = lax.scan(go_back, by_params, (states, parts, keys, by_outputs))
         means = average((loss, last, metrics, gradient), axis_name)
         loss, last, metrics, gradient = means
-        return (loss, last, metrics, memory), gradient
+        return (loss, last, metrics, carry), gradient
 
     return whole if chunks == 1 else in_parts
 
@@ -87,7 +88,7 @@ def run_in_chunks(
     key: Array,
     chunks: int,
 ) -> tuple[Any, Any]:
-    """What is said of the inputs, part by part, without a gradient."""
+    """Runs `forward` on the inputs chunk by chunk, without a gradient."""
     if chunks == 1:
         return forward(state, inputs, key)
     parts, keys = split_samples(inputs, chunks), jax.random.split(key, chunks)
@@ -95,43 +96,37 @@ def run_in_chunks(
     def ignoring_params(_, state, inputs, key):
         return forward(state, inputs, key)
 
-    said, _, last = _look(ignoring_params, None, state, parts, keys)
-    return join_samples(said), last
+    outputs, _, last = _look(ignoring_params, None, state, parts, keys)
+    return join_samples(outputs), last
 
 
 def _look(forward, params, state, parts, keys):
-    """What is said of each part, the state before each, and the state at the end."""
+    """The outputs for each chunk, the state before each chunk, and the last state."""
 
-    def look(state, part):
+    def embed(state, part):
         inputs, key = part
-        said, new_state = forward(params, state, inputs, key)
-        return varying_like(new_state, parts), (said, state)
+        outputs, new_state = forward(params, state, inputs, key)
+        return varying_like(new_state, parts), (outputs, state)
 
-    last, (said, states) = lax.scan(look, varying_like(state, parts), (parts, keys))
-    return said, states, last
+    start = varying_like(state, parts)
+    last, (outputs, states) = lax.scan(embed, start, (parts, keys))
+    return outputs, states, last
 
 
 def split_samples(tree: Any, chunks: int) -> Any:
-    """``[views, samples, …]`` to ``[chunks, views, samples / chunks, …]``."""
+    """``[samples, …]`` to ``[chunks, samples / chunks, …]``."""
 
     def split(leaf):
-        views, samples = leaf.shape[:2]
+        samples = leaf.shape[0]
         if samples % chunks:
             raise ValueError(
                 f"`chunks` must divide the {samples} samples of a device, got {chunks}"
             )
-        parts = leaf.reshape(views, chunks, samples // chunks, *leaf.shape[2:])
-        return jnp.moveaxis(parts, 1, 0)
+        return leaf.reshape(chunks, samples // chunks, *leaf.shape[1:])
 
     return jax.tree.map(split, tree)
 
 
 def join_samples(tree: Any) -> Any:
-    """What `split_samples` has split, in one piece again."""
-
-    def join(leaf):
-        chunks, views, samples = leaf.shape[:3]
-        rows = jnp.moveaxis(leaf, 0, 1)
-        return rows.reshape(views, chunks * samples, *leaf.shape[3:])
-
-    return jax.tree.map(join, tree)
+    """Undoes `split_samples`: joins the chunks again."""
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree)

@@ -1,4 +1,4 @@
-"""Slow copies of networks: the targets of MoCo and BYOL, and the averaged encoder."""
+"""Exponential moving averages: target networks (MoCo, BYOL) and averaged encoder."""
 
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ def momentum_at(
     num_steps: int,
     schedule: Literal["constant", "cosine"],
 ) -> Float[Array, ""]:
-    """How much of itself a target keeps at a step.
+    """The momentum of the target networks at a step.
 
     With "cosine" it rises from `momentum` to 1 over the run (arXiv 2006.07733, 3.2).
 
@@ -30,16 +30,19 @@ def momentum_at(
 
 
 def average_keep(step: Int[Array, ""], keep: float) -> Float[Array, ""]:
-    """How much of itself an average keeps at a step: less at first, when it is young.
+    """The decay of the averaged encoder at a step, which is lower at first.
 
-    min(keep, (1 + step) / (10 + step)), so that the random start is soon forgotten.
+    min(keep, (1 + step) / (10 + step)), so that the random initialization is soon
+    forgotten.
     """
     young = (1.0 + step) / (10.0 + step)
     return jnp.minimum(jnp.asarray(keep, jnp.float32), young.astype(jnp.float32))
 
 
 def move_towards(slow: PyTree, fast: PyTree, keep: Float[Array, ""]) -> PyTree:
-    """Keep · slow + (1 − keep) · fast; what is no floating number is taken from fast.
+    """Moves `slow` towards `fast`: keep · slow + (1 − keep) · fast.
+
+    Leaves that are not floating are taken from `fast`.
 
     Example:
         >>> move_towards({"w": jnp.ones(1)}, {"w": jnp.zeros(1)}, jnp.array(0.75))

@@ -1,7 +1,8 @@
-"""Checkpoints that are verified: when they are written, and when they are read.
+"""Checkpoints that are verified when they are written and when they are read.
 
-Orbax writes and reads the arrays. It restores flipped bits without a word, so a
-manifest says what every array was, and everything that is read is compared with it.
+Orbax writes and reads the arrays, but restores flipped bits without an error. So a
+manifest records a digest of every array, and everything that is read is compared with
+it.
 """
 
 import json
@@ -30,21 +31,21 @@ from jaxcl.training._writers import NonFiniteError
 
 _LOG = logging.getLogger(__name__)
 
-# How reading went; the processes of a run go by the largest.
+# Outcomes of a read; the largest over all processes of a run applies.
 _READ, _GONE, _DAMAGED = range(3)
 
 
 class Checkpoints:
-    """The checkpoints of one run, newest last.
+    """The checkpoints of one run.
 
-    Every process of a run calls every method; the first one writes. Restoring changes
-    nothing: directories are made, leftovers and old checkpoints removed, when something
-    is saved.
+    Every process of a run must call every method; the first process writes. Restoring
+    changes no files: only saving creates directories, and removes leftovers and old
+    checkpoints.
 
     Args:
-        directory: Where they are.
-        extra: What to keep beside every state, as JSON: the config, say.
-        keep: How many; older ones are removed once a new one is verified.
+        directory: The directory of the checkpoints.
+        extra: JSON to store with every state, such as the config.
+        keep: How many to keep; older ones are removed once a new one is verified.
     """
 
     def __init__(
@@ -63,11 +64,14 @@ class Checkpoints:
         self._damaged: set[int] = set()
 
     def save(self, state: TrainState) -> None:
-        """Writes a state under its step; returns when it is on disk and verified.
+        """Saves a state under its step; returns once it is on disk and verified.
 
-        Nothing is done when that step is there and sound. A `NonFiniteError` refuses a
-        state with NaN or infinity, a `CheckpointError` says what failed; either leaves
-        the checkpoints as they were.
+        Does nothing if an intact checkpoint of that step exists. An error leaves the
+        existing checkpoints unchanged.
+
+        Raises:
+            NonFiniteError: The state contains NaN or infinity.
+            CheckpointError: The state could not be saved.
         """
         copied = host_copy(state)
         step, leaves = int(copied.step), name_leaves(copied)
@@ -97,10 +101,10 @@ class Checkpoints:
             self._storage.write(step, leaves, self._extra)
         except MismatchError:
             raise
-        except Exception as error:  # whatever a full or broken disk makes Orbax raise
+        except Exception as error:  # a full or broken disk can raise any type
             where = f"step {step} could not be saved in {str(self.directory)!r}"
             raise CheckpointError(f"{where}: {_first_line(error)}") from error
-        # Never before the new one is verified, and never the new one itself.
+        # Only once the new checkpoint is verified, and never that checkpoint itself.
         sound = self._sound_steps()
         if len(sound) >= self._keep:
             self._storage.remove_older(min(step, sound[self._keep - 1]))
@@ -111,15 +115,16 @@ class Checkpoints:
         return self._read(step, wanted)[0] == _READ
 
     def restore(self, template: TrainState) -> TrainState | None:
-        """The newest state that can be read, or None when there is no checkpoint.
+        """Restores the newest state that can be read; None if there is no checkpoint.
 
-        A checkpoint that is damaged is named in a warning and passed over. When there
-        are checkpoints but none can be read, a `CheckpointError` says why: starting
-        again from nothing would lose the run. One that is sound but of another model
-        is such an error at once: nothing is wrong with it, but with who asks.
+        Damaged checkpoints are skipped with a warning.
 
         Args:
             template: A state of the same shapes and types.
+
+        Raises:
+            CheckpointError: There are checkpoints, but none can be read: starting over
+                would lose the run. Or the newest intact one does not match `template`.
         """
         wanted, faults = name_leaves(host_copy(template)), []
         for step in self._steps_of_all():
@@ -130,12 +135,14 @@ class Checkpoints:
                 values = [leaves[name] for name in wanted]
                 return jax.tree.unflatten(jax.tree.structure(template), values)
             if outcome == _GONE:
-                # Whoever writes has removed it meanwhile, so there are newer ones.
+                # The first process has removed it meanwhile, so there are newer ones.
                 return self.restore(template)
-            faults.append(f"step {step}: {fault or 'another process cannot read it'}")
+            faults.append(
+                f"step {step}: {fault or 'another process could not read it'}"
+            )
             self._damaged.add(step)
             self._verified.discard(step)
-            _LOG.warning("checkpoint passed over, %s", faults[-1])
+            _LOG.warning("checkpoint skipped, %s", faults[-1])
         if faults:
             raise CheckpointError(
                 f"no checkpoint in {str(self.directory)!r} can be read; "
@@ -144,17 +151,19 @@ class Checkpoints:
         return None
 
     def _read(self, step: int, wanted: Leaves) -> tuple[int, Leaves, str]:
-        """How reading a step went, its arrays, and what is wrong with it."""
+        """The outcome of reading a step, its arrays, and its fault."""
         try:
             return _READ, self._storage.read(step, wanted), ""
         except MismatchError as error:
             where = f"step {step} in {str(self.directory)!r}"
-            raise MismatchError(f"{where} is not what is asked for: {error}") from error
+            raise MismatchError(
+                f"{where} does not match the expected state: {error}"
+            ) from error
         except (MemoryError, PermissionError) as error:
-            # Not a word on the files: another machine or user could read them.
+            # The files may be intact: another machine or user might read them.
             where = f"step {step} in {str(self.directory)!r}"
             raise CheckpointError(f"{where} cannot be read: {error!r}") from error
-        except Exception as error:  # whatever a damaged file makes a reader raise
+        except Exception as error:  # a damaged file can raise any type
             gone = step not in self._storage.steps()
             return _GONE if gone else _DAMAGED, {}, _first_line(error)
 
@@ -162,13 +171,13 @@ class Checkpoints:
         steps = self._storage.steps()
         check_same_on_all(
             steps[0] if steps else 0,
-            f"the newest checkpoint in {str(self.directory)!r}; the work directory "
-            "must be one that all hosts share",
+            f"the newest checkpoint in {str(self.directory)!r}; all hosts must share "
+            "the work directory",
         )
         return steps
 
     def read_manifest(self, step: int) -> Manifest:
-        """What the checkpoint of a step should hold, `extra` included.
+        """The manifest of the checkpoint of a step, which includes `extra`.
 
         Raises:
             CheckpointError: There is no such checkpoint, or its manifest is damaged.
@@ -180,7 +189,7 @@ class Checkpoints:
             raise CheckpointError(f"{where}: {error}") from error
 
     def latest_step(self) -> int | None:
-        """Step of the newest checkpoint not known to be damaged, None without one."""
+        """Step of the newest checkpoint that is not known to be damaged, or None."""
         return max(self._sound_steps(), default=None)
 
     def _sound_steps(self) -> list[int]:
@@ -196,7 +205,7 @@ class Checkpoints:
         return sound
 
     def close(self) -> None:
-        """Ends what Orbax has running."""
+        """Closes Orbax, and ends its threads."""
         self._storage.close()
 
     def __enter__(self) -> "Checkpoints":
@@ -207,7 +216,7 @@ class Checkpoints:
 
 
 def _largest_of_all(number: int) -> int:
-    """The largest of the numbers that the processes of a run come with."""
+    """The largest of the numbers that the processes of a run pass."""
     if jax.process_count() == 1:
         return number
     return int(np.max(multihost_utils.process_allgather(np.array(number))))
@@ -220,14 +229,14 @@ def _check_finite(step: int, leaves: Leaves) -> None:
             if wrong:
                 raise NonFiniteError(
                     f"`{name}` must be finite to be saved at step {step}, got {wrong} "
-                    f"of {leaf.size} numbers NaN or infinite",
+                    f"of {leaf.size} values NaN or infinite",
                     step,
                 )
 
 
 def _first_line(error: Exception) -> str:
     line = str(error).strip().split("\n")[0] or repr(error)
-    # TensorStore says first where it was, and last what was wrong.
+    # TensorStore messages start with the place and end with the cause.
     return line if len(line) <= 300 else f"{line[:100]} … {line[-200:]}"
 
 

@@ -1,4 +1,4 @@
-"""What the time of a run is spent on."""
+"""Measures how long the activities of a run take."""
 
 import time
 from collections import Counter, defaultdict
@@ -10,7 +10,7 @@ from jaxcl.training._writers import append_line, read_lines
 
 
 class Clock:
-    """Seconds by activity, and how often each began; activities do not overlap.
+    """Seconds of each activity, and how often it started; activities do not overlap.
 
     Example:
         >>> clock = Clock()
@@ -24,11 +24,11 @@ class Clock:
         self.seconds: dict[str, float] = defaultdict(float)
         self.counts: Counter[str] = Counter()
         self.steps = 0
-        """Steps that were taken while the time of "train" went by."""
+        """Steps taken during "train"."""
 
     @contextmanager
     def __call__(self, activity: str) -> Iterator[None]:
-        """Counts the time inside the block as `activity`."""
+        """Adds the time in the block to an activity."""
         start = time.monotonic()
         self.counts[activity] += 1
         try:
@@ -38,13 +38,13 @@ class Clock:
 
 
 def append_timings(path: Path, clock: Clock) -> None:
-    """Adds what one session of a run took; the report sums over the sessions."""
+    """Appends the timings of one session of a run; the report sums the sessions."""
     line = {"seconds": dict(clock.seconds), "timed_steps": clock.steps}
     append_line(path, line)
 
 
 def total_timings(path: Path) -> tuple[dict[str, float], int]:
-    """Seconds by activity and timed steps, over all sessions of a run."""
+    """Seconds of each activity, and timed steps, over all sessions of a run."""
     seconds: dict[str, float] = defaultdict(float)
     steps = 0
     for line in read_lines(path) if path.exists() else []:

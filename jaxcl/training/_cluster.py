@@ -1,4 +1,4 @@
-"""Several processes of one run: how they meet."""
+"""Connects the processes of a run."""
 
 import inspect
 import socket
@@ -11,17 +11,18 @@ from jaxcl.config import ConfigError, DistributedConfig
 
 
 def join_cluster(config: DistributedConfig, *, patience: int = 300) -> None:
-    """Joins the other processes of a run; nothing when not enabled, or joined already.
+    """Joins the other processes of a run.
 
-    Must come before the first use of a device.
+    Does nothing if the config does not enable it, or if this process has already
+    joined. Call it before the first use of a device.
 
     Args:
-        config: Where the others are; JAX looks for a TPU pod, SLURM or Open MPI when
-            it does not say.
-        patience: Seconds to wait for the others.
+        config: The address of process 0 and the number of processes. If not given, JAX
+            detects TPU pods, SLURM and Open MPI.
+        patience: Seconds to wait for the other processes.
 
     Raises:
-        ConfigError: There is nobody to join; the message says what to do.
+        ConfigError: The other processes cannot be joined; the message says what to do.
     """
     if not config.enabled or jax.distributed.is_initialized():
         return
@@ -31,17 +32,17 @@ def join_cluster(config: DistributedConfig, *, patience: int = 300) -> None:
     def initialize():
         try:
             jax.distributed.initialize(**_arguments(config, patience))
-        except Exception as error:  # whatever JAX's detection of clusters raises
+        except Exception as error:  # cluster detection can raise any type
             failures.append(error)
 
-    # When its own patience ends JAX calls abort(), so ours must end before, elsewhere.
+    # JAX calls abort() when it times out, so the wait here ends before that.
     thread = threading.Thread(target=initialize, daemon=True)
     thread.start()
     thread.join(patience)
     if failures:
         raise ConfigError(
             f"`distributed.enabled` found no cluster to join: {failures[0]} (TPU pods, "
-            "SLURM and Open MPI are found; elsewhere give every process "
+            "SLURM and Open MPI are detected; elsewhere give every process "
             "`distributed.coordinator`, `num_processes` and `process_id`)"
         ) from failures[0]
     if thread.is_alive():
@@ -49,7 +50,7 @@ def join_cluster(config: DistributedConfig, *, patience: int = 300) -> None:
 
 
 def _check_address(config: DistributedConfig) -> None:
-    """Refuses what JAX answers with a wait, a crash or an IndexError."""
+    """Rejects addresses on which JAX would hang, crash or raise an IndexError."""
     given = {
         "coordinator": bool(config.coordinator),
         "num_processes": config.num_processes > 0,
@@ -62,7 +63,7 @@ def _check_address(config: DistributedConfig) -> None:
             raise ConfigError(
                 f"`distributed.{name}` must be given together with "
                 + " and ".join(f"`{other}`" for other in given if given[other])
-                + "; or leave all three out where JAX finds the cluster by itself"
+                + "; or leave all three out if JAX can detect the cluster"
             )
     host, _, port = config.coordinator.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 2**16:
@@ -81,7 +82,7 @@ def _check_address(config: DistributedConfig) -> None:
 
 def _check_port_is_free(port: int) -> None:
     with socket.socket() as probe:
-        # A port of a process that just ended is free to JAX, and must be to us.
+        # JAX can reuse the port of a process that has just ended; allow it here too.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("", port))
@@ -93,10 +94,10 @@ def _check_port_is_free(port: int) -> None:
 
 
 def _arguments(config: DistributedConfig, patience: int) -> dict[str, Any]:
-    """What `jax.distributed.initialize` is told, in the words of this JAX."""
+    """Those arguments of `jax.distributed.initialize` that this JAX accepts."""
     arguments: dict[str, Any] = {
         "initialization_timeout": patience + 60,
-        # JAX's own watch is the last resort, where ours does not look.
+        # JAX's own heartbeat is the fallback where `watch_hosts` is not active.
         "heartbeat_timeout_seconds": 2 * config.timeout + 30,
     }
     if config.coordinator:
@@ -104,7 +105,7 @@ def _arguments(config: DistributedConfig, patience: int) -> dict[str, Any]:
             "coordinator_address": config.coordinator,
             "num_processes": config.num_processes,
             "process_id": config.process_id,
-            # Under SLURM it would hide all GPUs but one from a process.
+            # Under SLURM, detection would hide all but one GPU from each process.
             "cluster_detection_method": "deactivate",
         }
     known = inspect.signature(jax.distributed.initialize).parameters
@@ -119,11 +120,11 @@ def _explain_absence(config: DistributedConfig, patience: int) -> str:
         except OSError as error:
             return (
                 f"`distributed.coordinator` must be the address of process 0, which "
-                f"did not answer at {config.coordinator!r} for {patience} s: {error}; "
-                "start it, and let its port through to this host"
+                f"has not answered at {config.coordinator!r} for {patience} s: {error};"
+                " start it, and open its port to this host"
             )
     return (
-        f"`distributed`: not all processes came within {patience} s; start every one "
-        "of them, with the same `coordinator` and `num_processes` and its own "
+        f"`distributed`: not all processes joined within {patience} s; start all of "
+        "them, with the same `coordinator` and `num_processes`, and each with its own "
         "`process_id`"
     )

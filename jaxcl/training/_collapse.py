@@ -1,4 +1,4 @@
-"""A note when training teaches nothing, with what to try."""
+"""Warns when training learns nothing, and suggests what to try."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -10,13 +10,13 @@ _FLAT_VARIANCE = 1e-6
 
 
 class CollapseWatch:
-    """Looks at the lines of the log, and says once each what has gone wrong.
+    """Checks the logged metrics, and reports each kind of collapse once.
 
     Args:
-        uninformed: The loss when all pairs are alike, such as ln(2N − 1) for NT-Xent of
-            N samples; None when it is not known.
-        say: Takes a note.
-        after: Steps that are no sign yet: the warm-up.
+        uninformed: The loss when all similarities are equal, such as ln(2N − 1) for
+            NT-Xent with N samples; None if unknown.
+        say: Called with each note.
+        after: The first step to check, usually the end of the warm-up.
 
     Example:
         >>> watch = CollapseWatch(2.0, lambda note: print(note[:35]), after=0)
@@ -38,7 +38,7 @@ class CollapseWatch:
         self._said: set[str] = set()
 
     def __call__(self, step: int, values: Mapping[str, float]) -> None:
-        """Looks at one line."""
+        """Checks the metrics of one logged step."""
         if step < self._after:
             return
         self._lines.append((step, values))
@@ -62,11 +62,12 @@ class CollapseWatch:
     def _uninformed_note(self, since: int, values: Mapping[str, float]) -> str:
         loss = values.get("contrastive_loss", values["loss"])
         return (
-            f"note: since step {since} the loss is {loss:.4g}, that of a model that "
+            f"note: since step {since} the loss is {loss:.4g}, as for a model that "
             "cannot tell one image from another. The views may have nothing in common "
             "(weaken the augmentation), the temperature may be too high, or the "
-            "learning rate too high or too low: look at `jaxcl data show CONFIG`, try "
-            "a lower objective.temperature and a third of optimizer.learning_rate"
+            "learning rate too high or too low. Inspect the views with `jaxcl data "
+            "show CONFIG`; try a lower objective.temperature, or a third of "
+            "optimizer.learning_rate"
         )
 
 
@@ -79,8 +80,8 @@ def _is_flat(values: Mapping[str, float]) -> bool:
 
 def _collapsed_note(since: int, values: Mapping[str, float]) -> str:
     return (
-        f"note: since step {since} all projections lie in one direction (rank "
-        f"{values.get('rank', 1.0):.2f}, variance of the negatives "
+        f"note: since step {since} all projections point in one direction (rank "
+        f"{values.get('rank', 1.0):.2f}, variance of the negative similarities "
         f"{values.get('negative_variance', 0.0):.1g}): the encoder has collapsed. Try "
         "a lower optimizer.learning_rate, a longer optimizer.warmup_steps, BatchNorm "
         "in the head (model.head_norm), or an objective with negatives"

@@ -1,7 +1,7 @@
-"""The one door to many devices: the only file that says pmap or shard_map.
+"""Runs the step on many devices. Only this file calls pmap or shard_map.
 
 Both map the same per-device step and give the same numbers. The state is replicated,
-never stacked, so both write the same checkpoints.
+not stacked, so both write the same checkpoints.
 """
 
 import functools
@@ -19,24 +19,24 @@ AnyStep = Callable[..., tuple[Any, Any]]
 
 
 class Devices(NamedTuple):
-    """Which devices a run uses, and how its step is mapped over them."""
+    """The devices of a run, and how its step is mapped over them."""
 
     mesh: Mesh
     parallel: Mapping
 
     @property
     def size(self) -> int:
-        """Number of devices of all processes."""
+        """Number of devices over all processes."""
         return self.mesh.size
 
     @property
     def local_size(self) -> int:
-        """Devices of this process."""
+        """Number of devices of this process."""
         return len(self.mesh.local_devices)
 
 
 class Parallel(NamedTuple):
-    """A step over all devices, and how its inputs get there."""
+    """A mapped step, and the functions that place its inputs on the devices."""
 
     step: AnyStep
     place_batch: Callable[[Any], Any]
@@ -47,37 +47,37 @@ def make_devices(
     parallel: Literal["auto", "pmap", "shard_map"] = "auto",
     devices: Sequence[Any] | None = None,
 ) -> Devices:
-    """All devices, or the given ones.
+    """Selects the devices of a run, and how its step is mapped over them.
 
     Args:
-        parallel: "auto" is pmap in one process, and shard_map with several, where pmap
-            costs three times the dispatch.
-        devices: A subset, all of them local when mapped by pmap.
+        parallel: "auto" is pmap for one process, and shard_map for several, where the
+            dispatch of pmap takes three times as long.
+        devices: The devices to use; None for all. With pmap, they must be local.
     """
     chosen = np.array(jax.devices() if devices is None else list(devices))
     if parallel == "auto":
         parallel = "pmap" if jax.process_count() == 1 else "shard_map"
-    # Built from an array, a mesh has automatic axes in every version of JAX.
+    # A mesh built from an array has auto axes in every version of JAX.
     return Devices(Mesh(chosen, (AXIS,)), parallel)
 
 
 def parallelize(
     step: AnyStep, devices: Devices, *constants: Any, steps: int = 1
 ) -> Parallel:
-    """Maps a per-device step of the axis `AXIS` over the devices.
+    """Maps a per-device step over the devices, with the axis name `AXIS`.
 
     Args:
-        step: ``step(state, batch, *constants) -> (state, metrics)`` of any trees; the
-            batch is split by rows, all else is the same on every device.
-        devices: Where to, and by what.
-        constants: What every step reads; brought to every device once.
-        steps: Steps that one call takes. With more than one, batches and metrics have
-            the step as their first axis: see `stack_batches`.
+        step: ``step(state, batch, *constants) -> (state, metrics)``, all of them
+            pytrees. The batch is sharded by rows; everything else is replicated.
+        devices: The devices, and how to map over them.
+        constants: Further arguments of every step, placed on the devices once.
+        steps: Steps per call. With more than one, batches and metrics have the step as
+            their first axis: see `stack_batches`.
 
     Returns:
-        The mapped step, which takes what its two `place` functions return. The state is
-        donated: use the returned one only. (Under pmap with several processes it is
-        not, which costs its memory a second time.)
+        The mapped step, which takes the results of the two `place` functions. The state
+        is donated, so use only the returned one. (pmap with several processes does not
+        donate it, and needs memory for two states.)
     """
     mapped = step if steps == 1 else _in_a_loop(step)
     rows_axis = 0 if steps == 1 else 1
@@ -87,7 +87,7 @@ def parallelize(
 
 
 def _in_a_loop(step: AnyStep) -> AnyStep:
-    """A step for each of several batches."""
+    """Scans a step over several batches."""
 
     def steps(state, batches, *constants):
         return jax.lax.scan(
@@ -98,7 +98,7 @@ def _in_a_loop(step: AnyStep) -> AnyStep:
 
 
 def stack_batches(batches: Sequence[Any]) -> Any:
-    """The batches of several steps as one tree whose first axis is the step."""
+    """Stacks the batches of several steps along a new first axis."""
     return jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
 
 
@@ -112,7 +112,7 @@ def _by_pmap(
         in_axes=(None, rows_axis, *[None] * len(constants)),
         out_axes=None,
         devices=None if several else list(devices.mesh.devices.flat),
-        # With several processes pmap rewraps its arrays and deletes the new ones too.
+        # With several processes, pmap rewraps its arrays and deletes the new ones too.
         donate_argnums=() if several else 0,
     )
 
@@ -120,12 +120,12 @@ def _by_pmap(
         split = functools.partial(_split_rows, parts=devices.local_size, axis=rows_axis)
         return jax.tree.map(split, batch)
 
-    # As the mapped step returns it: laid out otherwise, the second call compiles anew.
+    # As the mapped step returns it; any other sharding would compile it a second time.
     local = Mesh(np.array(devices.mesh.local_devices), (AXIS,))
     everywhere = NamedSharding(local, PartitionSpec())
 
     def place_state(state):
-        # What comes out of a global computation is not addressable as a whole here.
+        # The result of a global computation is not fully addressable in a process.
         return jax.device_put(host_copy(state), everywhere)
 
     return Parallel(_with(mapped, constants, devices), place_batch, place_state)
@@ -166,7 +166,7 @@ def _by_shard_map(
 
 
 def _with(mapped: AnyStep, constants: tuple[Any, ...], devices: Devices) -> AnyStep:
-    """A mapped step with its constants, which lie on every device already."""
+    """Binds constants to a mapped step, placed on every device."""
     if not constants:
         return mapped
     local = jax.process_count() > 1 and devices.parallel == "pmap"
@@ -181,13 +181,13 @@ def _with(mapped: AnyStep, constants: tuple[Any, ...], devices: Devices) -> AnyS
 
 
 def _split_rows(leaf: np.ndarray, parts: int, axis: int) -> np.ndarray:
-    """The rows of `axis` as two axes, a device and its own rows."""
+    """Splits an axis of rows into two: the devices, and the rows of each."""
     before, rows, after = leaf.shape[:axis], leaf.shape[axis], leaf.shape[axis + 1 :]
     return leaf.reshape(*before, parts, rows // parts, *after)
 
 
 def host_copy(tree: Any) -> Any:
-    """A replicated tree as NumPy arrays of this process."""
+    """Copies a replicated tree to NumPy arrays in this process."""
 
     def copy(leaf):
         if isinstance(leaf, jax.Array):
@@ -198,15 +198,15 @@ def host_copy(tree: Any) -> Any:
 
 
 def wait_for_all(name: str) -> None:
-    """Returns when every process has come here."""
+    """Blocks until every process has made this call."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
 
 
 def check_same_on_all(number: int, what: str) -> None:
-    """Raises a `RuntimeError` when the processes of a run see different numbers."""
+    """Raises a `RuntimeError` if the number differs between the processes of a run."""
     if jax.process_count() == 1:
         return
     found = multihost_utils.process_allgather(np.array(number))
     if len(set(found.tolist())) > 1:
-        raise RuntimeError(f"the hosts differ in {what}: {found.tolist()}")
+        raise RuntimeError(f"the hosts disagree on {what}: {found.tolist()}")

@@ -1,4 +1,4 @@
-"""The one way to differentiate that is exact on any number of devices."""
+"""Gradients that are exact on any number of devices."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,25 +13,26 @@ from jaxcl.kernels import AxisName, mapped_axis, varying_like
 def value_and_grad(
     fn: Callable[..., Any], *, axis_name: AxisName = None, has_aux: bool = False
 ) -> Callable[..., Any]:
-    """Value and gradient of a loss whose rows are spread over devices.
+    """Value and gradient of a loss whose rows are sharded over devices.
 
-    Parameters and loss are taken as each device's own, and the gradient is averaged
-    outside. That is exact under ``pmap``, under ``shard_map`` with its replication
-    check on and off, and on one device. Left as they are, ``shard_map``'s default sums
-    the gradient of what is the same on all devices by itself: the average is then as
-    many times too large as there are devices, and the sum is in the type that is
-    computed in, bfloat16 for one.
+    Parameters and loss are treated as device-varying, and the gradient is averaged over
+    the devices afterwards. This is exact under ``pmap``, under ``shard_map`` with
+    ``check_vma`` on or off, and on one device. Without it, the default ``shard_map``
+    already sums the gradient of replicated parameters over the devices: averaging would
+    leave it too large by the number of devices, and the sum would be in the type of the
+    computation, such as bfloat16.
 
     Args:
-        fn: A function of parameters and more; returns this device's share of the loss,
-            as every loss of this library does, or that and a tree of metrics.
+        fn: A function of the parameters and further arguments. It returns this device's
+            share of the loss, as every loss of this library does, or a pair of it and a
+            tree of metrics.
         axis_name: The mapped axis; None on one device or in a global-view ``jit``.
-        has_aux: `fn` returns a pair (loss, metrics).
+        has_aux: Whether `fn` returns a pair (loss, metrics).
 
     Returns:
-        A function of the same arguments that returns the global loss (with metrics
-        when `has_aux`; floating ones averaged over the axis) and its gradient with
-        respect to the first argument, the same on all devices.
+        A function of the same arguments. It returns the global loss and its gradient
+        with respect to the first argument, the same on all devices. With `has_aux`, the
+        loss is a pair (loss, metrics); floating metrics are averaged over the axis.
 
     Example:
         >>> from jaxcl.losses import nt_xent_loss
@@ -53,7 +54,7 @@ def value_and_grad(
 def differentiate(
     fn: Callable[..., Any], *, axis_name: AxisName = None, has_aux: bool = True
 ) -> Callable[..., Any]:
-    """As `value_and_grad`, with a pair (loss, aux) whose aux is each device's own."""
+    """Like `value_and_grad`, but always returns aux, and does not average it."""
 
     def own_share(*args, **kwargs):
         loss, aux = fn(*args, **kwargs), None
@@ -71,7 +72,7 @@ def differentiate(
 
 
 def own(tree: Any, axis_name: AxisName) -> Any:
-    """The tree as each device's own, though it may be the same on all."""
+    """Marks a tree as device-varying, even if it is the same on all devices."""
     axis = mapped_axis(axis_name)
     return tree if axis is None else varying_like(tree, lax.axis_index(axis))
 
@@ -87,5 +88,5 @@ def average(tree: Any, axis_name: AxisName) -> Any:
 
 
 def _is_floating(leaf: Any) -> bool:
-    # Averaging would turn a count into a float, and keys have no average.
+    # Averaging would turn counts into floats, and random keys have no average.
     return jnp.issubdtype(jnp.result_type(leaf), jnp.floating)

@@ -1,10 +1,11 @@
-"""Several processes of one run: how they end when one of them dies.
+"""Ends all processes of a run when one of them dies or fails.
 
-JAX notices a death by itself, after 100 s, and calls abort(); an exception in one
-process it does not notice at all. Here every process has a file in the work directory,
-which all hosts share, writes a number to it every few seconds, and reads the others'.
-Files need no port and outlive process 0, which JAX's key-value store does not. What
-counts is that a number changes: clocks of two hosts are never compared.
+JAX notices a dead process only after 100 s, and then calls abort(); it does not notice
+an exception in one process at all. Here, every process has a file in the work
+directory, which all hosts share. Every few seconds it writes a counter to its own file
+and reads those of the others. Files need no port and outlive process 0, unlike JAX's
+key-value store. A process is alive if its counter changes; clocks of different hosts
+are never compared.
 """
 
 import atexit
@@ -23,32 +24,34 @@ import jax
 
 # EX_TEMPFAIL of sysexits.h: the same command may well succeed.
 HOST_LOST = 75
-# Where an error will not go away by itself.
+# The same command would fail again.
 _FAILED = 1
-# How a process has ended, and with which status its end ends the others.
+# How a process ended, and the status with which the others then exit.
 _ENDED = {
     "done": None,
     "failed": _FAILED,  # by an exception
-    "followed": _FAILED,  # one that failed
+    "followed": _FAILED,  # after another one failed
     "aborted": HOST_LOST,  # by C++
-    "left": HOST_LOST,  # because another one does not answer
+    "left": HOST_LOST,  # because another one stopped responding
 }
 
 
 @contextmanager
 def watch_hosts(directory: str | Path, timeout: float) -> Iterator[None]:
-    """Ends this process when another one of the run has died, instead of waiting.
+    """Ends this process if another process of the run dies or fails.
 
-    After `timeout` seconds without a sign of life of another process, one line on
-    standard error names it, and this process leaves with status `HOST_LOST`, wherever
-    its main thread is; soon after an exception of another, with 1, as that one does.
-    An exception of this process is told to the others, and is raised when it is known
-    that all of them live: else theirs was the death, and this one its consequence.
-    Nothing with one process.
+    If another process shows no sign of life for `timeout` seconds, this process names
+    it in one line on standard error and exits with status `HOST_LOST`, whatever its
+    main thread is doing. If another process raises an exception, this process exits
+    soon afterwards with status 1, as the other one does.
+
+    An exception in this process is reported to the others. It is raised once all of
+    them are known to be alive; otherwise it is a consequence of the death of another
+    process, which is reported instead. With one process, nothing is watched.
 
     Args:
-        directory: The work directory, the same one on all hosts.
-        timeout: Seconds; more than storage or a library may block a whole process.
+        directory: The work directory, which all hosts share.
+        timeout: Seconds, more than storage or a library can block a whole process.
     """
     if jax.process_count() == 1:
         yield
@@ -60,21 +63,21 @@ def watch_hosts(directory: str | Path, timeout: float) -> Iterator[None]:
         except Exception as error:
             watch.fail("failed", f"{type(error).__name__}: {error}")
             raise
-        except BaseException as error:  # stopped on request, and all of them were
+        except BaseException as error:  # stopped on request, like the others
             watch.say("stopped", type(error).__name__)
             raise
         watch.say("done")
 
 
 class _Peer:
-    """What is known of another process.
+    """The known state of another process.
 
     Attributes:
-        state: alive, failing (something came up, and its cause is being looked for),
-            stopped on request, or how it ended.
-        text: Why.
-        beats: How often its file changed.
-        silence: Seconds since it last did.
+        state: "alive", "failing" (an error occurred, and its cause is not known yet),
+            "stopped" on request, or how it ended.
+        text: The reason.
+        beats: How often its file has changed.
+        silence: Seconds since the last change.
     """
 
     def __init__(self, path: Path):
@@ -82,12 +85,12 @@ class _Peer:
         self.state, self.text, self.beats, self.silence = "alive", "", 0, 0.0
 
     def look(self, elapsed: float) -> None:
-        """Reads its file; what an earlier run left there is no sign of life."""
+        """Reads its file, and ignores content that an earlier run left there."""
         content = _read(self._path)
         if content in (self._content, ""):
             self.silence += elapsed
             return
-        with suppress(ValueError, LookupError, TypeError):  # half a line
+        with suppress(ValueError, LookupError, TypeError):  # an incomplete write
             said = json.loads(content)
             self.state, self.text = said["state"], said["text"]
             self._content, self.silence = content, 0.0
@@ -95,7 +98,7 @@ class _Peer:
 
 
 class _Watch:
-    """A thread that shows that this process lives, and looks whether others do."""
+    """A thread that shows that this process is alive, and watches the others."""
 
     def __init__(self, directory: Path, timeout: float):
         self._me, self._count = jax.process_index(), jax.process_count()
@@ -113,7 +116,7 @@ class _Watch:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Watches until the block ends."""
+        """Watches while the block runs."""
         thread = threading.Thread(target=self._run, name="watch_hosts", daemon=True)
         thread.start()
         try:
@@ -123,50 +126,50 @@ class _Watch:
             thread.join()
 
     def say(self, state: str, text: str = "") -> None:
-        """Tells the others how it stands here."""
+        """Writes the state of this process for the others to read."""
         with self._lock, suppress(OSError):
-            if self._state not in ("followed", "left"):  # the last words
+            if self._state not in ("followed", "left"):  # these are final
                 self._state, self._text = state, text
             self._write()
 
     def fail(self, state: str, text: str) -> None:
-        """Tells the others of an error, once it is known that none of them is dead."""
+        """Reports an error to the others, once all are known to be alive."""
         text = text.strip().split("\n")[0][:300]
         self.say("failing", text)
         before = {number: peer.beats for number, peer in self._peers.items()}
-        # The thread ends this process when one of them has died.
+        # If one of them has died, the thread ends this process meanwhile.
         deadline = time.monotonic() + 2 * self._timeout
         while time.monotonic() < deadline and not all(
-            # The first beat may have been under way when the error came.
+            # Two beats, because the first may have been written before the error.
             peer.state in ("failing", "failed", "done")
             or (peer.state == "alive" and peer.beats >= before[number] + 2)
             for number, peer in self._peers.items()
         ):
             time.sleep(0.05)
         if self._state != "failing":
-            threading.Event().wait()  # for ever: the thread knows why, and leaves
+            threading.Event().wait()  # the thread is about to exit
         self.say(state, text)
-        # JAX's own exit would wait for the others for minutes.
+        # JAX's own exit handler would wait for the others for minutes.
         atexit.register(self._exit, _FAILED)
 
     def abort(self) -> None:
-        """Looks for the cause before C++ ends this process: process 0 may be dead."""
+        """Waits for the cause before C++ ends this process: process 0 may be dead."""
         self.fail("aborted", "SIGABRT")
         self._let_others_end()
 
     def _write(self) -> None:
         said = {"beat": self._beats, "state": self._state, "text": self._text}
-        # Overwritten in place: NFS shows a renamed file to other hosts late.
+        # Overwritten in place, because NFS shows renamed files to other hosts late.
         self._path.write_text(json.dumps(said))
 
     def _run(self) -> None:
         before = time.monotonic()
         while not self._over.wait(self._interval):
-            with self._lock, suppress(OSError):  # full or away: so it is for them
+            with self._lock, suppress(OSError):  # all hosts see a full disk
                 self._beats += 1
                 self._write()
             now = time.monotonic()
-            # While this process stood still itself, it cannot say who was silent.
+            # Silence does not count while this process itself is suspended.
             elapsed = min(now - before, 2 * self._interval)
             before = now
             for peer in self._peers.values():
@@ -175,9 +178,9 @@ class _Watch:
                 self._leave(*loss)
 
     def _find_loss(self) -> tuple[str, int] | None:
-        """Why this process cannot go on, and the status to leave with."""
+        """Why this process must exit, and with which status; None if it need not."""
         if self._state in _ENDED:
-            return None  # the others leave because of this one
+            return None  # the others exit because of this one
         for number, peer in self._peers.items():
             who = f"process {number} of {self._count}"
             if status := _ENDED.get(peer.state):
@@ -185,7 +188,7 @@ class _Watch:
                     return peer.text, status
                 if peer.state == "aborted" or self._state == "alive":
                     return f"{who} {peer.state}: {peer.text}", status
-                # Else this process has an exception of its own to raise.
+                # Otherwise this process raises its own exception.
             elif peer.state != "done" and peer.silence >= self._timeout:
                 return f"{who} {self._describe_silence(peer)}", HOST_LOST
         return None
@@ -194,17 +197,17 @@ class _Watch:
         if peer.state == "stopped":
             return f"was stopped ({peer.text})"
         if peer.beats:
-            return f"does not answer since {peer.silence:.0f} s"
+            return f"has not answered for {peer.silence:.0f} s"
         return (
-            f"did not begin within {peer.silence:.0f} s, or "
-            f"{str(self._path.parent)!r} is not a directory that it shares"
+            f"did not start within {peer.silence:.0f} s, or does not share the "
+            f"directory {str(self._path.parent)!r}"
         )
 
     def _leave(self, reason: str, status: int) -> None:
         self.say("left" if status == HOST_LOST else "followed", reason)
-        line = f"error: {reason}; leaving. The last checkpoint is kept"
+        line = f"error: {reason}; exiting. The last checkpoint is kept"
         if status == HOST_LOST:
-            line += "; start all processes again to continue"
+            line += "; start all processes again to resume"
         os.write(2, f"{line}\n".encode())
         self._exit(status)
 
@@ -216,8 +219,8 @@ class _Watch:
         os._exit(status)
 
     def _let_others_end(self) -> None:
-        """Returns as soon as the others know why this one ends; in process 0 last."""
-        # They lose JAX's service with process 0, and connections with any.
+        """Waits for the others to report their end; process 0 waits a second more."""
+        # They lose JAX's service if process 0 exits, and connections if any one does.
         deadline = time.monotonic() + 3 * self._interval + 1
         while time.monotonic() < deadline and any(
             peer.state not in _ENDED and peer.silence < 3 * self._interval + 1
@@ -227,7 +230,7 @@ class _Watch:
             for peer in self._peers.values():
                 peer.look(0.1)
         if self._me == 0:
-            time.sleep(1)  # they say why before they are gone
+            time.sleep(1)  # for the others to print the reason
 
 
 def _read(path: Path) -> str:
@@ -239,10 +242,10 @@ def _read(path: Path) -> str:
 
 @contextmanager
 def _before_abort(action: Callable[[], None]) -> Iterator[None]:
-    """Calls `action` when C++ calls abort(), as JAX does at the death of process 0.
+    """Calls `action` when C++ calls abort(), as JAX does when process 0 dies.
 
-    Python's own handlers run after the call that was interrupted, and abort() never
-    returns. (jax 0.7.2 leaves by _exit(1), which nothing can hold.)
+    Python's own handlers run after the interrupted call returns, which abort() never
+    does. (jax 0.7.2 calls _exit(1) instead, which cannot be intercepted.)
     """
     libc = ctypes.CDLL(None)
     libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
@@ -251,7 +254,7 @@ def _before_abort(action: Callable[[], None]) -> Iterator[None]:
     @ctypes.CFUNCTYPE(None, ctypes.c_int)
     def handle(number: int) -> None:
         action()
-        # Who sent the signal does not raise it a second time, as abort() does.
+        # Only abort() raises the signal a second time; other senders do not.
         libc.signal(number, None)
         signal.raise_signal(number)
 

@@ -1,4 +1,4 @@
-"""What the log says of the projections while a run goes."""
+"""Statistics of the projections that are logged during training."""
 
 import jax.numpy as jnp
 from jax import lax
@@ -6,22 +6,22 @@ from jaxtyping import Array, Bool, Float
 
 from jaxcl.kernels import AxisName, sum_devices, unit_rows
 from jaxcl.metrics import similarity_statistics
-from jaxcl.objectives import Outputs
+from jaxcl.objectives import Outputs, views_of
 
 
 def live_statistics(
     outputs: Outputs, where: Bool[Array, " batch"], axis_name: AxisName
 ) -> dict[str, Float[Array, ""]]:
-    """Similarities of two views of the batch, and in how many directions they lie.
+    """Similarities and effective rank of the projections of a batch.
 
     Returns:
-        Mean similarity of the positives, mean and variance of the negatives, and the
-        `rank` of the projections; 0 variance and rank 1 are a collapse.
+        The mean similarity of positives, the mean and variance of those of negatives,
+        and the effective `rank`. A variance of 0 or a rank of 1 is a collapse.
     """
-    rows = list(outputs.projections)
+    rows = views_of(outputs.projections)
     if outputs.targets is not None:
-        rows += list(outputs.targets)
-    u, v = (lax.stop_gradient(row) for row in rows[:2])
+        rows += views_of(outputs.targets)
+    u, v = map(lax.stop_gradient, rows[:2])
     statistics = similarity_statistics(u, v, where=where, axis_name=axis_name)
     return {
         "positive_similarity": statistics.positive_mean,
@@ -36,10 +36,11 @@ def participation_ratio(
     where: Bool[Array, " batch"],
     axis_name: AxisName = None,
 ) -> Float[Array, ""]:
-    r"""In how many directions unit rows lie: (Σ λ)² / Σ λ² of their second moments.
+    r"""Participation ratio (Σ λ)² / Σ λ² of unit rows: an effective rank.
 
-    Between 1, all on one line, and the dimension. It needs no decomposition: the sums
-    are the squared trace and the squared entries of the matrix of second moments.
+    λ are the eigenvalues of the matrix of second moments. The ratio is 1 if all rows
+    are on one line, and at most the dimension. No decomposition is needed: (Σ λ)² is
+    the squared trace of the matrix, and Σ λ² its squared Frobenius norm.
 
     Example:
         >>> kept = jnp.ones(2, bool)

@@ -1,4 +1,4 @@
-"""What a checkpoint must hold: written down last, compared before it is used."""
+"""The manifest of a checkpoint: written last, and compared with what is read."""
 
 import hashlib
 import json
@@ -19,15 +19,15 @@ _FORMAT = 1
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be written, or none that can be read."""
+    """Raised when a checkpoint cannot be written, or none can be read."""
 
 
 class MismatchError(CheckpointError):
-    """A sound checkpoint of something else than what is asked for."""
+    """Raised when an intact checkpoint does not match the expected state."""
 
 
 class Leaf(NamedTuple):
-    """One array of a state: what it looks like, and the digest of its bytes."""
+    """Digest, shape and type of one array of a state."""
 
     sha256: str
     shape: tuple[int, ...]
@@ -35,14 +35,14 @@ class Leaf(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """What a checkpoint holds.
+    """Describes the contents of a checkpoint.
 
     Attributes:
-        step: Its step.
-        version: That of the library which wrote it.
-        leaves: Every array by its path in the state.
-        files: The digest of every file beside the manifest.
-        extra: What the writer wanted kept beside the state.
+        step: The step of the state.
+        version: The version of jaxcl that wrote it.
+        leaves: Every array, by its path in the state.
+        files: The digest of every other file, by its path in the checkpoint.
+        extra: JSON that is stored with the state.
     """
 
     step: int
@@ -53,7 +53,7 @@ class Manifest(NamedTuple):
 
 
 def name_leaves(tree: Any) -> dict[str, np.ndarray]:
-    """The arrays of a tree by their paths, ``.params['encoder']['kernel']``."""
+    """The arrays of a tree by path, such as ``.params['encoder']['kernel']``."""
     return {
         jax.tree_util.keystr(path): np.asarray(leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
@@ -63,7 +63,7 @@ def name_leaves(tree: Any) -> dict[str, np.ndarray]:
 def make_manifest(
     directory: Path, step: int, leaves: Leaves, extra: Mapping[str, Any]
 ) -> Manifest:
-    """Describes a state, and the files of a directory that hold it."""
+    """Describes a state, and the files in which a directory stores it."""
     described = {name: _describe(leaf) for name, leaf in leaves.items()}
     files = {
         path.relative_to(directory).as_posix(): _digest_file(path)
@@ -75,7 +75,7 @@ def make_manifest(
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
-    """Puts a manifest into a directory, on the disk when this returns."""
+    """Writes a manifest into a directory, and flushes it to disk."""
     leaves = {name: leaf._asdict() for name, leaf in manifest.leaves.items()}
     content = {"format": _FORMAT, **manifest._asdict(), "leaves": leaves}
     content["digest"] = _digest_json(content)
@@ -89,19 +89,21 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """The manifest of a directory, when it is as it was written."""
+    """Reads the manifest of a directory, and checks its digest."""
     try:
         content = json.loads((directory / _NAME).read_bytes())
     except FileNotFoundError as error:
         raise CheckpointError("it has no manifest") from error
     except ValueError as error:
-        raise CheckpointError(f"its manifest is no JSON: {error}") from error
+        raise CheckpointError(f"its manifest is not valid JSON: {error}") from error
     if not isinstance(content, dict):
-        raise CheckpointError("its manifest is no JSON object")
+        raise CheckpointError("its manifest is not a JSON object")
     if content.pop("digest", None) != _digest_json(content):
         raise CheckpointError("its manifest was changed")
     if content.pop("format") != _FORMAT:
-        raise MismatchError("its manifest is of another version of this library")
+        raise MismatchError(
+            "its manifest was written by another version of this library"
+        )
     leaves = {
         name: Leaf(leaf["sha256"], tuple(leaf["shape"]), leaf["dtype"])
         for name, leaf in content.pop("leaves").items()
@@ -110,28 +112,26 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def check_fits(manifest: Manifest, wanted: Leaves) -> None:
-    """Raises a `MismatchError` that names what differs in kind, not in value."""
+    """Raises a `MismatchError` if names, shapes or types of the arrays differ."""
     stored = manifest.leaves
     for name in [*wanted, *(set(stored) - set(wanted))]:
         if name not in stored:
-            raise MismatchError(f"`{name}` is wanted, and not there")
+            raise MismatchError(f"`{name}` is missing from the checkpoint")
         if name not in wanted:
-            raise MismatchError(f"`{name}` is there, and not wanted")
+            raise MismatchError(f"`{name}` is in the checkpoint, but not expected")
         here, there = wanted[name], stored[name]
         for what, old, new in (
             ("shape", there.shape, here.shape),
             ("type", there.dtype, str(here.dtype)),
         ):
             if old != new:
-                raise MismatchError(
-                    f"`{name}` is of {what} {old} there, {new} is wanted"
-                )
+                raise MismatchError(f"`{name}` must have {what} {new}, got {old}")
 
 
 def check_files(manifest: Manifest, directory: Path) -> None:
-    """Raises a `CheckpointError` when a file is not, byte for byte, what it was.
+    """Raises a `CheckpointError` if a file is missing or any of its bytes changed.
 
-    A reader that meets damage inside a file may say so by crashing.
+    This comes before reading the arrays, because damaged files can crash a reader.
     """
     for name, digest in manifest.files.items():
         try:
@@ -143,7 +143,7 @@ def check_files(manifest: Manifest, directory: Path) -> None:
 
 
 def check_values(manifest: Manifest, found: Leaves) -> None:
-    """Raises a `CheckpointError` when an array is not, bit for bit, what it was."""
+    """Raises a `CheckpointError` if any bit of an array changed."""
     changed = [
         name for name, leaf in manifest.leaves.items() if _describe(found[name]) != leaf
     ]
@@ -154,7 +154,7 @@ def check_values(manifest: Manifest, found: Leaves) -> None:
 
 
 def flush(path: Path) -> None:
-    """Returns when a file, or the names in a directory, would survive a power cut."""
+    """Flushes a file, or the names in a directory, to disk."""
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
@@ -163,7 +163,7 @@ def flush(path: Path) -> None:
 
 
 def _describe(leaf: np.ndarray) -> Leaf:
-    # Seen as bytes, because types like bfloat16 have no buffer of their own.
+    # Viewed as bytes, because types like bfloat16 have no buffer protocol.
     content = np.ascontiguousarray(leaf).reshape(-1).view(np.uint8)
     return Leaf(hashlib.sha256(content.data).hexdigest(), leaf.shape, str(leaf.dtype))
 

@@ -1,4 +1,4 @@
-"""The networks of a run as one function of parameters, views and a key."""
+"""Runs all networks as one function of parameters, views and a key."""
 
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from jaxcl.training._state import Model
 
 
 class Views(NamedTuple):
-    """What the networks see of a batch; the first axis is the view."""
+    """The views of a batch that each network gets: `[batch, views, …]`."""
 
     online: Array
     small: Array | None
@@ -23,9 +23,10 @@ class Views(NamedTuple):
 def init_networks(
     model: Model, objective: Objective, key: Array, images: Array
 ) -> tuple[PyTree, PyTree, int]:
-    """Parameters and state of all networks before the first step.
+    """Initializes all networks.
 
-    The third value is the dimension of the projections.
+    Returns:
+        The parameters, the state, and the dimension of the projections.
     """
     encoder_key, head_key, apply_key, *others = jax.random.split(key, 5)
     params, state = {}, {}
@@ -49,11 +50,11 @@ def init_networks(
 
 
 def views_of(batch: Batch, objective: Objective, model: Model) -> Views:
-    """The views that each network sees."""
+    """Selects the views of a batch that each network gets."""
     views: Any = batch.views
     small: Any = batch.small_views
-    target = views[objective.target_views] if model.has_target else None
-    return Views(views[objective.online_views], small, target)
+    target = views[:, objective.target_views] if model.has_target else None
+    return Views(views[:, objective.online_views], small, target)
 
 
 def run_networks(
@@ -65,47 +66,47 @@ def run_networks(
     *,
     views_apart: bool = False,
 ) -> tuple[dict[str, Any], PyTree]:
-    """What the trained networks say of the views, and their new state.
+    """Runs the trained networks on the views.
 
     Args:
         model: The networks.
         params: Their parameters.
         state: Their state.
-        views: Of a batch, or of a chunk of one.
-        key: For what they draw.
-        views_apart: Show them one view at a time: BatchNorm then knows no other.
+        views: The views of a batch or of a chunk.
+        key: A key for random layers.
+        views_apart: Whether to run each view separately, so that BatchNorm computes its
+            statistics per view.
 
     Returns:
-        Fields of `Outputs`, each `[views, batch, …]`.
+        The fields of `Outputs`, each `[batch, views, …]`, and the new state.
     """
     drawn = jax.random.split(key, 3)
     keys = {"encoder": drawn[0], "head": drawn[1], "predictor": drawn[2]}
     state = dict(state)
 
     def run(name: str, network: Encoder, rows: Any) -> Any:
-        groups = list(rows) if views_apart else [_merged(rows)]
-        said = []
+        by_view = [rows[:, k] for k in range(rows.shape[1])]
+        groups = by_view if views_apart else [jnp.concatenate(by_view)]
+        outputs = []
         for group in groups:
-            outputs, state[name] = network.apply(
+            output, state[name] = network.apply(
                 params[name], state[name], group, True, keys.get(name, key)
             )
-            said.append(outputs)
-        said = jnp.stack(said) if views_apart else said[0]
-        return said.reshape(*rows.shape[:2], -1)
+            outputs.append(output)
+        outputs = jnp.concatenate(outputs).reshape(len(by_view), len(rows), -1)
+        return jnp.swapaxes(outputs, 0, 1)
 
     embeddings = run("encoder", model.encoder, views.online)
     if views.small is not None:
         small = run("encoder", model.encoder, views.small)
-        embeddings = jnp.concatenate([embeddings, small])
-    said = {
-        "embeddings": embeddings,
-        "projections": run("head", model.head, embeddings),
-    }
+        embeddings = jnp.concatenate([embeddings, small], axis=1)
+    projections = run("head", model.head, embeddings)
+    outputs = {"embeddings": embeddings, "projections": projections}
     if model.predictor is not None:
-        said["predictions"] = run("predictor", model.predictor, said["projections"])
+        outputs["predictions"] = run("predictor", model.predictor, projections)
     if model.classifier is not None:
-        said["logits"] = run("classifier", model.classifier, embeddings)
-    return said, state
+        outputs["logits"] = run("classifier", model.classifier, embeddings)
+    return outputs, state
 
 
 def run_target(
@@ -116,20 +117,16 @@ def run_target(
     key: Array,
     **options: Any,
 ) -> tuple[Array, PyTree]:
-    """Projections by the slow copies of encoder and head, and their new state."""
+    """Projections of the target networks, and their new state."""
     copies = Model(model.encoder, model.head)
     params, state = jax.lax.stop_gradient((params, state))
     seen: Any = views.target
-    said, state = run_networks(
+    outputs, state = run_networks(
         copies, params, state, Views(seen, None, None), key, **options
     )
-    return jax.lax.stop_gradient(said["projections"]), state
+    return jax.lax.stop_gradient(outputs["projections"]), state
 
 
-def outputs_of(said: dict[str, Any], targets: Any, params: PyTree) -> Outputs:
-    """What an objective is shown."""
-    return Outputs(**said, targets=targets, scalars=params.get("scalars", {}))
-
-
-def _merged(rows: Array) -> Array:
-    return rows.reshape(-1, *rows.shape[2:])
+def outputs_of(outputs: dict[str, Any], targets: Any, params: PyTree) -> Outputs:
+    """The `Outputs` that an objective gets."""
+    return Outputs(**outputs, targets=targets, scalars=params.get("scalars", {}))

@@ -1,4 +1,4 @@
-"""Optimizers and their schedule; Optax does the work."""
+"""Builds optimizers and learning rate schedules with Optax."""
 
 from typing import Any
 
@@ -11,21 +11,21 @@ from jaxcl.config import OptimizerConfig
 def make_optimizer(
     config: OptimizerConfig, num_steps: int, *, batch_size: int = 256
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """The optimizer of a run and its learning rate by step.
+    """The optimizer of a run, and its learning rate schedule.
 
-    Weight decay leaves out biases and scales, which have fewer than two axes; LARS
-    moves them without its trust ratio.
+    Biases and scales, which have fewer than two axes, get no weight decay, and no trust
+    ratio in LARS.
 
     Args:
-        config: Rule, rates, decay.
-        num_steps: Length of the run.
-        batch_size: Samples a step, for rates that depend on it.
+        config: Optimizer, learning rates and weight decay.
+        num_steps: Number of steps of the run.
+        batch_size: Samples per step, for learning rates that scale with it.
     """
     peak = peak_rate(config, batch_size)
     schedule = make_schedule(config, num_steps, peak)
     optimizer = _rule(config, schedule)
     if config.constant_predictor_rate:
-        # Only the rate differs: each part has the rule to itself.
+        # Two copies of the optimizer, which differ only in their learning rate.
         rules: Any = {"rest": optimizer, "predictor": _rule(config, peak)}
         optimizer = optax.partition(rules, _part_of)
     if config.clip > 0:
@@ -34,7 +34,7 @@ def make_optimizer(
 
 
 def peak_rate(config: OptimizerConfig, batch_size: int) -> float:
-    """The highest learning rate.
+    """The highest learning rate of the schedule.
 
     Example:
         >>> peak_rate(OptimizerConfig(learning_rate=0.3, rate_rule="linear"), 512)
@@ -51,7 +51,7 @@ def peak_rate(config: OptimizerConfig, batch_size: int) -> float:
 def make_schedule(
     config: OptimizerConfig, num_steps: int, peak: float
 ) -> optax.Schedule:
-    """Linear warm-up from 0 to the peak, then what the config says."""
+    """Linear warm-up from 0 to the peak, then the schedule of the config."""
     warmup = min(config.warmup_steps, num_steps - 1)
     rest = num_steps - warmup
     if config.schedule == "cosine":
@@ -59,7 +59,7 @@ def make_schedule(
     elif config.schedule == "constant":
         after = optax.constant_schedule(peak)
     else:
-        # Shares of the whole run; the schedule starts behind the warm-up.
+        # `drop_at` are fractions of the run; this schedule starts after the warm-up.
         drops = {
             max(0, round(share * num_steps) - warmup): config.drop_to
             for share in config.drop_at
@@ -90,7 +90,7 @@ def _rule(config: OptimizerConfig, rate: Any) -> optax.GradientTransformation:
 
 
 def _is_matrix(params: Any) -> Any:
-    """Whether a parameter is decayed and scaled: biases and scales are not."""
+    """True for parameters with weight decay and trust ratio: not biases and scales."""
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes."""
+"""Shows the progress of a run."""
 
 import time
 
@@ -15,13 +15,13 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress:
-    """A bar on a terminal, a line every few seconds elsewhere, or nothing.
+    """Shows a bar on a terminal, a line every few seconds elsewhere, or nothing.
 
     Args:
-        total: Steps of the run.
-        step: The step it starts from.
-        quiet: Say nothing.
-        console: Where to; standard error by default.
+        total: Number of steps of the run.
+        step: The step from which it starts.
+        quiet: Whether to print nothing.
+        console: Where to print; standard error by default.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Progress:
             self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def show(self, step: int, loss: float, images_per_second: float | None) -> None:
-        """Shows that the result of `step` is there; the same step is said once."""
+        """Shows the result of a step; the same step is shown only once."""
         if step == self._shown:
             return
         self._shown = step

@@ -1,4 +1,4 @@
-"""What a report must say of the machine and the program that made it."""
+"""Describes the machine, the versions and the command of a run."""
 
 import datetime
 import importlib.metadata
@@ -29,12 +29,12 @@ _PACKAGES = (
 
 
 def timestamp() -> str:
-    """The time, to the second, with its zone."""
+    """The current time in UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def describe_versions() -> dict[str, str]:
-    """Python and the packages a result can depend on; "–" = not installed."""
+    """Versions of Python and of packages that affect results; "–" = not installed."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -57,10 +57,10 @@ def describe_devices(devices: Devices) -> dict[str, Any]:
 
 
 def find_commit() -> str | None:
-    """Commit of the checkout this package came from; None when that is not known.
+    """Commit of the checkout that this package comes from; None if unknown.
 
-    That is the checkout it lies in, or the one in the working directory when all its
-    files are the same there, as after ``pip install .``.
+    It is the checkout that contains the package, or the one in the working directory if
+    all files are the same there, as after ``pip install .``.
     """
     package = Path(__file__).parents[1]
     for candidate in (package, Path.cwd() / package.name):
@@ -87,7 +87,7 @@ def _read_commit(package: Path) -> str | None:
         return ran.stdout.strip()
 
     try:
-        # An installed package may lie inside somebody else's checkout.
+        # An installed package may be inside the checkout of another project.
         git("ls-files", "--error-unmatch", str(package / "__init__.py"))
         changed = "-dirty" if git("status", "--porcelain", "-uno") else ""
         return git("rev-parse", "--short", "HEAD") + changed
@@ -96,12 +96,12 @@ def _read_commit(package: Path) -> str | None:
 
 
 def peak_memory_mib() -> float:
-    """Largest resident memory of this process so far, in MiB."""
+    """Peak resident memory of this process so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def find_command() -> str:
-    """The command this process was started with, as one would type it."""
+    """The command that started this process, quoted for a shell."""
     program = Path(sys.argv[0]).name or "python"
     return shlex.join([program, *sys.argv[1:]])

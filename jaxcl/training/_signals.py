@@ -1,4 +1,4 @@
-"""Stopping a run without losing it."""
+"""Stops a run on a signal without losing its state."""
 
 import signal
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# SLURM can send SIGUSR1 some time before it kills; Windows has none.
+# SLURM can send SIGUSR1 shortly before it kills a job; Windows has no SIGUSR1.
 _STOPPING = [
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGUSR1")
@@ -15,7 +15,7 @@ _STOPPING = [
 
 
 class StopRequest:
-    """Which signal asked the run to stop; None as long as none did."""
+    """The signal that asked the run to stop; None if there was none."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -25,7 +25,7 @@ class StopRequest:
 
 
 def leave_by(number: int) -> None:
-    """Ends the program as a signal would have, after the work is saved; 0 = stay."""
+    """Exits as the given signal would have exited the program; 0 does nothing."""
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     if number:
@@ -34,10 +34,11 @@ def leave_by(number: int) -> None:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Turns SIGINT, SIGTERM and SIGUSR1 into a flag that the loop looks at.
+    """Turns SIGINT, SIGTERM and SIGUSR1 into a flag that the training loop checks.
 
-    The handler only sets the flag. A second signal of the same kind acts at once, as
-    if this were not here. Threads other than the main one cannot handle signals.
+    The handler only sets the flag. A second signal of the same kind has its usual
+    effect. Outside the main thread, Python cannot handle signals, and the flag is never
+    set.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -51,7 +52,7 @@ def stop_requests() -> Iterator[StopRequest]:
 
     for number in _STOPPING:
         handler = signal.getsignal(number)
-        # Who started us to ignore a signal means it; None is not Python's to change.
+        # Ignored signals stay ignored; Python could not restore a handler of None.
         if handler not in (signal.SIG_IGN, None):
             previous[number] = handler
             signal.signal(number, handle)

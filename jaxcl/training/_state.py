@@ -1,4 +1,4 @@
-"""What a run consists of between two steps."""
+"""The networks and the train state of a run."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -7,13 +7,16 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import optax
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import PyTree
 
 from jaxcl.models import Encoder
 
+# An array. JAX also fills trees with other leaves, for example while it lowers.
+Leaf = Any
+
 
 class Model(NamedTuple):
-    """The networks of a run; None = the objective does without."""
+    """The networks of a run; None if the objective does not use one."""
 
     encoder: Encoder
     head: Encoder
@@ -21,35 +24,36 @@ class Model(NamedTuple):
     predictor: Encoder | None = None
     """Projections to predictions."""
     classifier: Encoder | None = None
-    """Embeddings to one logit a class."""
+    """Embeddings to one logit per class."""
     has_target: bool = False
-    """Encoder and head have slow copies."""
+    """Whether encoder and head have target networks."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class TrainState:
-    """Everything a step changes; the seed and the config say the rest."""
+    """Everything that a step changes; seed and config determine the rest."""
 
-    step: Int[Array, ""]
-    position: Int[Array, ""]
-    """Batches drawn so far: the steps, and the batches that were passed over. With the
-    seed it is the whole state of the sampler and of the augmentation."""
+    step: Leaf
+    """Updates so far, an int32 scalar."""
+    position: Leaf
+    """Batches drawn so far: one per step, plus those that a rollback skipped. With the
+    seed, it determines the state of the sampler and of the augmentation."""
     params: PyTree
-    """``{"encoder", "head", "predictor", "classifier", "scalars"}``, if any."""
+    """``{"encoder", "head", "predictor", "classifier", "scalars"}``, those in use."""
     model_state: PyTree
-    """BatchNorm statistics and the like, by the same names."""
+    """BatchNorm statistics and other state of the networks, by the same names."""
     opt_state: optax.OptState
     target: PyTree = field(default_factory=dict)
-    """``{"params", "model_state"}`` of the slow copies of encoder and head."""
+    """``{"params", "model_state"}`` of the target networks of encoder and head."""
     average: PyTree = field(default_factory=dict)
-    """``{"params", "model_state"}`` of the average of the encoder."""
-    memory: dict[str, Array] = field(default_factory=dict)
-    """What the objective remembers: queue, weights of the domains."""
+    """``{"params", "model_state"}`` of the averaged encoder."""
+    memory: dict[str, Leaf] = field(default_factory=dict)
+    """The objective's carry: queue, weights of the domains."""
 
 
 def state_digest(state: Any) -> str:
-    """SHA-256 over names, shapes, types and bits of every leaf of a state.
+    """SHA-256 of the names, shapes, types and bits of all leaves of a state.
 
     Example:
         >>> one, other = {"a": np.zeros(2)}, {"a": np.array([0.0, -0.0])}

@@ -1,4 +1,4 @@
-"""One parameter update, as one device of an axis sees it."""
+"""The train step: one parameter update, on one device of the mapped axis."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,26 +34,26 @@ Step = Callable[..., tuple[TrainState, Metrics]]
 
 
 class StepOptions(NamedTuple):
-    """How a step is taken, apart from what it minimizes."""
+    """Options of a step, apart from its objective."""
 
     views: int = 2
-    """Augmented views of each sample."""
+    """Augmented views per sample."""
     chunks: int = 1
-    """Parts in which the networks run over a batch."""
+    """Number of chunks in which the networks run over a batch."""
     views_apart: bool = False
-    """BatchNorm sees one view at a time."""
+    """Whether BatchNorm computes its statistics per view."""
     num_steps: int = 1
-    """Length of the run, for what changes over it."""
+    """Number of steps of the run, for schedules."""
     momentum: float = 0.99
-    """Of the target networks."""
+    """Momentum of the target networks."""
     momentum_schedule: Literal["constant", "cosine"] = "constant"
-    """Whether it rises to 1."""
+    """With "cosine", the momentum rises to 1 over the run."""
     average: float = 0.0
-    """What the average of the encoder keeps of itself; 0 = there is none."""
+    """Decay of the exponential moving average of the encoder; 0 = no average."""
     skip_non_finite: bool = False
-    """Leave the state as it is when loss or gradient are not finite."""
+    """Whether to keep the old state if the loss or the gradient is not finite."""
     count_left_out: bool = False
-    """Report how many samples of a batch could not be read."""
+    """Whether to report how many samples of a batch could not be read."""
 
 
 def init_state(
@@ -65,18 +65,18 @@ def init_state(
     *,
     average: float = 0.0,
 ) -> TrainState:
-    """The state before the first step, a function of the seed alone.
+    """The state before the first step, which depends on the seed only.
 
     Args:
         model: The networks.
-        objective: Whose memory and scalars are made too.
-        optimizer: Whose state is made too.
-        seed: Of the initial parameters.
-        images: A few images with values in [0, 1], for their shape.
-        average: Whether the encoder is averaged: 0 = no.
+        objective: The objective; the state includes its carry and scalars.
+        optimizer: An Optax transformation; the state includes its state.
+        seed: The seed of the initial parameters.
+        images: A few images with values in [0, 1], which determine the shapes.
+        average: Decay of the exponential moving average of the encoder; 0 = no average.
     """
 
-    # As one program: run piece by piece, every initializer would be compiled alone.
+    # One `jit` for all, because otherwise every initializer would be compiled alone.
     @jax.jit
     def init(images):
         params, state, dim = init_networks(
@@ -84,7 +84,7 @@ def init_state(
         )
         slow = {"params": _slow_part(params), "model_state": _slow_part(state)}
         encoder = {"params": params["encoder"], "model_state": state["encoder"]}
-        # In memory of their own: a step is given all of it to write over.
+        # Copied, because the step donates the state: no two leaves may share a buffer.
         slow, encoder = jax.tree.map(jnp.copy, (slow, encoder))
         return TrainState(
             step=jnp.zeros((), jnp.int32),
@@ -94,7 +94,7 @@ def init_state(
             opt_state=optimizer.init(params),
             target=slow if model.has_target else {},
             average=encoder if average else {},
-            memory=objective.init_memory(dim),
+            memory=objective.init_carry(dim),
         )
 
     return init(images)
@@ -111,27 +111,28 @@ def make_train_step(
     normalization: Normalization | None = None,
     axis_name: AxisName = None,
 ) -> Step:
-    """The update that one device of `axis_name` makes with its rows of the batch.
+    """Makes the update that each device of `axis_name` applies to its rows of a batch.
 
-    Views are drawn inside, from a key for each sample of each epoch: they do not depend
-    on how the batch is split. The new state is the same on all devices.
+    Views are drawn inside the step, with a key for each sample and epoch, so they do
+    not depend on how the batch is sharded. The new state is the same on all devices.
 
     Args:
-        objective: What the networks say, and the batch, to this device's share of the
-            loss.
+        objective: Computes this device's share of the loss from the network outputs and
+            the batch.
         model: The networks.
         optimizer: An Optax transformation.
-        augmentation: How views are made.
-        seed: Of the views and of what the model draws.
-        options: Everything else that shapes a step.
-        normalization: Mean and deviation of each channel, of the training samples.
+        augmentation: How the views are drawn.
+        seed: The seed of the views and of random layers.
+        options: Further options of the step.
+        normalization: Mean and standard deviation of each channel of the training
+            images.
         axis_name: The mapped axis; None on one device.
 
     Returns:
-        ``step(state, batch) -> (state, metrics)``, to be given to `parallelize`; with a
-        third argument, all images of the split, the batch needs their positions only.
-        The metric `finite_leaves` says of each leaf of the gradient whether it is
-        finite; all others are numbers.
+        ``step(state, batch) -> (state, metrics)``, to be mapped by `parallelize`. With
+        all images of the split as a third argument, the batch needs `position` instead
+        of `image`. The metric `finite_leaves` has a boolean for each leaf of the
+        gradient; all other metrics are scalars.
     """
     apart = options.views_apart
 
@@ -144,20 +145,20 @@ def make_train_step(
             model, state.target, views, key, options, axis_name
         )
 
-        def loss_of(said, params):
-            outputs = outputs_of(said, targets, params)
-            loss, metrics, memory = objective.loss(
+        def loss_of(outputs, params):
+            outputs = outputs_of(outputs, targets, params)
+            loss, metrics, carry = objective.loss(
                 outputs, batch, state.memory, axis_name
             )
             where = jnp.asarray(batch.where)
             live = live_statistics(outputs, where, axis_name)
-            return loss, ({**live, **metrics}, memory)
+            return loss, ({**live, **metrics}, carry)
 
         gradient = gradient_of_batch(
             forward, loss_of, chunks=options.chunks, axis_name=axis_name
         )
-        said, grads = gradient(state.params, state.model_state, views, key)
-        return said, grads, target
+        results, grads = gradient(state.params, state.model_state, views, key)
+        return results, grads, target
 
     def step(
         state: TrainState, batch: Batch, images: UInt8[Array, "all h w c"] | None = None
@@ -165,12 +166,12 @@ def make_train_step(
         if images is not None:
             batch = replace(batch, image=images[batch.position])
         batch = with_views(batch, seed, options.views, augmentation, normalization)
-        # A second stream, apart from the views': what the model itself draws.
+        # The random stream of the networks, separate from that of the views.
         key = jax.random.fold_in(jax.random.key(seed + 1), state.step)
         if axis_name is not None:
             key = jax.random.fold_in(key, lax.axis_index(axis_name))
-        said, grads, target = differentiate(state, batch, key)
-        loss, model_state, metrics, memory = said
+        results, grads, target = differentiate(state, batch, key)
+        loss, model_state, metrics, carry = results
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params: Any = optax.apply_updates(state.params, updates)
         new = TrainState(
@@ -181,7 +182,7 @@ def make_train_step(
             opt_state=opt_state,
             target=_next_target(target, params, state.step, options),
             average=_next_average(state, params, model_state, options),
-            memory=memory,
+            memory=carry,
         )
         metrics |= {"loss": loss, "gradient_norm": optax.tree.norm(grads)}
         metrics["finite_leaves"] = jnp.stack(
@@ -204,18 +205,18 @@ def _see_target(
     options: StepOptions,
     axis_name: AxisName,
 ) -> tuple[Any, PyTree]:
-    """What the slow copies say, and the copies with their new state."""
+    """The outputs of the target networks, and these networks with their new state."""
     if not target:
         return None, target
 
-    def see(state, views, key):
+    def embed(state, views, key):
         return run_target(
             model, target["params"], state, views, key, views_apart=options.views_apart
         )
 
     key = jax.random.fold_in(key, 1)
     targets, state = run_in_chunks(
-        see, target["model_state"], views, key, options.chunks
+        embed, target["model_state"], views, key, options.chunks
     )
     return targets, {**target, "model_state": average(state, axis_name)}
 
@@ -243,7 +244,7 @@ def _next_average(
 def _kept_when_finite(
     state: TrainState, new: TrainState, metrics: Metrics
 ) -> tuple[TrainState, Metrics]:
-    """The new state, or the old one with its counts moved on."""
+    """The new state, or the old one with advanced counters if it is not finite."""
     finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["gradient_norm"])
     passed = replace(state, step=new.step, position=new.position)
     kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, passed)
@@ -251,7 +252,7 @@ def _kept_when_finite(
 
 
 def _slow_part(tree: PyTree) -> PyTree:
-    """What a target has a copy of."""
+    """The parts of a tree that the target networks copy."""
     return {"encoder": tree["encoder"], "head": tree["head"]}
 
 

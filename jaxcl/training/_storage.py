@@ -1,10 +1,10 @@
-"""The directory of a run's checkpoints: what a kill or a full disk can do to it.
+"""Stores checkpoints on disk, safe against kills and full disks.
 
 A checkpoint is the directory ``<step>/`` with ``state/``, which Orbax writes, and
-``manifest.json``. It is made as ``<step>.unfinished/`` and gets its name by one rename,
-when its state was read back and its manifest lies beside it; it loses its name by one
-rename, before its files are removed. So a kill at any moment leaves whole checkpoints,
-and leftovers whose names say that they are none.
+``manifest.json``. It is written as ``<step>.unfinished/``, and renamed to ``<step>/``
+once its state was read back and its manifest is written. To remove it, it is renamed
+first. So a kill at any moment leaves complete checkpoints, and leftovers whose names
+show that they are not checkpoints.
 """
 
 import itertools
@@ -33,17 +33,17 @@ from jaxcl.training._manifest import (
 
 _LOG = logging.getLogger(__name__)
 
-# The last is what Orbax leaves behind where it writes a checkpoint's own directory.
+# The last pattern is that of the temporary directories of Orbax.
 _LEFTOVERS = ("*.unfinished", "*.removed", "*.orbax-checkpoint-tmp*")
-# What files need beyond the arrays, at most: names, metadata, blocks.
+# Upper bound of the space that files need beyond the arrays: names, metadata, blocks.
 _MARGIN, _MARGIN_BYTES = 1.1, 2**20
 
 
 class Storage:
-    """Reads and writes checkpoints as one process, whatever the others do.
+    """Reads and writes checkpoints in one process, independently of the others.
 
     Args:
-        directory: Where they are; made by the first `write`.
+        directory: The directory of the checkpoints, which must exist before a `write`.
     """
 
     def __init__(self, directory: Path):
@@ -57,7 +57,7 @@ class Storage:
         )
 
     def steps(self) -> list[int]:
-        """Whatever has the name of a checkpoint, newest first."""
+        """The steps of all entries that are named like a checkpoint, newest first."""
         try:
             names = [path.name for path in self.directory.iterdir()]
         except FileNotFoundError:
@@ -67,23 +67,23 @@ class Storage:
                 f"checkpoints in {str(self.directory)!r} cannot be listed: {error}"
             ) from error
         steps = [int(name) for name in names if name.isdecimal()]
-        # "007" is the name of none.
+        # "007" is not the name of a checkpoint.
         return sorted((step for step in steps if str(step) in names), reverse=True)
 
     def path(self, step: int) -> Path:
-        """Where the checkpoint of a step is."""
+        """The path of the checkpoint of a step."""
         return self.directory / str(step)
 
     def read(self, step: int, wanted: Leaves) -> Leaves:
-        """The arrays of a step, compared with its manifest.
+        """Reads the arrays of a step, and compares them with its manifest.
 
         Args:
             step: One of `steps`.
             wanted: Arrays of the same names, shapes and types.
 
         Raises:
-            MismatchError: The checkpoint is in order, but not what is wanted.
-            Exception: Anything else that a damaged file makes a reader raise.
+            MismatchError: The checkpoint is intact, but does not match `wanted`.
+            Exception: Damaged files can make the reader raise any type.
         """
         manifest = read_manifest(self.path(step))
         if manifest.step != step:
@@ -95,7 +95,7 @@ class Storage:
         return found
 
     def write(self, step: int, leaves: Leaves, extra: Mapping[str, Any]) -> None:
-        """Makes a checkpoint; it has its name when it is on the disk and verified."""
+        """Writes a checkpoint; it gets its name once it is on disk and verified."""
         _check_space(self.directory, leaves)
         unfinished = self.directory / f"{step}.unfinished"
         try:
@@ -120,19 +120,19 @@ class Storage:
         return {name: np.asarray(leaf) for name, leaf in found.items()}
 
     def set_aside(self, step: int) -> None:
-        """Renames what could not be read, so that its step can be written again."""
+        """Renames a damaged checkpoint, so that its step can be written again."""
         places = (self.directory / f"damaged-{step}-{n}" for n in itertools.count())
         aside = next(place for place in places if not place.exists())
         self.path(step).rename(aside)
         _LOG.warning("damaged checkpoint kept as %s", aside)
 
     def remove_older(self, oldest: int) -> None:
-        """Removes the checkpoints before a step; that some stay is no error."""
+        """Removes the checkpoints before a step; a failure is only a warning."""
         try:
             for step in self.steps():
                 if step < oldest:
-                    # Without its name first: a kill while files are removed must not
-                    # leave a checkpoint that is half there.
+                    # Renamed first: a kill while its files are removed must not leave
+                    # an incomplete checkpoint.
                     self.path(step).rename(self.directory / f"{step}.removed")
             flush(self.directory)
         except OSError as error:
@@ -140,7 +140,7 @@ class Storage:
         self.remove_leftovers()
 
     def remove_leftovers(self) -> None:
-        """Removes what a kill during a save or a removal has left."""
+        """Removes the leftovers of interrupted saves and removals."""
         for pattern in _LEFTOVERS:
             for path in self.directory.glob(pattern):
                 try:
@@ -152,16 +152,16 @@ class Storage:
                     _LOG.warning("leftover could not be removed: %s", error)
 
     def close(self) -> None:
-        """Ends what Orbax has running."""
+        """Closes Orbax, and ends its threads."""
         self._orbax.close()
 
 
 def _remove_while_written(path: Path) -> None:
-    """Removes a directory into which a save that failed may still be writing.
+    """Removes a directory into which a failed save may still be writing.
 
-    Orbax writes arrays side by side and raises when the first of them fails; what the
-    others write meanwhile can fill the directory again. What stays after a second is
-    removed by the next save.
+    Orbax writes arrays concurrently and raises when the first one fails; the other
+    writes can fill the directory again. The next save removes what is left after a
+    second.
     """
     for _ in range(20):
         shutil.rmtree(path, ignore_errors=True)
@@ -171,7 +171,7 @@ def _remove_while_written(path: Path) -> None:
 
 
 def _storable(leaves: Leaves) -> dict[str, np.ndarray]:
-    # Orbax refuses arrays without elements; their shape in the manifest says it all.
+    # Orbax rejects arrays without elements; the manifest has their shape.
     return {name: leaf for name, leaf in leaves.items() if leaf.size}
 
 

@@ -1,4 +1,4 @@
-"""The metrics of a run for TensorBoard; tensorboardX does the work."""
+"""Writes the metrics of a run for TensorBoard, with tensorboardX."""
 
 import logging
 import math
@@ -11,11 +11,11 @@ _LOG = logging.getLogger(__name__)
 
 
 class TensorBoard:
-    """Event files in a directory.
+    """Writes event files into a directory.
 
     Args:
-        directory: Made when missing.
-        step: The step the run continues from; later events of before are hidden.
+        directory: Created if missing.
+        step: The step at which the run resumes; older events after it are hidden.
     """
 
     def __init__(self, directory: Path, step: int = 0):
@@ -35,18 +35,18 @@ class TensorBoard:
             self._warn(error)
 
     def write(self, step: int, values: Mapping[str, float | None]) -> None:
-        """Adds a point to every curve; a disk that does not take it is named once."""
+        """Adds a point to every curve; warns once if that fails."""
         if self._writer is None:
             return
         try:
             for name, value in values.items():
                 if value is not None and math.isfinite(value):
                     self._writer.add_scalar(name, value, step)
-        except Exception as error:  # whatever stops a log must not stop the run
+        except Exception as error:  # a failing log must not stop the run
             self._warn(error)
 
     def close(self) -> None:
-        """Ends the thread that writes, when it has written all."""
+        """Writes all remaining events, and ends the writing thread."""
         try:
             if self._writer is not None:
                 self._writer.close()

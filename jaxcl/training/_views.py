@@ -1,4 +1,4 @@
-"""What the encoder sees of a batch: views, drawn here or before, and normalized."""
+"""Draws and normalizes the views of a batch."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -8,22 +8,22 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxcl.augment import augment_batch, augment_small, sample_keys
-from jaxcl.batch import Batch
+from jaxcl.batch import AnyArray, Batch
 from jaxcl.config import AugmentationConfig
 
 
 class Normalization(NamedTuple):
-    """Mean and deviation of each channel of the training images, in [0, 1]."""
+    """Mean and standard deviation of each channel of the training images, in [0, 1]."""
 
     mean: Float[np.ndarray, " channels"]
     deviation: Float[np.ndarray, " channels"]
 
 
-def normalize(images: Array, normalization: Normalization | None) -> Array:
-    """Images `[..., channels]` less the mean, in units of the deviation."""
+def normalize(images: AnyArray, normalization: Normalization | None) -> AnyArray:
+    """Normalizes images `[..., channels]` by the mean and deviation of each channel."""
     if normalization is None:
         return images
-    # A channel that is constant stays it.
+    # A constant channel is not scaled.
     scale = np.where(normalization.deviation > 0, normalization.deviation, 1.0)
     shape = (1,) * (images.ndim - 1) + (-1,)
     mean, scale = (
@@ -33,18 +33,6 @@ def normalize(images: Array, normalization: Normalization | None) -> Array:
     return (images - mean) / scale
 
 
-def rows_first(batch: Batch) -> Batch:
-    """The batch on its way to the devices: samples on the first axis of its views too.
-
-    Every array can then be split over the devices by its first axis.
-    """
-    views, small = (
-        None if part is None else np.swapaxes(part, 0, 1)
-        for part in (batch.views, batch.small_views)
-    )
-    return replace(batch, views=views, small_views=small)
-
-
 def with_views(
     batch: Batch,
     seed: int | Int[Array, ""],
@@ -52,20 +40,18 @@ def with_views(
     augmentation: AugmentationConfig,
     normalization: Normalization | None,
 ) -> Batch:
-    """The batch with its views, drawn by seed, epoch and instance where it has none.
+    """The batch with normalized views; missing views are drawn.
 
-    Those it has come as `rows_first` leaves them, those it gets have the view first.
+    The keys of the views depend on seed, epoch and instance.
     """
-    if batch.views is not None:
-        drawn, small = batch.views, batch.small_views
-        drawn = jnp.swapaxes(drawn, 0, 1)
-        small = None if small is None else jnp.swapaxes(small, 0, 1)
-    else:
+    drawn, small = batch.views, batch.small_views
+    if drawn is None:
         if batch.image is None or batch.epoch is None:
-            raise ValueError("`batch` must have images and epochs, or views; got none")
+            raise ValueError(
+                "`batch` must have images and epochs, or views, got neither"
+            )
         keys = sample_keys(seed, batch.epoch, batch.instance)
         drawn = augment_batch(keys, batch.image, views, augmentation)
-        small = None
         if augmentation.small_views:
             small = augment_small(keys, batch.image, augmentation)
     drawn = normalize(drawn, normalization)

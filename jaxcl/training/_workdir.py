@@ -1,4 +1,4 @@
-"""The directory of a run: whose it is, and what it holds."""
+"""The work directory of a run: its files, its config and its lock."""
 
 import re
 import tempfile
@@ -13,11 +13,11 @@ from jaxcl.config import TrainConfig, differing_fields, read_toml, write_toml
 
 
 class WorkdirError(ValueError):
-    """A run directory that cannot be used; the message says what to do."""
+    """Raised when a work directory cannot be used."""
 
 
-# What does not change the numbers of a run, but by the rounding of their sums: where
-# its data lie, and which machines it runs on.
+# Fields that may change when a run resumes: where the data are, and which machines it
+# runs on. They change results by rounding at most.
 _MAY_CHANGE = (
     "data.data_dir",
     "data.workers",
@@ -28,7 +28,7 @@ _MAY_CHANGE = (
 
 
 class Workdir:
-    """Files of one run, under the names every tool expects.
+    """Paths of the files of a run.
 
     Args:
         path: The directory.
@@ -47,17 +47,19 @@ class Workdir:
 
 
 def open_workdir(path: str | Path, config: TrainConfig) -> Workdir:
-    """Makes a directory for a run, or finds that it belongs to this run already.
+    """Opens the directory of a run, and creates it if it does not exist.
 
     Args:
-        path: Made when missing.
-        config: Must be the one that is stored there, but for what does not change the
-            result: where the data lie, and which devices and processes there are.
+        path: The directory.
+        config: The config of the run. A config that is stored there already must be the
+            same, except for fields that do not change the result: the location of the
+            data, the devices and the processes.
 
-    Returns:
-        The directory. A `WorkdirError` lists the fields that differ.
+    Raises:
+        WorkdirError: The directory cannot be written, or its config differs; the
+            message lists the fields.
     """
-    # A path has one slash where an address had two.
+    # `Path` turns the two slashes of a URL into one.
     if re.match(r"\w+:/", str(path)):
         raise WorkdirError(f"work directory must be a local or shared path, got {path}")
     workdir = Workdir(path)
@@ -69,10 +71,10 @@ def open_workdir(path: str | Path, config: TrainConfig) -> Workdir:
 
 @contextmanager
 def claim_workdir(workdir: Workdir, config: TrainConfig) -> Iterator[None]:
-    """Keeps a directory for this run: its config is stored, others are refused.
+    """Locks the directory for this run, and stores its config there.
 
-    Called when nothing stands in the way of the first step any more: a config that
-    cannot run leaves the directory to the corrected one.
+    Called right before the first step, so that a config that fails earlier does not
+    occupy the directory.
     """
     if jax.process_index() != 0:
         yield
@@ -90,11 +92,11 @@ def claim_workdir(workdir: Workdir, config: TrainConfig) -> Iterator[None]:
 
 
 def find_workdir(path: str | Path) -> tuple[Workdir, TrainConfig]:
-    """The directory of a run that was started, with its config."""
+    """Finds the directory of an existing run, and its config."""
     workdir = Workdir(path)
     if not workdir.config.exists():
         raise WorkdirError(
-            f"{str(workdir.path)!r} is no run directory: it has no config.toml"
+            f"{str(workdir.path)!r} is not a run directory: it has no config.toml"
         )
     return workdir, read_toml(workdir.config)
 
@@ -108,12 +110,12 @@ def _check_same_config(workdir: Workdir, config: TrainConfig) -> None:
     }
     if differing:
         lines = [
-            f"  {n}: {old!r} there, {new!r} here" for n, (old, new) in differing.items()
+            f"  {n}: stored {old!r}, got {new!r}" for n, (old, new) in differing.items()
         ]
         raise WorkdirError(
-            f"{str(workdir.path)!r} belongs to a run with another config:\n"
+            f"{str(workdir.path)!r} belongs to a run with a different config:\n"
             + "\n".join(lines)
-            + "\nchoose another --workdir, or the same values"
+            + "\nchoose another --workdir, or use the stored values"
         )
 
 

@@ -1,11 +1,11 @@
-"""Lines of metrics, written while a run goes."""
+"""Writes the metrics of a run while it trains."""
 
 import json
 import logging
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -15,12 +15,12 @@ _WATCHED = ("loss", "gradient_norm")
 
 
 class NonFiniteError(ArithmeticError):
-    """A number that must be finite became NaN or infinite.
+    """Raised when a value that must be finite is NaN or infinite.
 
     Attributes:
-        step: The step it happened in; 0 when it was no step.
+        step: The step in which it occurred; 0 if outside of a step.
         values: The metrics of that step.
-        bad_leaves: Positions of the leaves of the gradient that are not finite.
+        bad_leaves: Indices of the gradient leaves that are not finite.
     """
 
     def __init__(
@@ -34,27 +34,28 @@ class NonFiniteError(ArithmeticError):
         self.step, self.values, self.bad_leaves = step, dict(values or {}), bad_leaves
 
 
+@runtime_checkable
 class Sink(Protocol):
-    """Where the numbers of a step go."""
+    """Receives metrics."""
 
     def write(self, step: int, values: Mapping[str, float | None]) -> None:
-        """Takes the numbers of a step; a failure to keep them is not the run's."""
+        """Writes the metrics of a step; a failure to write must not stop the run."""
         ...
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Called after the last write."""
         ...
 
 
 class JsonLines:
-    """One JSON object a line. Numbers that are not finite are null.
+    """Writes one JSON object per line; values that are not finite become null.
 
-    The file depends on seed and config alone, not on the clock or on interruptions:
-    lines behind the step a run continues from are removed when it is opened.
+    The file depends on seed and config only, not on the clock or on interruptions:
+    opening it removes the lines after the step at which the run resumes.
 
     Args:
         path: A JSONL file.
-        step: The step the run continues from.
+        step: The step at which the run resumes.
     """
 
     def __init__(self, path: Path, step: int = 0):
@@ -64,14 +65,14 @@ class JsonLines:
             write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def write(self, step: int, values: Mapping[str, float | None]) -> None:
-        """Appends a line; a disk that does not take it is named once."""
+        """Appends a line; warns once if that fails."""
         finite = {
             name: value if value is not None and math.isfinite(value) else None
             for name, value in values.items()
         }
         text = json.dumps({"step": step, **finite}) + "\n"
         try:
-            # Somebody may have removed the directory of a run that goes on.
+            # The directory may have been removed while the run continues.
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a") as file:
                 file.write(text)
@@ -81,26 +82,26 @@ class JsonLines:
             self._failed = True
 
     def close(self) -> None:
-        """Nothing is open between two lines."""
+        """Does nothing: the file is closed after each line."""
 
 
 class MetricsLog:
-    """Collects the metrics of steps, waits for the devices, and hands some of them on.
+    """Collects the metrics of all steps, and writes those of every few steps.
 
     Args:
-        sinks: Where they go.
-        step: The step the run continues from.
-        every: Steps between lines.
-        in_flight: Steps the host may be ahead of the devices.
-        rate: The learning rate by step, a line's own number.
-        on_line: Called with the numbers of every line.
-        on_skipped: Called with what would have ended the run, for each step that left
-            the parameters as they were.
+        sinks: The sinks that receive them.
+        step: The step at which the run resumes.
+        every: Steps between two lines.
+        in_flight: Steps that the host may be ahead of the devices.
+        rate: The learning rate of a step, which is added to each line.
+        on_line: Called with the metrics of every line.
+        on_skipped: Called with the error of each skipped step, which left the
+            parameters unchanged.
 
     Attributes:
         step: The last step whose result is known.
-        loss: Its loss.
-        skipped: Steps so far that left the parameters as they were.
+        loss: The loss of that step.
+        skipped: Number of skipped steps so far.
     """
 
     def __init__(
@@ -119,19 +120,20 @@ class MetricsLog:
         self.step, self.loss, self.skipped = step, math.nan, 0
 
     def add(self, step: int, metrics: Mapping[str, jax.Array], steps: int = 1) -> None:
-        """Takes the metrics of a call; waits for the devices when too far ahead.
+        """Adds the metrics of a call; waits for the devices if too far ahead.
 
         Args:
             step: The last step of the call.
-            metrics: Of it; with several steps, the step is their first axis.
-            steps: How many steps the call took.
+            metrics: The metrics of the call; with several steps, the first axis is the
+                step.
+            steps: The number of steps in the call.
         """
         self._pending.append((step, steps, metrics))
         if sum(steps for _, steps, _ in self._pending) >= self._in_flight:
             self.wait()
 
     def wait(self) -> None:
-        """Waits for every step so far; a `NonFiniteError` names the first bad one."""
+        """Waits for all steps so far; raises `NonFiniteError` for the first bad one."""
         pending, self._pending = self._pending, []
         for last, steps, metrics in pending:
             values = {name: np.asarray(value) for name, value in metrics.items()}
@@ -139,7 +141,7 @@ class MetricsLog:
                 one = values if steps == 1 else {n: v[i] for n, v in values.items()}
                 self._take(last - steps + 1 + i, one)
 
-    def _take(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+    def _take(self, step: int, values: Mapping[str, Any]) -> None:
         numbers = {n: float(v) for n, v in values.items() if np.ndim(v) == 0}
         fault = _find_fault(step, numbers, values.get("finite_leaves"))
         if fault is not None:
@@ -157,7 +159,7 @@ class MetricsLog:
                 self._on_line(step, numbers)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Hands numbers to every sink."""
+        """Writes metrics to every sink."""
         for sink in self._sinks:
             sink.write(step, values)
 
@@ -182,13 +184,13 @@ def _find_fault(
 
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:
-    """Adds a JSON object to a file of lines."""
+    """Appends a JSON object to a JSONL file."""
     with path.open("a") as file:
         file.write(json.dumps(values) + "\n")
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The complete lines of a JSONL file; what a kill cut in half is left out."""
+    """Reads a JSONL file; lines that a kill left incomplete are skipped."""
     lines = []
     for text in path.read_text().splitlines():
         try:
@@ -199,7 +201,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replaces a file; a kill leaves the old one or the new one, no half."""
+    """Replaces a file atomically: a kill leaves either the old or the new one."""
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.write_text(text)
     unfinished.replace(path)

@@ -65,6 +65,7 @@ def test_a_view_is_flipped_where_its_number_says_so():
     flips = draw_numbers(keys, 2, config)[0][:, :, BASE_DRAWS.index("flip")] < 0.3
     original = np.float32(batch) / 255.0
     mirrored = original[:, :, ::-1]
-    expected = np.where(flips.T[:, :, None, None, None], mirrored, original)
+    flips = flips[:, :, None, None, None]
+    expected = np.where(flips, mirrored[:, None], original[:, None])
     found = augment_batch(keys, batch, 2, config)
     np.testing.assert_allclose(found, expected, atol=1e-6)

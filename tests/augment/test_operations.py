@@ -53,6 +53,7 @@ def test_quarter_turns_are_exact(turns):
     np.testing.assert_allclose(found, np.rot90(image, turns), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_a_view_is_turned_by_up_to_the_angle_that_was_asked_for():
     # A single bright pixel, eight to the right of the center.
     image = np.zeros((600, 21, 21, 1), np.uint8)
@@ -92,6 +93,7 @@ def test_a_blur_is_that_of_scipy(sigma):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "across"), [(32, 3), (96, 9), (224, 23)])
 def test_a_kernel_is_a_tenth_of_the_view(size, across):
     light = jnp.zeros((1, size, size)).at[0, size // 2, size // 2].set(1.0)
@@ -117,6 +119,7 @@ def test_a_kernel_that_an_image_cannot_reflect_is_refused():
         blur(jnp.zeros((1, 20, 5)), MIDDLE, config)
 
 
+@pytest.mark.slow
 def test_erased_rectangles_have_the_share_that_was_asked_for():
     config = dataclasses.replace(ALWAYS, erase_scale=(0.1, 0.3))
     draws = jax.random.uniform(jax.random.key(1), (400, len(Draws._fields)))
@@ -169,6 +172,7 @@ def test_gray_has_no_hue_to_turn(space):
     np.testing.assert_allclose(found, image / 255.0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(6, 6), (9, 5), (24, 24)])
 def test_a_crop_to_another_size_is_that_of_pillow(size):
     image = picture(24, 24).astype(np.float32)
@@ -185,6 +189,7 @@ def test_a_crop_to_another_size_is_that_of_pillow(size):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.2, 0.7])
 @pytest.mark.parametrize("operation", ["blur", "erase"])
 def test_the_later_operations_fire_at_their_rates(operation, rate):
@@ -197,6 +202,7 @@ def test_the_later_operations_fire_at_their_rates(operation, rate):
     assert abs(fired.mean() - rate) < 4 * np.sqrt(rate * (1 - rate) / 1000)
 
 
+@pytest.mark.slow
 def test_small_crops_cover_the_share_that_was_asked_for():
     # Channels that say where a pixel comes from: its row, its column.
     places = np.arange(0, 256, 4, dtype=np.uint8)

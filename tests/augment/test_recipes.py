@@ -42,8 +42,8 @@ def test_every_recipe_makes_views(recipe):
 
     images = jax.ShapeDtypeStruct((4, 32, 32, 3), "uint8")
     views, small = jax.eval_shape(make, images)
-    assert views.shape == (2, 4, 32, 32, 3)
-    assert small.shape == (config.small_views, 4, 96, 96, 3)
+    assert views.shape == (4, 2, 32, 32, 3)
+    assert small.shape == (4, config.small_views, 96, 96, 3)
 
 
 def test_what_is_given_comes_after_the_recipe():
@@ -57,5 +57,5 @@ def test_the_recipe_none_leaves_images_alone():
     images = np.random.default_rng(0).integers(0, 256, (3, 6, 6, 3), dtype=np.uint8)
     keys = sample_keys(0, 0, jnp.arange(3))
     views = augment_batch(keys, images, 2, read("none").augmentation)
-    np.testing.assert_array_equal(views[0], np.float32(images) / np.float32(255))
-    np.testing.assert_array_equal(views[1], views[0])
+    np.testing.assert_array_equal(views[:, 0], np.float32(images) / np.float32(255))
+    np.testing.assert_array_equal(views[:, 1], views[:, 0])

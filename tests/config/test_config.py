@@ -1,7 +1,12 @@
+import ast
 import dataclasses
+import inspect
+import typing
+from dataclasses import is_dataclass
 
 import pytest
 
+import jaxcl.config
 from jaxcl.config import (
     ConfigError,
     DataConfig,
@@ -55,7 +60,7 @@ def test_a_wrong_field_is_named(tree, message):
     assert message in str(raised.value)
 
 
-def test_an_integer_is_a_fine_float():
+def test_an_integer_is_accepted_as_a_float():
     temperature = from_dict({"objective": {"temperature": 1}}).objective.temperature
     assert temperature == 1.0
     assert isinstance(temperature, float)
@@ -71,6 +76,44 @@ def test_an_integer_is_a_fine_float():
         ({"objective": {"name": "within_domain"}}, "`data.domain` must name a column"),
         ({"augmentation": {"crop_scale": [0.5, 0.2]}}, "an increasing pair"),
         ({"augmentation": {"flip": 1.5}}, "a probability"),
+        ({"data": {"batch_size": 1}}, "`data.batch_size` must be at least 2, got 1"),
+        ({"data": {"sampler": {"cap": 0.5}}}, "must be at least 1, got 0.5"),
+        ({"data": {"selection": {"fraction": 0.0}}}, "must be within (0, 1], got 0.0"),
+        (
+            {"data": {"selection": {"validation_fraction": 1.0}}},
+            "`data.selection.validation_fraction` must be within [0, 1), got 1.0",
+        ),
+        ({"optimizer": {"final_rate": 1.1}}, "must be within [0, 1], got 1.1"),
+        ({"optimizer": {"momentum": -0.1}}, "must be at least 0, got -0.1"),
+        (
+            {"optimizer": {"drop_at": [0.5, 1.0]}},
+            "`optimizer.drop_at` must be shares within (0, 1), got [0.5, 1.0]",
+        ),
+        (
+            {"augmentation": {"blur_sigma": [2.0, 1.0]}},
+            "must be an increasing pair of positive numbers, got [2.0, 1.0]",
+        ),
+        ({"augmentation": {"blur_size": 4}}, "must be odd, got 4"),
+        (
+            {"data": {"test_splits": ["a", "a"]}},
+            "must not repeat a split, got ['a', 'a'",
+        ),
+        ({"data": {"label": ""}}, "`data.label` must name the column of the class"),
+        ({"distributed": {"timeout": 0}}, "must be positive, got 0"),
+        (
+            {"num_steps": 5, "steps_per_dispatch": 2},
+            "`num_steps` must be a multiple of steps_per_dispatch = 2, got 5",
+        ),
+        (
+            {"augmentation": {"on": "host"}},
+            "unless data.pipeline = 'tf_data', got 'host'",
+        ),
+        ({"augmentation": {"plain_views": 3}}, "must be at most `data.views`, got 3"),
+        ({"data": {"table": "a.csv"}}, "must come with data.path, got 'a.csv'"),
+        (
+            {"data": {"sampler": {"name": "importance"}}},
+            "`data.bias` must name a column for data.sampler.name = 'importance'",
+        ),
     ],
 )
 def test_a_broken_rule_is_named(tree, message):
@@ -79,14 +122,30 @@ def test_a_broken_rule_is_named(tree, message):
     assert message in str(raised.value)
 
 
-def test_every_broken_rule_is_named_at_once():
+# Numbers that may have any value.
+UNBOUNDED = {"num_processes", "process_id", "epsilon"}
+
+
+def test_every_number_of_a_training_config_has_a_bound():
+    unbounded, kinds = set(), [TrainConfig]
+    for kind in kinds:
+        for name, hint in typing.get_type_hints(kind, include_extras=True).items():
+            if is_dataclass(hint):
+                kinds.append(hint)
+            elif not hasattr(hint, "__metadata__"):
+                numbers = {hint, *typing.get_args(hint)} & {int, float}
+                unbounded |= {name} if numbers else set()
+    assert len(kinds) > 10 and unbounded == UNBOUNDED
+
+
+def test_all_broken_rules_are_named_at_once():
     config = TrainConfig(num_steps=0, objective=ObjectiveConfig(temperature=-1.0))
     with pytest.raises(ConfigError) as raised:
         config.check()
     assert len(str(raised.value).splitlines()) == 2
 
 
-def test_what_is_no_toml_is_said_to_be_none(tmp_path):
+def test_a_file_that_is_not_toml_is_named(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text("seed = = 1")
     with pytest.raises(ConfigError, match="is no TOML"):
@@ -101,17 +160,14 @@ def test_differing_fields_have_dotted_names_and_both_values():
     assert differing_fields(first, second) == {"objective.temperature": (0.2, 0.5)}
 
 
-def test_every_field_says_what_it_means():
-    import ast
-    import inspect
-
-    import jaxcl.config
-
-    for node in ast.parse(inspect.getsource(jaxcl.config)).body:
-        if isinstance(node, ast.ClassDef) and node.name.endswith("Config"):
-            for field, text in zip(node.body, node.body[1:], strict=False):
-                if isinstance(field, ast.AnnAssign):
-                    assert isinstance(text, ast.Expr), f"{node.name}.{field.target.id}"
+def test_every_field_has_a_docstring():
+    configs = [kind for kind in vars(jaxcl.config).values() if is_dataclass(kind)]
+    assert len(configs) > 10
+    for kind in configs:
+        (tree,) = ast.parse(inspect.getsource(kind)).body
+        for field, text in zip(tree.body, tree.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign):
+                assert isinstance(text, ast.Expr), f"{kind.__name__}.{field.target.id}"
 
 
 def test_a_config_is_made_of_plain_values():

@@ -14,7 +14,7 @@ import zipfile
 
 import pytest
 
-from jaxcl.data._archives import extract, open_members
+from jaxcl.data._builders._archives import extract
 from jaxcl.data._errors import DataError
 
 FILES = {"PACS/photo/dog/1.jpg": b"one", "PACS/photo/cat/2.jpg": b"two" * 1000}
@@ -63,9 +63,9 @@ def test_every_kind_comes_out_as_it_went_in_whatever_its_name(tmp_path, mode):
         write_zip(archive, FILES.items())
     else:
         write_tar(archive, FILES.items(), mode)
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    digest = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
     target = tmp_path / "new" / "PACS"
-    extract(archive, target, sha256=digest, **LIMITS)
+    extract(archive, target, md5=digest, **LIMITS)
     found = {
         str(path.relative_to(target)): path.read_bytes()
         for path in target.rglob("*")
@@ -76,15 +76,6 @@ def test_every_kind_comes_out_as_it_went_in_whatever_its_name(tmp_path, mode):
     assert stat.S_IMODE(target.stat().st_mode) == stat.S_IMODE(
         target.parent.stat().st_mode
     )
-
-
-def test_members_are_read_without_unpacking_and_may_be_skipped(tmp_path):
-    archive = write_tar(tmp_path / "a.tgz", FILES.items(), "w:gz")
-    assert [m.path for m in open_members(archive, **LIMITS)] == list(FILES)
-    read = {m.path: m.file.read() for m in open_members(archive, **LIMITS)}
-    assert read == FILES
-    starts = [member.file.read(2) for member in open_members(archive, **LIMITS)]
-    assert starts == [b"on", b"tw"]
 
 
 def test_folders_of_an_archive_may_be_named_and_named_again(tmp_path):
@@ -165,8 +156,6 @@ def test_a_password_is_refused(tmp_path):
 def test_a_bomb_is_stopped_at_the_limit(tmp_path, mode):
     archive = write_tar(tmp_path / "a.tar", [("a", bytes(5 << 20))], mode)
     refuse(archive, tmp_path, "holds more than 1,048,576 bytes")
-    with pytest.raises(DataError, match="more than"):
-        list(open_members(archive, **LIMITS))  # skipped, but decompressed
 
 
 def test_a_bomb_of_many_files_is_stopped_by_their_sum(tmp_path):
@@ -210,10 +199,10 @@ def test_a_header_that_would_fill_the_memory_is_refused(tmp_path):
     refuse(archive, tmp_path, "has a header that is too large", max_bytes=1 << 40)
 
 
-def test_a_wrong_checksum_is_refused_before_the_file_is_opened(tmp_path, monkeypatch):
+def test_a_wrong_checksum_is_refused_before_the_file_is_opened(tmp_path):
     archive = tmp_path / "a.zip"
     archive.write_bytes(b"no archive at all")
-    refuse(archive, tmp_path, "has SHA-256 .*, it must have 00", sha256="00" * 32)
+    refuse(archive, tmp_path, "must have MD5 00.*, got", md5="00" * 16)
     refuse(archive, tmp_path, "cannot be read as zip or tar")
     refuse(tmp_path / "missing.zip", tmp_path, "cannot be read: No such file")
 
@@ -251,10 +240,11 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path):
     assert list((tmp_path / "PACS").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_leaves_no_half_of_a_folder(tmp_path):
     program = f"""
 import pathlib, time
-from jaxcl.data import _archives
+from jaxcl.data._builders import _archives
 write = _archives._write
 def slowly(*args):
     write(*args)

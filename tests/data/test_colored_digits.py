@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxcl.config import DataConfig
-from jaxcl.data import build, open_split
+from jaxcl.data import REGISTRY, build, open_split
 from jaxcl.data._builders.colored_digits import split_colors
 from jaxcl.data._decode import decode_image
 
@@ -28,7 +28,8 @@ def columns():
 
 
 def test_counts_are_those_that_are_documented(columns):
-    assert {name: len(read["label"]) for name, read in columns.items()} == SPLITS
+    counts = {name: len(read["label"]) for name, read in columns.items()}
+    assert counts == SPLITS == REGISTRY["colored_digits"].splits
 
 
 def test_no_digit_stands_in_two_splits(columns):

@@ -66,6 +66,7 @@ def real_pacs(tmp_path_factory):
     return manual.parents[1]
 
 
+@pytest.mark.slow
 def test_the_real_pacs_has_its_published_counts(real_pacs):
     build("pacs", str(real_pacs))
     config = DataConfig(
@@ -83,6 +84,7 @@ def test_the_real_pacs_has_its_published_counts(real_pacs):
     assert len(set(split.instances().tolist())) == 9991
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("held_out", "counts"),
     [
@@ -269,6 +271,7 @@ def test_missing_lists_are_named(small_pacs):
         build("pacs/udg_photo_5p_1", str(small_pacs / "d"), manual_dir=str(small_pacs))
 
 
+@pytest.mark.slow
 def test_a_config_of_the_real_protocol_is_built_as_its_lists_say(real_pacs):
     build("pacs/udg_photo_1p_0", str(real_pacs))
     records = {

@@ -7,7 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from jaxcl.data import DataError
-from jaxcl.data._folder_table import read_table
+from jaxcl.data._builders._folder_table import read_table
 
 
 def csv_of(tmp_path, *lines, suffix="csv"):

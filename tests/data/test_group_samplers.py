@@ -7,7 +7,10 @@ import pytest
 from scipy.stats import chisquare
 
 from jaxcl.config import ConfigError
-from jaxcl.data._group_samplers import GroupBalancedSampler, HomogeneousSampler
+from jaxcl.data._samplers._group_samplers import (
+    GroupBalancedSampler,
+    HomogeneousSampler,
+)
 
 # Three groups of 40, 25 and 11 samples in mixed order, and four of no group.
 GROUPS = np.random.RandomState(0).permutation(

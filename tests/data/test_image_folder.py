@@ -8,7 +8,7 @@ from PIL import Image
 from jaxcl.cli import main
 from jaxcl.config import DataConfig, SelectionConfig
 from jaxcl.data import DataError, open_data, open_split
-from jaxcl.data._builders.image_folder import build_image_folder
+from jaxcl.data._build import build_image_folder
 
 ROWS = [
     ("a/0.png", "cat", "north", "3", "0.5"),
@@ -164,6 +164,7 @@ def test_a_folder_without_images_or_at_no_depth_is_refused(tmp_path, photos):
         open_split(config(photos), "train")
 
 
+@pytest.mark.slow
 def test_it_trains_by_config_alone(tmp_path, monkeypatch, data_dir):
     monkeypatch.chdir(tmp_path)
     generator = np.random.default_rng(0)

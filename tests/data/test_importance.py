@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxcl.config import ConfigError
-from jaxcl.data._importance import ImportanceSampler, importance_weights
+from jaxcl.data._samplers._importance import ImportanceSampler, importance_weights
 
 WEIGHTS = np.random.RandomState(1).uniform(1, 10, 80)
 
@@ -99,11 +99,11 @@ def test_the_cap_is_a_multiple_of_the_smallest_weight():
     # As in biased MNIST at 0.99: 99 of 100 are aligned, and one is not.
     labels, biases = np.zeros(100, int), np.zeros(100, int)
     biases[7] = 1
-    weights = importance_weights(labels, biases, cap=10)
+    weights = importance_weights(labels, biases, cap=10.0)
     np.testing.assert_allclose(weights[0], 100 / 99)
     np.testing.assert_allclose(weights[7], 10 * 100 / 99)
-    np.testing.assert_allclose(importance_weights(labels, biases, cap=1), 100 / 99)
-    np.testing.assert_allclose(importance_weights(labels, biases, cap=200)[7], 100)
+    np.testing.assert_allclose(importance_weights(labels, biases, cap=1.0), 100 / 99)
+    np.testing.assert_allclose(importance_weights(labels, biases, cap=200.0)[7], 100)
 
 
 def test_a_sample_of_unknown_bias_weighs_as_little_as_any():

@@ -19,12 +19,13 @@ from jaxcl.data._builders import (
     ColoredMnist,
     RotatedMnist,
     StyledMnist,
-    _idx,
+    _mnist,
     biased_mnist,
     colored_mnist,
     rotated_mnist,
     styled_mnist,
 )
+from jaxcl.data._registry import REGISTRY
 
 REAL = Path(__file__).parents[2] / "../shared/data/mnist"
 needs_mnist = pytest.mark.skipif(
@@ -272,7 +273,9 @@ def idx_bytes(array):
 
 
 def describe(name, content, shape):
-    return _idx.Archive(name, len(content), hashlib.sha256(content).hexdigest(), shape)
+    return _mnist.Archive(
+        name, len(content), hashlib.sha256(content).hexdigest(), shape
+    )
 
 
 def make_arrays():
@@ -294,7 +297,7 @@ def made(tmp_path_factory):
     arrays, table = make_arrays(), {}
     for split, parts in arrays.items():
         table[split] = ()
-        for official, array in zip(_idx.ARCHIVES[split], parts, strict=True):
+        for official, array in zip(_mnist.ARCHIVES[split], parts, strict=True):
             content = gzip.compress(idx_bytes(array))
             (folder / official.name).write_bytes(content)
             table[split] += (describe(official.name, content, array.shape),)
@@ -303,7 +306,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def made_table(made, monkeypatch):
-    monkeypatch.setattr(_idx, "ARCHIVES", made[1])
+    monkeypatch.setattr(_mnist, "ARCHIVES", made[1])
     return made[1]
 
 
@@ -311,8 +314,8 @@ def manager(tmp_path, manual_dir=None):
     return tfds.download.DownloadManager(
         download_dir=tmp_path / "downloads",
         manual_dir=manual_dir,
-        manual_dir_instructions=_idx.MANUAL_DOWNLOAD_INSTRUCTIONS,
-        url_infos=_idx.url_infos(),
+        manual_dir_instructions=REGISTRY["biased_mnist"].manual,
+        url_infos=_mnist.url_infos(),
     )
 
 
@@ -330,7 +333,7 @@ def test_archives_are_found_in_the_manual_directory_and_in_its_folder(
 ):
     images, labels = made[2]["test"]
     for manual in (made[0], made[0].parent):
-        read = _idx.read_digits(manager(tmp_path, manual), "test")
+        read = _mnist.read_digits(manager(tmp_path, manual), "test")
         assert np.array_equal(read.images, images)
         assert np.array_equal(read.labels, labels)
         assert read.instances.tolist() == list(range(60_000, 60_200))
@@ -352,7 +355,7 @@ def test_an_archive_is_verified_before_it_is_unpacked(
     path = manual / "t10k-images-idx3-ubyte.gz"
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(ValueError, match=message) as raised:
-        _idx.read_digits(manager(tmp_path, manual), "test")
+        _mnist.read_digits(manager(tmp_path, manual), "test")
     assert str(path) in str(raised.value)
 
 
@@ -361,7 +364,7 @@ def test_an_archive_that_unpacks_to_more_is_not_unpacked():
     archive = describe("bomb.gz", bomb, (10, 10))
     tracemalloc.start()
     with pytest.raises(ValueError, match=r"bomb\.gz must hold 112 bytes, got more"):
-        _idx.parse_idx(bomb, archive)
+        _mnist.parse_idx(bomb, archive)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**20
@@ -384,7 +387,7 @@ def test_an_archive_that_unpacks_to_more_is_not_unpacked():
 def test_what_is_no_array_of_the_expected_kind_is_named(content, message):
     archive = describe("labels.gz", content, (4,))
     with pytest.raises(ValueError, match=rf"labels\.gz {message}"):
-        _idx.parse_idx(content, archive)
+        _mnist.parse_idx(content, archive)
 
 
 # Downloads, from a server on this machine.
@@ -405,7 +408,7 @@ def serve(monkeypatch):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
         address = f"http://127.0.0.1:{server.server_port}/"
-        monkeypatch.setattr(_idx, "MIRROR", address)
+        monkeypatch.setattr(_mnist, "MIRROR", address)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
     yield start
@@ -418,7 +421,7 @@ def test_what_is_missing_is_downloaded_and_kept(made, made_table, serve, tmp_pat
     serve(made[0])
     manual = copy_of(made, tmp_path)
     (manual / "train-labels-idx1-ubyte.gz").unlink()
-    read = _idx.read_digits(manager(tmp_path, manual), "train")
+    read = _mnist.read_digits(manager(tmp_path, manual), "train")
     assert np.array_equal(read.images, made[2]["train"][0])
     assert np.array_equal(read.labels, made[2]["train"][1])
     kept = [path.name for path in (tmp_path / "downloads").glob("*.gz")]
@@ -429,7 +432,7 @@ def test_a_builder_downloads_when_there_is_no_manual_directory(
     made, made_table, serve, tmp_path, monkeypatch
 ):
     serve(made[0])
-    monkeypatch.setattr(BiasedMnist, "url_infos", _idx.url_infos())
+    monkeypatch.setattr(BiasedMnist, "url_infos", _mnist.url_infos())
     builder = BiasedMnist(data_dir=tmp_path, file_format="array_record")
     builder.download_and_prepare()
     assert builder.info.splits["train"].num_examples == 600
@@ -443,7 +446,7 @@ def test_a_mirror_that_sends_other_bytes_is_refused(made, made_table, serve, tmp
     path.write_bytes(path.read_bytes()[:-1])
     serve(folder)
     with pytest.raises(ValueError, match=r"is not the official archives of MNIST"):
-        _idx.read_digits(manager(tmp_path), "test")
+        _mnist.read_digits(manager(tmp_path), "test")
 
 
 def test_without_a_download_the_user_learns_where_to_put_the_archives(
@@ -452,7 +455,7 @@ def test_without_a_download_the_user_learns_where_to_put_the_archives(
     (tmp_path / "empty").mkdir()
     serve(tmp_path / "empty")
     with pytest.raises(ValueError, match=r"cannot be downloaded.*404[^$]*`mnist/`"):
-        _idx.read_digits(manager(tmp_path), "test")
+        _mnist.read_digits(manager(tmp_path), "test")
 
 
 @needs_mnist
@@ -460,7 +463,7 @@ def test_the_mirror_and_sums_are_those_of_the_official_builder(tmp_path):
     from tensorflow_datasets.core.download import resource
 
     official = tfds.builder("mnist", data_dir=tmp_path).url_infos
-    ours = _idx.url_infos()
+    ours = _mnist.url_infos()
     assert ours == official
     for builder in (BiasedMnist, ColoredMnist, RotatedMnist, StyledMnist):
         assert builder.url_infos == official
@@ -472,7 +475,7 @@ def test_the_mirror_and_sums_are_those_of_the_official_builder(tmp_path):
         path.write_bytes((REAL / info.filename).read_bytes())
         about = {"dataset_names": [], "original_fname": info.filename, "urls": [url]}
         Path(f"{path}.INFO").write_text(json.dumps(about))
-    read = _idx.read_digits(manager(tmp_path), "test")
+    read = _mnist.read_digits(manager(tmp_path), "test")
     assert np.bincount(read.labels).tolist() == list(TEST_COUNTS)
 
 
@@ -499,7 +502,7 @@ def built(made, tmp_path_factory):
     folder = tmp_path_factory.mktemp("built")
     tfds.disable_progress_bar()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_idx, "ARCHIVES", made[1])
+        patch.setattr(_mnist, "ARCHIVES", made[1])
         builders = {
             name: build(builder, folder, made[0].parent, config)
             for name, builder, config in (
@@ -644,7 +647,7 @@ def test_the_known_sums_are_those_of_the_real_files():
         "t10k-images-idx3-ubyte.gz": "9fb629c4",
         "t10k-labels-idx1-ubyte.gz": "ec29112d",
     }
-    archives = [archive for parts in _idx.ARCHIVES.values() for archive in parts]
+    archives = [archive for parts in _mnist.ARCHIVES.values() for archive in parts]
     assert [archive.name for archive in archives] == list(digests)
     for archive in archives:
         content = (REAL / archive.name).read_bytes()
@@ -655,7 +658,7 @@ def test_the_known_sums_are_those_of_the_real_files():
 
 @needs_mnist
 def test_real_digits_are_read_as_they_are_known(tmp_path):
-    train = _idx.read_digits(manager(tmp_path, REAL), "train")
+    train = _mnist.read_digits(manager(tmp_path, REAL), "train")
     assert np.bincount(train.labels).tolist() == list(TRAIN_COUNTS)
     assert train.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     # The first row of ink of the first image, as many a tutorial prints it.
@@ -668,7 +671,7 @@ def test_real_digits_are_read_as_they_are_known(tmp_path):
 def test_the_real_biased_mnist_has_the_published_counts(tmp_path):
     counts = {}
     for split, rho in (("train", 0.99), ("test", 0.1)):
-        labels = _idx.read_digits(manager(tmp_path, REAL), split).labels
+        labels = _mnist.read_digits(manager(tmp_path, REAL), split).labels
         colors = biased_mnist.assign_colors(labels, rho, split)
         counts[split] = pairs(labels, colors)
     assert (np.trace(counts["train"]), (counts["train"] > 0).sum()) == (59394, 99)

@@ -142,11 +142,11 @@ def test_the_data_directory_is_the_first_that_was_given(monkeypatch, tmp_path):
 
 
 def test_ids_beyond_32_bits_are_refused_and_numbers_rounded():
-    from jaxcl.data._pipeline import _as_number
+    from jaxcl.data._batches import as_number
     from jaxcl.data._split import as_ids
 
     large = np.array([1_700_000_000_000, 1])
     with pytest.raises(DataError, match="beyond 32 bits"):
         as_ids(large, "patient")
-    np.testing.assert_allclose(_as_number(large), large, rtol=1e-6)
-    assert _as_number(np.array([1, 2])).dtype == np.int32
+    np.testing.assert_allclose(as_number(large), large, rtol=1e-6)
+    assert as_number(np.array([1, 2])).dtype == np.int32

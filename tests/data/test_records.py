@@ -9,8 +9,7 @@ from jaxcl.data._records import (
     JoinedRecords,
     ParsedRecords,
     TFRecordSource,
-    flatten_features,
-    flatten_record,
+    flatten,
     open_records,
 )
 
@@ -94,8 +93,8 @@ def test_joined_records_say_which_part_they_come_from(files):
 
 
 def test_fields_inside_fields_have_dotted_names():
-    assert flatten_record({"a": {"b": {"c": 1}}, "d": 2}) == {"a.b.c": 1, "d": 2}
-    assert set(flatten_features(FEATURES)) == {"number", "inside.flag", "inside.size"}
+    assert flatten({"a": {"b": {"c": 1}}, "d": 2}) == {"a.b.c": 1, "d": 2}
+    assert set(flatten(FEATURES)) == {"number", "inside.flag", "inside.size"}
 
 
 def test_images_stay_encoded_until_they_are_needed(data_dir):

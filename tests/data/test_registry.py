@@ -1,8 +1,7 @@
-"""What the registry says of data sets agrees with their builders."""
+"""The registry agrees with the builders of its data sets."""
 
-import importlib
 import re
-from pathlib import Path
+import sys
 
 import numpy as np
 import pytest
@@ -11,10 +10,10 @@ import tensorflow_datasets as tfds
 from jaxcl.data import _builders
 from jaxcl.data._registry import REGISTRY, DatasetEntry, read_registry
 
-MODULES = {
-    path.stem
-    for path in Path(_builders.__file__).parent.glob("*.py")
-    if not path.stem.startswith("_")
+BUILDERS = {
+    kind.name: kind
+    for kind in vars(_builders).values()
+    if isinstance(kind, type) and issubclass(kind, tfds.core.DatasetBuilder)
 }
 OWN = {name for name, entry in REGISTRY.items() if entry.kind == "own"}
 # What it holds is known when the user's folder is.
@@ -44,8 +43,6 @@ columns = {label = "digit"}
 @pytest.fixture(scope="module")
 def builders(tmp_path_factory):
     """A builder of every data set, in its default config."""
-    for module in MODULES & OWN:
-        importlib.import_module(f"jaxcl.data._builders.{module}")
     data_dir = tmp_path_factory.mktemp("nothing-is-built")
     return {name: tfds.builder(name, data_dir=data_dir) for name in LOOKED_UP}
 
@@ -70,12 +67,7 @@ def columns_of(builder):
 
 
 def test_every_own_builder_has_an_entry_and_every_own_entry_a_builder():
-    assert MODULES == OWN
-
-
-def test_every_own_builder_is_registered_by_the_door_of_its_room():
-    names = {getattr(_builders, kind).name for kind in _builders.__all__}
-    assert names == OWN
+    assert set(BUILDERS) == OWN
 
 
 def test_official_entries_are_those_of_tensorflow_datasets():
@@ -151,13 +143,6 @@ def test_counts_are_those_of_the_description_by_tensorflow_datasets(builders, na
     assert {str(sum(counts))} <= numbers or set(map(str, counts)) <= numbers
 
 
-def test_counts_of_the_embedded_data_set_are_those_that_are_built(tmp_path):
-    builder = _builders.ColoredDigits(data_dir=tmp_path, file_format="array_record")
-    builder.download_and_prepare()
-    built = {split: info.num_examples for split, info in builder.info.splits.items()}
-    assert REGISTRY["colored_digits"].splits == built
-
-
 def test_counts_of_what_we_build_are_those_the_builders_expect():
     from jaxcl.data._builders import caltech256, camelyon17, utk_face, waterbirds
 
@@ -172,7 +157,7 @@ def test_counts_of_what_we_build_are_those_the_builders_expect():
 @pytest.mark.parametrize("name", ["pacs", "vlcs", "office_home", "terra_incognita"])
 def test_counts_of_domains_add_up(builders, name):
     counts = next(iter(type(builders[name]).COUNTS.values()))
-    assert REGISTRY[name].splits == {"train": sum(counts.values())}
+    assert REGISTRY[name].splits == {"train": sum(counts)}
 
 
 def test_joined_counts_are_sums_over_the_configs():
@@ -198,8 +183,12 @@ def test_no_column_of_toys_or_texts_is_taken_for_the_number_of_a_sample():
 
 
 @pytest.mark.parametrize("name", LOOKED_UP)
-def test_the_homepage_is_the_one_the_builder_names(builders, name):
-    assert REGISTRY[name].homepage == builders[name].info.homepage
+def test_homepage_citation_and_terms_are_those_of_the_builder(builders, name):
+    entry, info = REGISTRY[name], builders[name].info
+    assert entry.homepage == info.homepage
+    if name in OWN:
+        assert entry.citation.strip() == info.citation
+        assert entry.terms == info.redistribution_info.license
 
 
 @pytest.mark.parametrize("name", LOOKED_UP)
@@ -213,18 +202,6 @@ def test_the_citation_is_bibtex(name):
             assert re.search(
                 rf"^  {field} = \{{.+\}},$", work, re.MULTILINE | re.DOTALL
             )
-
-
-@pytest.mark.parametrize("name", sorted(OWN - {"image_folder"}))
-def test_works_cited_are_those_the_builder_cites(builders, name):
-    keys = re.compile(r"@\w+\{([^,]+),")
-    cited = keys.findall(REGISTRY[name].citation)
-    assert cited == keys.findall(builders[name].info.citation)
-
-
-@pytest.mark.parametrize("name", sorted(OWN - {"image_folder", "colored_digits"}))
-def test_terms_are_those_the_builder_states(builders, name):
-    assert REGISTRY[name].terms == builders[name].info.redistribution_info.license
 
 
 @pytest.mark.parametrize("name", REGISTRY)
@@ -250,18 +227,16 @@ def test_every_field_says_something_that_can_be_true(name):
 @pytest.mark.parametrize(
     "name", sorted(n for n in OWN - {"image_folder"} if REGISTRY[n].manual)
 )
-def test_what_to_fetch_by_hand_is_what_the_builder_asks_for(builders, name):
-    said = REGISTRY[name].manual
-    module = importlib.import_module(f"jaxcl.data._builders.{name}")
+def test_manual_instructions_name_the_folder_and_the_archives(builders, name):
+    said = builders[name].MANUAL_DOWNLOAD_INSTRUCTIONS
+    assert said == REGISTRY[name].manual
+    module = sys.modules[type(builders[name]).__module__]
     if hasattr(module, "_LAYOUT"):
         assert module._LAYOUT.folders[0] in said
         assert all(file in said for file in module._LAYOUT.archives)
         assert all(md5 in said for md5 in module._LAYOUT.archives.values())
     elif hasattr(builders[name], "ROOTS"):
         assert builders[name].ROOTS[0] in said
-    asked = builders[name].MANUAL_DOWNLOAD_INSTRUCTIONS
-    for link in re.findall(r"https?://[^\s,)]+[\w/]", said):
-        assert link in asked
 
 
 def test_only_the_digits_of_scikit_learn_need_nothing():

@@ -13,7 +13,7 @@ from jaxcl.config import (
 )
 from jaxcl.data import (
     DataError,
-    _run,
+    _controls,
     channel_statistics,
     open_data,
     open_split,
@@ -305,4 +305,4 @@ def test_colors_take_no_column_of_that_name():
     data = open_data(DIGITS)
     taken = dataclasses.replace(data.train, metadata=("colors",))
     with pytest.raises(ConfigError, match=r"`data\.colors` must be 0 here, got 3"):
-        _run._with_colors(taken, 3, data.bad)
+        _controls.add_colors(taken, 3, data.bad)

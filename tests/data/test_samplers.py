@@ -9,13 +9,12 @@ import pytest
 from scipy.stats import chisquare
 
 from jaxcl.config import ConfigError, SamplerConfig
-from jaxcl.data._group_samplers import (
+from jaxcl.data._samplers import EpochSampler, make_sampler
+from jaxcl.data._samplers._group_samplers import (
     GroupBalancedSampler,
     HomogeneousSampler,
-    make_sampler,
 )
-from jaxcl.data._importance import ImportanceSampler
-from jaxcl.data._sampler import EpochSampler
+from jaxcl.data._samplers._importance import ImportanceSampler
 
 # Three groups of 40, 25 and 11 samples in mixed order, and four of no group.
 GROUPS = np.random.RandomState(0).permutation(

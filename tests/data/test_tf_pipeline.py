@@ -93,7 +93,7 @@ def test_views_made_on_the_host_are_those_of_the_accelerator(name):
     expected = augment_batch(keys, jnp.asarray(plain.image), 2, config)
     assert batch.image is None
     if changes:  # what does nothing would agree with everything
-        unchanged = np.float32(plain.image)[None] / 255.0
+        unchanged = np.float32(plain.image)[:, None] / 255.0
         assert np.abs(batch.views - unchanged).max() > 0.05
     np.testing.assert_allclose(batch.views, expected, atol=2e-4)
     if config.small_views:
@@ -109,9 +109,7 @@ def test_views_do_not_depend_on_the_size_of_the_batch():
         batches(count, augmentation=config, pipeline="tf_data", batch_size=size)
         for size, count in ((8, 3), (24, 1))
     ]
-    small, whole = (
-        np.concatenate([batch.views for batch in part], axis=1) for part in sizes
-    )
+    small, whole = (np.concatenate([batch.views for batch in part]) for part in sizes)
     np.testing.assert_allclose(small, whole, atol=1e-5)
 
 
@@ -136,7 +134,7 @@ def test_crops_of_all_stored_pixels_are_those_of_pillow():
             expected = np.asarray(picture)
             if draws.flip < 0.5:
                 expected = expected[:, ::-1]
-            found = batch.views[view, i] * 255
+            found = batch.views[i, view] * 255
             np.testing.assert_allclose(found, expected, atol=1.01)
 
 

@@ -18,12 +18,13 @@ class Small(nn.Module):
         return jnp.mean(nn.relu(rows), (1, 2))
 
 
+@pytest.mark.slow
 def test_a_linen_module_trains_and_is_evaluated(tmp_path):
     config = small(num_steps=2, eval_every=0, model__encoder="custom")
     report = jaxcl.train(config, tmp_path, encoder=from_linen(Small()), quiet=True)
     again = jaxcl.evaluate(tmp_path, encoder=from_linen(Small()), quiet=True)
     assert again["evaluation"] == report["evaluation"]
-    with pytest.raises(ConfigError, match="got 'custom' and none"):
+    with pytest.raises(ConfigError, match="got 'custom' and no encoder"):
         jaxcl.evaluate(tmp_path, quiet=True)
 
 

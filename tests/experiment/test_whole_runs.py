@@ -21,6 +21,7 @@ def whole(config, seed):
     return (run, *run.train(seed, images, batches))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [
@@ -52,6 +53,7 @@ def test_a_whole_run_is_the_run_of_the_trainer(tmp_path, fields):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_one_program_serves_all_seeds_and_they_differ():
     config = dataclasses.replace(SMALL, num_steps=3)
     data = open_data(config.data, 0)
@@ -64,6 +66,7 @@ def test_one_program_serves_all_seeds_and_they_differ():
     assert not np.allclose(losses[0], losses[1])
 
 
+@pytest.mark.slow
 def test_seeds_can_be_mapped_over():
     """As on an accelerator, where small models of several seeds share the device."""
     config = dataclasses.replace(SMALL, num_steps=2)
@@ -77,6 +80,7 @@ def test_seeds_can_be_mapped_over():
         np.testing.assert_allclose(losses[seed], one, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_steps_one_by_one_are_the_whole():
     config = dataclasses.replace(SMALL, num_steps=3)
     run, _, losses = whole(config, 2)

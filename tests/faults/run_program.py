@@ -1,4 +1,4 @@
-"""Trains through the command line, with one thing going wrong.
+"""Trains through the command line, with one fault.
 
 python run_program.py FAULT [ARGUMENTS OF jaxcl train ...]
 """
@@ -20,7 +20,7 @@ from jaxcl.training import Checkpoints, MetricsLog
 
 
 def signal_once(number, times=1):
-    """Sends a signal to this process, at the first call only."""
+    """Sends a signal to this process at the first call."""
     left = [1]
 
     def send(*_):
@@ -32,7 +32,7 @@ def signal_once(number, times=1):
 
 
 def at_step(step, action):
-    """An action when the metrics of a step are there."""
+    """Calls an action when the metrics of a step arrive."""
 
     def act(log, at, *_):
         if at == step:
@@ -42,7 +42,7 @@ def at_step(step, action):
 
 
 def jump_of_the_clock():
-    """An hour back and a day forth, in every clock that is no monotonic one."""
+    """Makes `time.time` jump an hour back or a day forward at each call."""
     now, calls = time.time, [0]
 
     def jumping():
@@ -53,13 +53,13 @@ def jump_of_the_clock():
 
 
 def remove_logs(workdir):
-    """What somebody may do to a directory that a run writes in."""
+    """Removes the logs to which a run is writing."""
     shutil.rmtree(workdir / "tensorboard", ignore_errors=True)
     (workdir / "metrics.jsonl").unlink()
 
 
 def spoil(fault, workdir):
-    """Arranges for a fault."""
+    """Prepares a fault."""
     name, _, value = fault.partition("=")
     if name == "sigterm_compile":
         before(_loop, "parallelize", signal_once(signal.SIGTERM))

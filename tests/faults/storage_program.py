@@ -1,4 +1,4 @@
-"""Saves states until it is killed, again and again, and looks at what is left.
+"""Saves states until it is killed, over and over, and checks what is left.
 
     python storage_program.py moments DIRECTORY SEED KILLS
     python storage_program.py operations DIRECTORY FIRST STRIDE
@@ -30,7 +30,7 @@ KEEP = 2
 
 
 def make_state(step, rows=300):
-    """A state of every type that occurs, whose values follow from its step."""
+    """A state with arrays of all types, whose values depend on its step."""
     rng = np.random.default_rng(step)
     leaves = {
         "kernel": rng.standard_normal((rows, 10)).astype(np.float32),
@@ -41,14 +41,14 @@ def make_state(step, rows=300):
         "scalar": np.array(0.5 * step, np.float32),
         "without_rows": np.zeros((0, 3), np.float32),
     }
-    # Whatever a state consists of: it is one tree of arrays, and has a step.
+    # Whichever fields a state has, the last one can hold the arrays.
     content = {field.name: {} for field in dataclasses.fields(TrainState)}
     content |= {list(content)[-1]: leaves, "step": np.array(step, np.int32)}
     return TrainState(**content)
 
 
 def digest(state):
-    """Of the bytes, shapes and types of a state."""
+    """SHA-256 of the bytes, shapes and types of a state."""
     total = hashlib.sha256()
     for leaf in jax.tree.leaves(state):
         leaf = np.asarray(leaf)
@@ -64,7 +64,7 @@ class Child:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._lines)
-            signal.alarm(120)  # a lock that the fork has copied would hold for ever
+            signal.alarm(120)  # a lock copied by the fork is never released
             code = 1
             try:
                 function(lambda line: os.write(write, f"{line}\n".encode()), *arguments)
@@ -89,7 +89,7 @@ class Child:
 
 
 def save_on(report, directory, rows, last=sys.maxsize):
-    """Continues from the newest checkpoint, and says when a save has returned."""
+    """Resumes from the newest checkpoint, and reports each save that has returned."""
     with Checkpoints(directory, keep=KEEP) as checkpoints:
         state = checkpoints.restore(make_state(0, rows))
         step = 0 if state is None else int(state.step)
@@ -107,13 +107,14 @@ def look(report, directory, rows):
 
 
 def check(directory, rows, acknowledged):
-    """The newest step; it must not be older than the last whose save has returned.
+    """Checks the directory after a kill.
 
-    What restoring finds must be what was saved under that step, and whatever has the
-    name of a checkpoint must be whole.
+    The newest step must not be older than the last one whose save has returned. The
+    restored state must be the one saved under that step, and every directory with the
+    name of a checkpoint must be complete.
 
     Returns:
-        That step, and the leftovers beside it.
+        The newest step, and the leftovers.
     """
     before = listing(directory)
     code, lines = Child(look, directory, rows).end()
@@ -128,7 +129,7 @@ def check(directory, rows, acknowledged):
         return 0, leftovers
     step, found = lines[0].split()
     assert int(step) >= acknowledged, f"{step} found, {acknowledged} was saved"
-    assert found == digest(make_state(int(step), rows)), f"step {step} is not itself"
+    assert found == digest(make_state(int(step), rows)), f"step {step} has changed"
     return int(step), leftovers
 
 
@@ -136,7 +137,7 @@ def check_whole(path):
     manifest = json.loads((path / "manifest.json").read_text())
     for name, expected in manifest["files"].items():
         found = hashlib.sha256((path / name).read_bytes()).hexdigest()
-        assert found == expected, f"{path / name} is not what it was"
+        assert found == expected, f"{path / name} has changed"
 
 
 def top(directory):
@@ -150,7 +151,7 @@ def listing(directory):
 
 
 def kill_at_moments(directory, seed, kills):
-    """Kills at random moments of restoring, saving and removing."""
+    """Kills at random moments while restoring, saving and removing."""
     rng = random.Random(seed)
     done = {"kills": kills, "saves": 0, "while restoring": 0, "with leftovers": 0}
     acknowledged, rows = 0, 300
@@ -167,7 +168,7 @@ def kill_at_moments(directory, seed, kills):
         os.kill(child.pid, signal.SIGKILL)
         code, rest = child.end()
         lines += rest
-        assert code == -signal.SIGKILL, f"it ended by itself: {code}, {lines}"
+        assert code == -signal.SIGKILL, f"it was not killed: {code}, {lines}"
         saved = [int(line) for line in lines if line.isdecimal()]
         done["saves"] += len(saved)
         done["while restoring"] += "restored" not in lines
@@ -177,7 +178,7 @@ def kill_at_moments(directory, seed, kills):
 
 
 def kill_at_operations(directory, first, stride):
-    """Kills before every stride-th file operation of a save that removes an old one."""
+    """Kills before every stride-th file operation of a save with a removal."""
     done = {"kills": 0, "with leftovers": 0, "new step found": 0}
     operation = first
     while True:
@@ -189,11 +190,11 @@ def kill_at_operations(directory, first, stride):
         if code == 0:
             assert step == KEEP + 1 and not leftovers
             return {**done, "operations": operation - 1}
-        assert code == -signal.SIGKILL, f"it ended by itself: {code}, {lines}"
+        assert code == -signal.SIGKILL, f"it was not killed: {code}, {lines}"
         done["kills"] += 1
         done["with leftovers"] += bool(leftovers)
         done["new step found"] += step > KEEP
-        # Going on must clear away what was left.
+        # The resumed run must remove the leftovers.
         code, _ = Child(save_on, directory, 300, step + 1).end()
         assert code == 0 and top(directory) == [str(step), str(step + 1)], top(
             directory
@@ -202,7 +203,7 @@ def kill_at_operations(directory, first, stride):
 
 
 def save_until(report, directory, operation):
-    """Saves one step more, and is killed before a file operation of that."""
+    """Saves one more step, and is killed before the given file operation."""
     count, prefix = 0, str(directory)
 
     def kill_at(event, arguments):
@@ -222,7 +223,7 @@ def save_until(report, directory, operation):
 
 
 def save_over_a_limit(directory):
-    """A save that meets the largest size a file may have, as a full disk would."""
+    """Saves a state above the file size limit, which fails like a full disk."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     with Checkpoints(directory) as checkpoints:
         checkpoints.save(make_state(1, 30_000))

@@ -80,7 +80,7 @@ def test_a_signal_saves_once_and_the_run_goes_on_as_if_it_had_not_come(
 ):
     found, errors = run(fault, config, tmp_path)
     assert found == status, errors
-    assert "it is saved, and the same command continues" in errors
+    assert "it is saved, and the same command resumes the run" in errors
     assert run("none", config, tmp_path)[0] == 0
     assert digests(tmp_path) == straight
 
@@ -93,7 +93,7 @@ def test_a_killed_run_continues_from_its_last_checkpoint(
     status, errors = run("none", config, tmp_path)
     assert status == 0, errors
     kept = (step - 1) // 2 * 2
-    assert f"continuing from step {kept}" in errors or kept == 0
+    assert f"resuming from step {kept}" in errors or kept == 0
     assert digests(tmp_path) == straight
 
 
@@ -142,4 +142,4 @@ def test_another_config_is_refused_with_what_differs(config, tmp_path):
         pass
     status, errors = run("none", config, tmp_path, "--seed", "1")
     assert status == 1
-    assert "seed: 0 there, 1 here" in errors
+    assert "seed: stored 0, got 1" in errors

@@ -23,6 +23,8 @@ from jaxcl.training import CheckpointError, Checkpoints
 PROGRAM = str(Path(__file__).with_name("storage_program.py"))
 LONG = bool(os.environ.get("JAXCL_LONG_FAULTS"))
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments):
     """The result of the program, in which every broken promise is an error."""
@@ -167,7 +169,6 @@ def free_port():
         return listener.getsockname()[1]
 
 
-@pytest.mark.slow
 def test_several_processes_agree_on_what_is_saved_and_what_is_read(tmp_path):
     paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

@@ -28,7 +28,7 @@ def off_center(rows=24, dim=5):
 @pytest.mark.parametrize(
     ("where", "target"),
     [
-        pytest.param(None, 0.8, id="all"),
+        pytest.param(None, 0.8, id="all", marks=pytest.mark.slow),
         pytest.param(KEEP, -1 / 39, id="some"),
         *long_only((None, 0.0), (None, -1 / 39), (KEEP, 0.0), (KEEP, 0.8)),
     ],
@@ -72,6 +72,7 @@ def test_a_small_variance_keeps_its_digits():
     np.testing.assert_allclose(found, similarities.var(), rtol=2e-2)
 
 
+@pytest.mark.slow
 def test_large_batches_take_the_closed_form_and_get_the_numbers_of_tiles():
     """Rows that share a direction: means far from 0 on both sides."""
     generator = np.random.default_rng(4)
@@ -96,6 +97,7 @@ def test_large_batches_take_the_closed_form_and_get_the_numbers_of_tiles():
         np.testing.assert_allclose(slope / scale, right / scale, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["pmap", "checked", "unchecked"])
 def test_devices_share_their_moments(way):
     u, v = np.float32(off_center())

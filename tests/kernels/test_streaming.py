@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from losses.test_contract import RECIPES, enable_x64
+from long_tests import slow
+from losses.test_contract import RECIPES, TELLING, enable_x64
 
 from jaxcl import losses
 from jaxcl.kernels import Bank, LogSumExp, PairSum, Params, pair_statistics
@@ -39,7 +40,10 @@ def gradient_program(recipe, block_size=BLOCK):
     return jax.jit(jax.value_and_grad(loss, argnums=(0, 3)))
 
 
-@pytest.mark.parametrize("case", STREAMING)
+@pytest.mark.parametrize(
+    "case",
+    [case if case in TELLING else slow(case)[0] for case in STREAMING],
+)
 def test_nothing_in_a_program_is_as_large_as_rows_times_rows(case):
     """Not forward and not backward, for any relation, weight or mask."""
     recipe = RECIPES[case]
@@ -68,6 +72,7 @@ def test_nothing_in_a_program_is_as_large_as_rows_times_rows(case):
     ],
     ids=["nt_xent", "info_nce", "supcon", "sigmoid", "variance"],
 )
+@pytest.mark.slow
 def test_temporaries_are_a_few_times_the_rows_and_a_few_tiles(loss):
     rows = jax.ShapeDtypeStruct((4096, 64), "float32")
     program = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
@@ -101,6 +106,7 @@ def second_order_losses():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nt_xent", "supcon", "epsilon", "variance"])
 def test_second_derivatives_through_tiles_are_those_of_the_dense_form(name):
     """Forward over reverse and reverse over reverse."""
@@ -126,6 +132,7 @@ def test_second_derivatives_through_tiles_are_those_of_the_dense_form(name):
         np.testing.assert_allclose(product, dense, atol=1e-12 * np.abs(dense).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_size", [None, 16])
 def test_forward_mode_is_refused_in_words(block_size):
     u, v, direction = map(jnp.float32, problem())
@@ -156,8 +163,8 @@ def test_new_values_do_not_trace_again():
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize("block_size", [None, 3, 5])
-def test_banks_meet_only_where_they_are_told_to(block_size):
+@pytest.mark.parametrize("block_size", [3, *slow(None, 5)])
+def test_only_visited_banks_are_compared(block_size):
     """Three banks of unequal size, one of which has no anchors."""
     generator = np.random.default_rng(0)
     sizes, anchored = (7, 4, 9), (True, True, False)
@@ -196,6 +203,7 @@ def test_banks_meet_only_where_they_are_told_to(block_size):
     np.testing.assert_allclose(sums, totals, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_inputs_of_a_statistic_get_their_gradient():
     """A value an anchor and a scalar, in tiles as in one piece."""
     rows = jnp.asarray(np.float32(problem(12, 3)[0]))

@@ -550,12 +550,16 @@ EVERYONE, NOBODY = np.ones(ROWS, bool), np.zeros(ROWS, bool)
 ALONE = np.arange(ROWS) == 3
 
 
-def each(cases, blocks=(None, 3)):
-    """Cases with the block sizes they take."""
+def each(cases, blocks=(None, 3), fast=TELLING):
+    """Cases with the block sizes they take; those that are not `fast` are slow."""
     return pytest.mark.parametrize(
         ("case", "block_size"),
         [
-            pytest.param(case, block, id=f"{case}-{block}")
+            pytest.param(
+                *(case, block),
+                id=f"{case}-{block}",
+                marks=() if case in fast else pytest.mark.slow,
+            )
             for case in cases
             for block in blocks
             if block is None or RECIPES[case].streams
@@ -621,7 +625,8 @@ def test_every_public_loss_has_a_recipe():
     assert public == {recipe.name for recipe in RECIPES.values()}
 
 
-@each(RECIPES, [None, *long_only(3)])  # dense and streaming are compared below
+# Dense and streaming are compared below.
+@each(RECIPES, [None, *long_only(3)], fast=RECIPES)
 def test_the_value_is_that_of_the_double_loop(case, block_size):
     recipe = RECIPES[case]
     data, side = recipe.inputs(seed=4)
@@ -648,6 +653,7 @@ def test_a_loss_is_a_single_precision_scalar(case, block_size):
     assert {leaf.dtype for leaf in (value, *gradients)} == {np.dtype("float32")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SOME)
 @pytest.mark.parametrize(
     ("rows", "rtol", "block_size"),
@@ -667,7 +673,7 @@ def test_low_precision_agrees_to_the_rounding_of_its_input(
 
 
 @each(FORMS)
-def test_dropped_rows_leave_no_trace(case, block_size):
+def test_dropped_rows_change_nothing(case, block_size):
     data, side = RECIPES[case].inputs()
     data = np.float32(data)
     expected = evaluate(case, data[:, KEEP], tuple(ids[KEEP] for ids in side))
@@ -679,6 +685,7 @@ def test_dropped_rows_leave_no_trace(case, block_size):
             assert not found.gradients[:, ~KEEP].any()
 
 
+@pytest.mark.slow
 @each_swept
 def test_leaving_where_out_keeps_every_row(case):
     data, side = RECIPES[case].inputs()
@@ -725,11 +732,13 @@ def test_streaming_agrees_with_dense(case, block_size):
     streaming_agrees(case, block_size)
 
 
+@pytest.mark.slow
 @each(SOME, [1, *long_only(50)])
 def test_any_size_of_block_agrees_with_dense(case, block_size):
     streaming_agrees(case, block_size)
 
 
+@pytest.mark.slow
 @each(SWEPT, [3, *long_only(None)])
 def test_double_precision_is_that_of_the_double_loop(case, block_size):
     recipe = RECIPES[case]
@@ -878,11 +887,13 @@ def test_gradients_equal_finite_differences(case, block_size, temperature):
     gradients_are_differences(case, block_size, temperature)
 
 
+@pytest.mark.slow
 @each([case for case in SWEPT if case in MOVING], [3])
 def test_streamed_gradients_equal_finite_differences(case, block_size):
     gradients_are_differences(case, block_size, 0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SOME)
 def test_a_loss_maps_over_a_stack_of_batches(case):
     recipe, block_size = RECIPES[case], 3

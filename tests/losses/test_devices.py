@@ -37,7 +37,14 @@ def each_of(names, every, few):
     chosen = [("first", given) for given in full] + [("few", given) for given in rest]
     return pytest.mark.parametrize(
         f"case, group, {names}",
-        [(case, group, *given) for group, given in chosen for case in GROUPS[group]],
+        [
+            pytest.param(
+                *(case, group, *given),
+                marks=pytest.mark.slow if group == "first" else (),
+            )
+            for group, given in chosen
+            for case in GROUPS[group]
+        ],
     )
 
 
@@ -177,6 +184,7 @@ def of_device(outcome, device=0):
     return jax.tree.map(lambda x: x[device], taken(outcome))
 
 
+@pytest.mark.slow
 @each_loss
 def test_one_device_gives_the_value_of_the_double_loop(case):
     params, rows = (tree[case] for tree in problem())
@@ -197,6 +205,7 @@ def test_value_and_gradient_are_those_of_one_device(case, group, count, way):
         agrees(case, of_device(stacked, device), group)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", GROUPS["few"])
 @pytest.mark.parametrize(
     ("count", "way"),
@@ -212,11 +221,13 @@ def test_any_number_of_devices_gives_the_value_of_one(case, way, count):
         agrees(case, of_device(stacked, device), "few")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", GROUPS["others"])
 def test_other_forms_of_a_loss_give_the_value_of_one_device(case):
     agrees(case, of_device(together("checked", 4, group="others")[case]), "others")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", STREAMING)
 @pytest.mark.parametrize("way", ["pmap", *long_only("checked", "unchecked")])
 def test_streaming_on_devices_agrees_with_one_device(case, way):
@@ -247,6 +258,7 @@ def shares(way):
     return outcomes(mapped(way, 8, shares_of(AXIS)))
 
 
+@pytest.mark.slow
 @each_loss
 @pytest.mark.parametrize("way", ["pmap", *long_only("checked", "unchecked")])
 def test_the_mean_of_the_shares_is_the_value_of_one_device(case, way):
@@ -255,6 +267,7 @@ def test_the_mean_of_the_shares_is_the_value_of_one_device(case, way):
     np.testing.assert_allclose(values.mean(), taken(alone()[case])[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [c for c in GROUPS["first"] if c in PER_ANCHOR])
 @pytest.mark.parametrize("way", ["pmap", *long_only("checked", "unchecked")])
 def test_anchors_of_the_devices_are_those_of_one_device(case, way):
@@ -271,6 +284,7 @@ def replicated(shape, names, group):
     return outcomes(jax.jit(step), group)
 
 
+@pytest.mark.slow
 @each_of("shape", [], [((2, 2),)])
 def test_an_axis_may_have_several_names_and_results_count_as_replicated(
     case, group, shape
@@ -278,6 +292,7 @@ def test_an_axis_may_have_several_names_and_results_count_as_replicated(
     agrees(case, replicated(shape, ("hosts", "chips"), group)[case], group)
 
 
+@pytest.mark.slow
 @each_loss
 def test_without_an_axis_it_is_plain_value_and_grad(case):
     agrees(case, alone(value_and_grad)[case])
@@ -315,6 +330,7 @@ def test_global_view_jit_gives_the_same_numbers(
     agrees(case, global_view(axis_type, set_mesh, block_size, group)[case], group)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", GROUPS["few"])
 def test_streaming_over_an_explicit_mesh_gives_the_same_numbers(case):
     found = global_view(AxisType.Explicit, False, 3, "few")[case]

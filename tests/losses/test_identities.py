@@ -19,6 +19,8 @@ from losses.test_values import enable_x64, random_views, simplex
 from jaxcl import losses
 from jaxcl.pairs import different, everyone, rbf, same, table
 
+pytestmark = pytest.mark.slow
+
 T = 0.2
 
 

@@ -23,6 +23,8 @@ from jaxcl.metrics import (
     similarity_statistics,
 )
 
+pytestmark = pytest.mark.slow
+
 T = 0.5
 FAMILY = {
     "info_nce": losses.info_nce_loss,

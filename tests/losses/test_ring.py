@@ -14,6 +14,8 @@ from jaxcl.kernels import Ring
 from jaxcl.pairs import different, everyone, same, unknown_anchor
 from jaxcl.training import value_and_grad
 
+pytestmark = pytest.mark.slow
+
 ROWS, DIM = 60, 4
 RING = Ring(AXIS)
 

@@ -13,6 +13,8 @@ import references
 from jaxcl import losses
 from jaxcl.pairs import flatten_views
 
+pytestmark = pytest.mark.slow
+
 enable_x64 = (
     jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 )

@@ -10,7 +10,7 @@ from scipy.linalg import orthogonal_procrustes
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
-from jaxcl.labs.identifiability import sample_sphere
+from jaxcl.labs.identifiability.latents import sample_sphere
 from jaxcl.metrics import (
     affine_r2,
     angle_error,

@@ -98,6 +98,7 @@ def test_an_encoder_knows_the_dimension_of_its_embeddings(name):
     assert isinstance(dims[0], int)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_bfloat16_is_for_the_arithmetic_alone(name):
     narrow = make(name, dtype=jnp.bfloat16)
@@ -129,6 +130,7 @@ def test_a_gradient_reaches_every_parameter(name):
         assert np.abs(leaf).max() > 1e-7, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet50", "vit"])
 def test_gradients_of_two_devices_are_those_of_one(name):
     params, state = start(name)
@@ -155,6 +157,7 @@ def test_gradients_of_two_devices_are_those_of_one(name):
         np.testing.assert_allclose(found, whole, rtol=1e-2, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NORMED)
 def test_devices_of_an_axis_share_their_statistics(name):
     params, state = start(name)

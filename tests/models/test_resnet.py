@@ -38,6 +38,7 @@ def test_parameters_are_as_many_as_published(depth, stem):
     assert module.dim == (2048 if depth == 50 else 512)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stem", "sizes"), [("cifar", (32, 64)), ("imagenet", (224,))])
 def test_images_of_every_size_have_embeddings_of_one_dimension(stem, sizes):
     encoder = make(18, stem)
@@ -123,6 +124,7 @@ class Reference:
         return maps.mean((1, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize(("depth", "stem"), [(18, "cifar"), (50, "imagenet")])
 def test_embeddings_are_those_of_the_papers(depth, stem, train, monkeypatch):

@@ -38,6 +38,7 @@ def moved(encoder):
 PUBLISHED = {"ti": (192, 5_524_416), "s": (384, 21_665_664)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", PUBLISHED)
 def test_parameters_are_as_many_as_published(size):
     dim, published = PUBLISHED[size]
@@ -122,6 +123,7 @@ def embed(image, params, pool, heads=2, patch=4, dim=16, blocks=2):
     return tokens[0] if pool == "class" else tokens.mean(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pool", "heads"), [("class", 2), ("class", 4), ("mean", 2)])
 def test_embeddings_are_those_of_the_papers(small, pool, heads):
     encoder = make(pool=pool, heads=heads)
@@ -190,6 +192,7 @@ def test_products_alone_are_narrow(small):
     assert seen.count("rsqrt") == 2 * 2 + 1
 
 
+@pytest.mark.slow
 def test_the_sums_are_not_narrow():
     block = _vit._Block(16, 2, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
     for last in (block.out, block.down):

@@ -1,6 +1,6 @@
 """What every method should say of made-up outputs: loops in NumPy, without JAX.
 
-Each is a function of outputs, batch, memory and the settings; those that have a paper's
+Each is a function of outputs, batch, carry and the settings; those that have a paper's
 double loop in `references` only hand the right columns and knobs to it.
 """
 
@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import references
-from objectives.made_up import PRIOR, settings
+from objectives.made_up import PRIOR, by_view, settings
 
 
 def heat(outputs):
@@ -18,7 +18,7 @@ def heat(outputs):
 
 def rows_of(outputs):
     """All views as rows, view after view."""
-    return np.concatenate([np.float64(view) for view in outputs.projections])
+    return np.concatenate([np.float64(view) for view in by_view(outputs.projections)])
 
 
 def twice(column):
@@ -41,7 +41,7 @@ def numbers_of(batch, names):
 
 def two_views(name, outputs, batch, **options):
     loss = getattr(references, f"{name}_loss")
-    u, v = np.float64(outputs.projections)
+    u, v = np.float64(by_view(outputs.projections))
     return loss(u, v, where=batch.where, **options)
 
 
@@ -58,7 +58,7 @@ def of_rows(loss, outputs, batch, *side, **options):
 def of_columns(name, *columns, loss=None, **knobs):
     """The reference of a method, with its columns and those of its knobs."""
 
-    def formula(outputs, batch, memory):
+    def formula(outputs, batch, carry):
         chosen = settings(name)
         options = {option: getattr(chosen, knob) for option, knob in knobs.items()}
         side = columns_of(batch, *columns)
@@ -70,7 +70,7 @@ def of_columns(name, *columns, loss=None, **knobs):
     return formula
 
 
-def kernel_nce(outputs, batch, memory):
+def kernel_nce(outputs, batch, carry):
     chosen = settings("kernel_nce")
     numbers = twice(numbers_of(batch, chosen.metadata))
 
@@ -83,7 +83,7 @@ def kernel_nce(outputs, batch, memory):
     return of_rows(references.kernel_nce_loss, outputs, batch, *side, **options)
 
 
-def pairwise(outputs, batch, memory):
+def pairwise(outputs, batch, carry):
     """Positives of the label from another domain, negatives of another label."""
     label, domain = columns_of(batch, "label", "domain")
     rows = range(len(label))
@@ -105,28 +105,27 @@ def pairwise(outputs, batch, memory):
     )
 
 
-def sigmoid(outputs, batch, memory):
+def sigmoid(outputs, batch, carry, reduction="mean"):
     scale, bias = (float(outputs.scalars[k]) for k in ("log_scale", "logit_bias"))
-    return two_views(
-        "sigmoid", outputs, batch, logit_scale=math.exp(scale), logit_bias=bias
-    )
+    options = {"logit_scale": math.exp(scale), "logit_bias": bias}
+    return two_views("sigmoid", outputs, batch, reduction=reduction, **options)
 
 
-def moco_v2(outputs, batch, memory, reduction="mean"):
+def moco_v2(outputs, batch, carry, reduction="mean"):
     return references.queue_nce_loss(
-        np.float64(outputs.projections[0]),
-        np.float64(outputs.targets[0]),
-        np.float64(memory["queue"]),
+        np.float64(by_view(outputs.projections)[0]),
+        np.float64(by_view(outputs.targets)[0]),
+        np.float64(carry["queue"]),
         temperature=heat(outputs),
-        queue_where=memory["queue_filled"],
+        queue_where=carry["queue_filled"],
         instances=batch.instance,
-        queue_instances=memory["queue_instance"],
+        queue_instances=carry["queue_instance"],
         where=batch.where,
         reduction=reduction,
     )
 
 
-def moco_v3(outputs, batch, memory):
+def moco_v3(outputs, batch, carry):
     """Algorithm 1 of 2104.02057: ctr(q1, k2) + ctr(q2, k1), ctr = 2 t CE.
 
     The factor stays that of the temperature in the config when that is learned.
@@ -134,7 +133,8 @@ def moco_v3(outputs, batch, memory):
     kept = [i for i, keep in enumerate(batch.where) if keep]
     temperature, total = heat(outputs), 0.0
     for view in (0, 1):
-        queries, keys = outputs.predictions[view], outputs.targets[1 - view]
+        queries = outputs.predictions[:, view]
+        keys = outputs.targets[:, 1 - view]
         for i in kept:
             logits = [references.cosine(queries[i], keys[k]) for k in kept]
             scores = [math.exp(logit / temperature) for logit in logits]
@@ -143,25 +143,25 @@ def moco_v3(outputs, batch, memory):
     return total
 
 
-def byol(outputs, batch, memory):
+def byol(outputs, batch, carry):
     """Eq. 2 of 2006.07733, both ways: Σ of |q/|q| − z/|z||² of view and other view."""
     kept = [i for i, keep in enumerate(batch.where) if keep]
     total = 0.0
     for view in (0, 1):
         for i in kept:
-            q, z = outputs.predictions[view][i], outputs.targets[1 - view][i]
+            q, z = outputs.predictions[i, view], outputs.targets[i, 1 - view]
             q, z = np.float64(q), np.float64(z)
             gap = q / math.sqrt(q @ q) - z / math.sqrt(z @ z)
             total += float(gap @ gap) / len(kept)
     return total
 
 
-def simsiam(outputs, batch, memory):
+def simsiam(outputs, batch, carry):
     """Eqs. 1 and 2 of 2011.10566: D(p1, z2)/2 + D(p2, z1)/2, D = −cosine."""
     kept = [i for i, keep in enumerate(batch.where) if keep]
     total = 0.0
     for i in kept:
-        (p1, p2), (z1, z2) = outputs.predictions[:, i], outputs.projections[:, i]
+        (p1, p2), (z1, z2) = outputs.predictions[i], outputs.projections[i]
         total -= references.cosine(p1, z2) / 2 + references.cosine(p2, z1) / 2
     return total / len(kept)
 
@@ -179,7 +179,7 @@ def covariance(rows, a, b, less=0):
 
 def vicreg_terms(outputs, where):
     """Invariance, variance and covariance (eqs. 1-5 of 2105.04906), not weighted."""
-    u, v = (np.float64(view)[np.asarray(where)] for view in outputs.projections)
+    u, v = by_view(np.float64(outputs.projections)[np.asarray(where)])
     dims = range(u.shape[1])
     squares = [(a[d] - b[d]) ** 2 for a, b in zip(u, v, strict=True) for d in dims]
     variance = others = 0.0
@@ -193,7 +193,7 @@ def vicreg_terms(outputs, where):
     return mean(squares), variance, others
 
 
-def vicreg(outputs, batch, memory):
+def vicreg(outputs, batch, carry):
     chosen = settings("vicreg")
     apart, variance, others = vicreg_terms(outputs, batch.where)
     return (
@@ -203,7 +203,7 @@ def vicreg(outputs, batch, memory):
     )
 
 
-def barlow_twins(outputs, batch, memory):
+def barlow_twins(outputs, batch, carry):
     return barlow_twins_of(
         outputs, batch.where, settings("barlow_twins").redundancy_weight
     )
@@ -211,7 +211,7 @@ def barlow_twins(outputs, batch, memory):
 
 def barlow_twins_of(outputs, where, weight):
     """Eqs. 1 and 2 of 2103.03230; 1e-5 beside each variance, as BatchNorm has it."""
-    u, v = (np.float64(view)[np.asarray(where)] for view in outputs.projections)
+    u, v = by_view(np.float64(outputs.projections)[np.asarray(where)])
     dims, total = range(u.shape[1]), 0.0
     both = np.concatenate([u, v], 1)
     for a in dims:
@@ -236,16 +236,18 @@ def cross_entropy_of(logits, labels, where, log_prior=None, biases=None):
     return mean(losses)
 
 
-def cross_entropy(outputs, batch, memory):
-    return cross_entropy_of(outputs.logits, batch.label, batch.where)
+def cross_entropy(outputs, batch, carry):
+    return cross_entropy_of(by_view(outputs.logits), batch.label, batch.where)
 
 
 def bias_balanced(outputs, batch):
-    return cross_entropy_of(outputs.logits, batch.label, batch.where, PRIOR, batch.bias)
+    return cross_entropy_of(
+        by_view(outputs.logits), batch.label, batch.where, PRIOR, batch.bias
+    )
 
 
 def tempered(name):
-    return lambda outputs, batch, memory: two_views(
+    return lambda outputs, batch, carry: two_views(
         name, outputs, batch, temperature=heat(outputs)
     )
 
@@ -256,7 +258,7 @@ FORMULAS = {
     "dcl": tempered("dcl"),
     "dhel": tempered("dhel"),
     "sigmoid": sigmoid,
-    "spectral": lambda outputs, batch, memory: two_views("spectral", outputs, batch),
+    "spectral": lambda outputs, batch, carry: two_views("spectral", outputs, batch),
     "moco_v2": moco_v2,
     "moco_v3": moco_v3,
     "supcon": of_columns("supcon", "label", form="form"),

@@ -1,12 +1,11 @@
-"""Networks that say made-up things of a made-up batch, and a config of every method."""
+"""Made-up outputs of networks for a made-up batch, and a config of every objective."""
 
 import jax
 import numpy as np
 
 from jaxcl.batch import Batch
-from jaxcl.config import METHODS, ObjectiveConfig, PenaltiesConfig
-from jaxcl.experiment import Facts, make_objective
-from jaxcl.objectives import Objective, Outputs
+from jaxcl.config import OBJECTIVES, ObjectiveConfig, PenaltiesConfig
+from jaxcl.objectives import Facts, Objective, Outputs, make_objective
 
 VIEWS, ROWS, WIDTH, DIM, CLASSES = 2, 8, 5, 4, 3
 # Two rows in the middle count for nothing: of four devices one has none at all.
@@ -15,7 +14,7 @@ PRIOR = np.log(np.float32([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]]))
 FACTS = Facts(num_instances=50, num_classes=CLASSES, num_domains=3, log_prior=PRIOR)
 TEMPERATURE = 0.4
 
-# Values of knobs that are not those a config starts with.
+# Values of knobs that differ from their defaults.
 _KNOBS = {
     "temperature": TEMPERATURE,
     "learn_temperature": True,
@@ -47,11 +46,11 @@ _METADATA = {
 
 
 def settings(name: str, **changes) -> ObjectiveConfig:
-    """A config of a method in which every knob of it is turned."""
-    turned = {knob: _KNOBS[knob] for knob in METHODS[name].knobs if knob in _KNOBS}
+    """A config of an objective in which every knob of it differs from its default."""
+    changed = {knob: _KNOBS[knob] for knob in OBJECTIVES[name].knobs if knob in _KNOBS}
     if name in _METADATA:
-        turned["metadata"] = _METADATA[name]
-    return ObjectiveConfig(name=name, **{**turned, **changes})
+        changed["metadata"] = _METADATA[name]
+    return ObjectiveConfig(name=name, **{**changed, **changes})
 
 
 def objective_of(name: str, **changes) -> Objective:
@@ -96,41 +95,47 @@ def made_networks() -> dict[str, np.ndarray]:
 
 
 def made_views(rows: int = ROWS, seed: int = 0) -> np.ndarray:
-    """What the networks are given, `[views, rows, width]`."""
+    """Inputs of the networks, `[rows, views, width]`."""
     generator = np.random.default_rng(seed)
-    return generator.normal(size=(VIEWS, rows, WIDTH)).astype(np.float32)
+    views = generator.normal(size=(VIEWS, rows, WIDTH)).astype(np.float32)
+    return views.swapaxes(0, 1)
+
+
+def by_view(rows) -> np.ndarray:
+    """One array of the outputs with the view first, for loops over views."""
+    return np.swapaxes(rows, 0, 1)
 
 
 def made_outputs(rows: int = ROWS, seed: int = 0) -> Outputs:
-    """What the networks say of all views."""
+    """Outputs of the networks for all views."""
     views = made_views(rows, seed)
     return Outputs(**{name: views @ w for name, w in made_networks().items()})
 
 
 def seen_by(objective: Objective, outputs: Outputs) -> Outputs:
-    """What the networks say of the views they see, and the scalars that are learned."""
+    """The outputs for the views that each network sees, and the learned scalars."""
     online = outputs._replace(targets=None)
-    chosen = jax.tree.map(lambda rows: rows[objective.online_views], online)
-    targets = outputs.targets[objective.target_views]
+    chosen = jax.tree.map(lambda rows: rows[:, objective.online_views], online)
+    targets = outputs.targets[:, objective.target_views]
     return chosen._replace(targets=targets, scalars=made_scalars(objective))
 
 
 def made_scalars(objective: Objective) -> dict[str, np.ndarray]:
-    """What an objective has learned: no longer what it started from."""
+    """The scalars of an objective after some steps."""
     return {k: np.float32(v + 0.1) for k, v in objective.scalars.items()}
 
 
-def made_memory(objective: Objective) -> dict[str, np.ndarray]:
-    """The memory after some steps, when there is any."""
-    memory = {k: np.array(v) for k, v in objective.init_memory(DIM).items()}
-    if "queue" in memory:
+def made_carry(objective: Objective) -> dict[str, np.ndarray]:
+    """The carry after some steps, if there is any."""
+    carry = {k: np.array(v) for k, v in objective.init_carry(DIM).items()}
+    if "queue" in carry:
         generator = np.random.default_rng(9)
-        size = len(memory["queue"])
+        size = len(carry["queue"])
         keys = generator.normal(size=(size, DIM))
         keys /= np.linalg.norm(keys, axis=1, keepdims=True)
-        memory["queue"] = keys.astype(np.float32)
-        memory["queue_filled"] = np.arange(size) != 1
-        # Two of them are of samples of the batch, one is of a hole.
-        memory["queue_instance"] = np.int32([3, 20, 8, 21, 22][:size])
-        memory["queue_next"] = np.int32(2)
-    return memory
+        carry["queue"] = keys.astype(np.float32)
+        carry["queue_filled"] = np.arange(size) != 1
+        # Two keys are of samples of the batch, one is in a place that is not filled.
+        carry["queue_instance"] = np.int32([3, 20, 8, 21, 22][:size])
+        carry["queue_next"] = np.int32(2)
+    return carry

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import references
 from objectives.formulas import twice
-from objectives.made_up import FACTS, TEMPERATURE, WHERE, made_batch
+from objectives.made_up import FACTS, TEMPERATURE, WHERE, by_view, made_batch
 
 
 def anchors_of(outputs, temperature=TEMPERATURE):
     """NT-Xent of every row, in the order of the rows."""
-    u, v = np.float64(outputs.projections)
+    u, v = np.float64(by_view(outputs.projections))
     losses = references.nt_xent_loss(
         u, v, temperature=temperature, where=WHERE, reduction="none"
     )
@@ -21,7 +21,7 @@ def of_rows(penalty, part, *columns, **options):
     """The loops of a penalty on all views of a part of the outputs."""
 
     def formula(outputs):
-        rows = np.concatenate(list(np.float64(getattr(outputs, part))))
+        rows = np.concatenate(list(np.float64(by_view(getattr(outputs, part)))))
         side = [twice(getattr(made_batch(), column)) for column in columns]
         return penalty(rows, *side, where=twice(WHERE), **options)
 
@@ -29,7 +29,7 @@ def of_rows(penalty, part, *columns, **options):
 
 
 def negative_variance(outputs):
-    u, v = np.float64(outputs.projections)
+    u, v = np.float64(by_view(outputs.projections))
     count = FACTS.num_instances
     return references.negative_variance_penalty(u, v, num_instances=count, where=WHERE)
 

@@ -11,18 +11,20 @@ from objectives.made_up import (
     FACTS,
     PRIOR,
     WHERE,
+    by_view,
     made_batch,
     made_outputs,
     objective_of,
+    seen_by,
 )
 
 from jaxcl.batch import Batch
 from jaxcl.config import ObjectiveConfig
-from jaxcl.experiment import make_objective
 from jaxcl.objectives import (
     Outputs,
     count_log_prior,
     make_cross_entropy_objective,
+    make_objective,
     with_cross_entropy,
 )
 
@@ -46,9 +48,10 @@ def said(objective, outputs, batch):
 
 
 def of_logits(logits, **columns):
-    """Outputs and a batch that have logits and labels, and nothing else."""
+    """Outputs and a batch with nothing but logits, given view by view, and labels."""
+    logits = by_view(logits)
     blank = np.zeros((*logits.shape[:2], 1), np.float32)
-    size = logits.shape[1]
+    size = len(logits)
     batch = Batch(
         image=None,
         instance=np.arange(size, dtype=np.int32),
@@ -63,7 +66,7 @@ def of_logits(logits, **columns):
 )
 def test_the_golden_values_of_the_released_code(prior, expected):
     outputs, batch = of_logits(GOLDEN_LOGITS[None], label=[1, 1], bias=[0, 1])
-    value, _, _ = said(make_cross_entropy_objective(prior), outputs, batch)
+    value, _, _ = said(make_cross_entropy_objective(log_prior=prior), outputs, batch)
     np.testing.assert_allclose(value, expected, rtol=1e-6)
 
 
@@ -78,7 +81,7 @@ def test_the_slope_is_the_share_of_a_class_less_its_label():
     outputs, batch = of_logits(GOLDEN_LOGITS[None], label=[1, 1])
     _, _, gradient = said(make_cross_entropy_objective(), outputs, batch)
     shares = np.exp(GOLDEN_LOGITS) / np.exp(GOLDEN_LOGITS).sum(1, keepdims=True)
-    np.testing.assert_allclose(gradient[0], (shares - [0, 1, 0]) / 2, atol=1e-6)
+    np.testing.assert_allclose(gradient[:, 0], (shares - [0, 1, 0]) / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("balance", [False, True])
@@ -86,7 +89,9 @@ def test_hidden_labels_and_biases_count_for_nothing(balance):
     outputs = made_outputs()
     batch = dataclasses.replace(made_batch(), bias=np.int32([0, 1, 0, 1, 1, -1, 0, 1]))
     prior = PRIOR if balance else None
-    value, _, gradient = said(make_cross_entropy_objective(prior), outputs, batch)
+    value, _, gradient = said(
+        make_cross_entropy_objective(log_prior=prior), outputs, batch
+    )
     expected = (
         bias_balanced(outputs, batch)
         if balance
@@ -94,7 +99,7 @@ def test_hidden_labels_and_biases_count_for_nothing(balance):
     )
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     known = WHERE & (batch.label >= 0) & ((not balance) | (batch.bias >= 0))
-    np.testing.assert_array_equal(gradient.any((0, 2)), known)
+    np.testing.assert_array_equal(gradient.any((1, 2)), known)
 
 
 def test_a_batch_without_a_label_teaches_nothing():
@@ -104,8 +109,8 @@ def test_a_batch_without_a_label_teaches_nothing():
 
 
 def test_anchors_of_hidden_labels_are_zero():
-    contrast = make_cross_entropy_objective().contrast
-    anchors = contrast(made_outputs(), made_batch(), {}, None, reduction="none")
+    objective = make_cross_entropy_objective()
+    anchors = objective.anchor_losses(made_outputs(), made_batch(), {}, None)
     assert anchors.shape == (2, 8)
     known = WHERE & (made_batch().label >= 0)
     np.testing.assert_array_equal(np.asarray(anchors) != 0, np.stack([known, known]))
@@ -130,7 +135,7 @@ def test_biascon_and_a_hundredth_of_cross_entropy():
     rows = np.sin(np.arange(1, 25)).reshape(2, 4, 3).astype(np.float32)
     logits = np.stack([np.eye(3)[[0, 0, 1, 2]], np.zeros((4, 3))]).astype(np.float32)
     outputs, batch = of_logits(logits, label=[0, 0, 1, 1], bias=[0, 1, 0, 0])
-    outputs = outputs._replace(projections=rows)
+    outputs = outputs._replace(projections=by_view(rows))
     config = ObjectiveConfig(
         name="bias_contrastive", temperature=0.5, cross_entropy=0.01
     )
@@ -155,6 +160,14 @@ def test_balance_is_that_of_the_added_cross_entropy(balance):
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
+def test_a_learned_temperature_does_not_divide_the_added_logits():
+    objective, batch = objective_of("nt_xent", cross_entropy=0.3), made_batch()
+    outputs = seen_by(objective, made_outputs())
+    _, metrics, _ = said(objective, outputs, batch)
+    expected = FORMULAS["cross_entropy"](outputs, batch, {})
+    np.testing.assert_allclose(metrics["cross_entropy"], expected, rtol=1e-5)
+
+
 def test_supervised_learning_can_be_balanced():
     outputs, batch = made_outputs(), made_batch()
     balanced = objective_of("cross_entropy", balance=True)
@@ -169,7 +182,7 @@ def test_no_weight_leaves_an_objective_as_it_is():
 
 def test_logits_and_columns_that_are_not_there_are_asked_for():
     outputs, batch = of_logits(GOLDEN_LOGITS[None], label=[1, 1])
-    balanced = make_cross_entropy_objective(GOLDEN_PRIOR)
+    balanced = make_cross_entropy_objective(log_prior=GOLDEN_PRIOR)
     with pytest.raises(ValueError, match="`bias` must be a column of the data set"):
         balanced.loss(outputs, batch, {}, None)
     with pytest.raises(ValueError, match=r"`outputs.logits` must come from"):

@@ -1,6 +1,6 @@
-"""MoCo's queue against a list of keys, and what learns from slow copies or from itself.
+"""MoCo's queue against a list of keys, and objectives with target networks or none.
 
-MoCo v3, BYOL and SimSiam are compared with loops in `test_methods`; here with values
+MoCo v3, BYOL and SimSiam are compared with loops in `test_objectives`; here with values
 that can be told by hand.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import references
 from jax.sharding import AxisType, PartitionSpec as P
+from objectives.made_up import by_view
 
 from jaxcl.batch import Batch
 from jaxcl.objectives import (
@@ -41,17 +42,17 @@ def drawn(step, rows, dropped=()):
 
 
 @jax.jit
-def learned(queries, keys, batch, memory):
-    """Loss, gradient by queries, keys and queue, new memory."""
+def learned(queries, keys, batch, carry):
+    """Loss, gradient by queries, keys and queue, new carry."""
 
     def loss(queries, keys, queue):
-        outputs = Outputs(queries[None], queries[None], targets=keys[None])
-        given = {**memory, "queue": queue}
+        outputs = Outputs(queries[:, None], queries[:, None], targets=keys[:, None])
+        given = {**carry, "queue": queue}
         value, _, new = MOCO.loss(outputs, batch, given, None)
         return value, new
 
     derivative = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)
-    (value, new), gradient = derivative(queries, keys, memory["queue"])
+    (value, new), gradient = derivative(queries, keys, carry["queue"])
     return value, gradient, new
 
 
@@ -89,10 +90,10 @@ class Remembered:
         )
 
 
-def entries_of(memory):
-    filled = np.flatnonzero(memory["queue_filled"])
+def entries_of(carry):
+    filled = np.flatnonzero(carry["queue_filled"])
     return sorted(
-        (int(memory["queue_instance"][i]), *np.float64(memory["queue"][i]))
+        (int(carry["queue_instance"][i]), *np.float64(carry["queue"][i]))
         for i in filled
     )
 
@@ -103,53 +104,53 @@ def entries_of(memory):
     ids=["no-divisor", "with-dropped", "larger-than-queue", "larger-with-dropped"],
 )
 def test_the_queue_is_the_list_of_the_last_keys(sizes, dropped):
-    memory, remembered = MOCO.init_memory(DIM), Remembered()
+    carry, remembered = MOCO.init_carry(DIM), Remembered()
     for step, rows in enumerate(sizes):
         queries, keys, batch = drawn(step, rows, dropped)
-        value, _, memory = learned(queries, keys, batch, memory)
+        value, _, carry = learned(queries, keys, batch, carry)
         expected = remembered.loss(queries, keys, batch)
         np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-7)
         remembered.add(keys, batch)
         np.testing.assert_allclose(
-            entries_of(memory), remembered.entries(), rtol=1e-5, atol=1e-7
+            entries_of(carry), remembered.entries(), rtol=1e-5, atol=1e-7
         )
 
 
 def test_the_first_step_has_no_negatives_and_teaches_nothing():
     queries, keys, batch = drawn(0, 3)
-    value, gradient, memory = learned(queries, keys, batch, MOCO.init_memory(DIM))
+    value, gradient, carry = learned(queries, keys, batch, MOCO.init_carry(DIM))
     assert value == 0.0
     assert not any(part.any() for part in gradient)
-    assert np.asarray(memory["queue_filled"]).sum() == 3
+    assert np.asarray(carry["queue_filled"]).sum() == 3
 
 
-def test_a_sample_that_comes_round_is_no_negative_of_its_own():
+def test_a_key_of_the_same_sample_is_not_a_negative():
     queries, keys, batch = drawn(0, 3)
-    _, _, memory = learned(queries, keys, batch, MOCO.init_memory(DIM))
+    _, _, carry = learned(queries, keys, batch, MOCO.init_carry(DIM))
     alone = dataclasses.replace(batch, instance=np.int32([1, 1, 1]))
-    memory = {**memory, "queue_instance": jnp.full(SIZE, 1, jnp.int32)}
-    value, gradient, _ = learned(queries, keys, alone, memory)
+    carry = {**carry, "queue_instance": jnp.full(SIZE, 1, jnp.int32)}
+    value, gradient, _ = learned(queries, keys, alone, carry)
     assert value == 0.0 and not gradient[0].any()
     strangers = dataclasses.replace(batch, instance=np.int32([2, 2, 2]))
-    assert learned(queries, keys, strangers, memory)[0] > 0.1
+    assert learned(queries, keys, strangers, carry)[0] > 0.1
 
 
 def test_only_queries_have_a_gradient():
-    memory = MOCO.init_memory(DIM)
+    carry = MOCO.init_carry(DIM)
     for step in range(2):
         queries, keys, batch = drawn(step, 3)
-        _, gradient, memory = learned(queries, keys, batch, memory)
+        _, gradient, carry = learned(queries, keys, batch, carry)
     by_queries, by_keys, by_queue = gradient
     assert np.abs(by_queries).max() > 1e-3
     assert not by_keys.any() and not by_queue.any()
 
 
-def test_the_memory_has_no_gradient():
+def test_the_new_queue_has_no_gradient():
     queries, keys, batch = drawn(0, 3)
 
     def queue(queries, keys):
-        outputs = Outputs(queries[None], queries[None], targets=keys[None])
-        _, _, new = MOCO.loss(outputs, batch, MOCO.init_memory(DIM), None)
+        outputs = Outputs(queries[:, None], queries[:, None], targets=keys[:, None])
+        _, _, new = MOCO.loss(outputs, batch, MOCO.init_carry(DIM), None)
         return jnp.sum(new["queue"])
 
     slopes = jax.jit(jax.grad(queue, argnums=(0, 1)))(queries, keys)
@@ -158,12 +159,12 @@ def test_the_memory_has_no_gradient():
 
 def test_four_devices_keep_the_queue_of_one():
     def steps(drawings, axis_name):
-        memory, values = MOCO.init_memory(DIM), []
+        carry, values = MOCO.init_carry(DIM), []
         for queries, keys, batch in drawings:
-            outputs = Outputs(queries[None], queries[None], targets=keys[None])
-            value, _, memory = MOCO.loss(outputs, batch, memory, axis_name)
+            outputs = Outputs(queries[:, None], queries[:, None], targets=keys[:, None])
+            value, _, carry = MOCO.loss(outputs, batch, carry, axis_name)
             values.append(value if axis_name is None else jax.lax.pmean(value, AXIS))
-        return values, memory
+        return values, carry
 
     drawings = [drawn(step, 4, (step,)) for step in range(3)]
     axis = {"axis_types": (AxisType.Auto,), "devices": jax.devices()[:DEVICES]}
@@ -182,10 +183,10 @@ def test_four_devices_keep_the_queue_of_one():
 
 
 def said(objective, **outputs):
-    """The loss of rows that are told by hand."""
-    rows = {name: jnp.asarray(value, jnp.float32) for name, value in outputs.items()}
+    """The loss of rows that are written by hand, view by view."""
+    rows = {name: jnp.float32(by_view(value)) for name, value in outputs.items()}
     blank = jnp.zeros_like(rows["predictions"])
-    size = blank.shape[1]
+    size = blank.shape[0]
     batch = Batch(image=None, instance=np.arange(size), where=np.ones(size, bool))
     outputs = Outputs(**{"embeddings": blank, "projections": blank, **rows})
     return float(

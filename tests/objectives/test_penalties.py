@@ -1,4 +1,4 @@
-"""What is added to a contrast: each penalty by itself, and everything at once."""
+"""What is added to a loss: each penalty by itself, and everything at once."""
 
 import functools
 
@@ -12,7 +12,7 @@ from objectives.made_up import (
     FACTS,
     WHERE,
     made_batch,
-    made_memory,
+    made_carry,
     made_outputs,
     objective_of,
     penalized,
@@ -27,8 +27,7 @@ from objectives.penalty_formulas import (
 )
 
 from jaxcl.config import PENALTIES, PenaltiesConfig
-from jaxcl.experiment import make_objective
-from jaxcl.objectives import with_penalties
+from jaxcl.objectives import make_objective, with_penalties
 from jaxcl.training import value_and_grad
 
 AXIS, DEVICES, WEIGHT = "devices", 4, 0.7
@@ -62,10 +61,10 @@ def test_a_penalty_adds_its_weight_times_its_value(name):
     np.testing.assert_allclose(value, plain + WEIGHT * penalty, rtol=1e-5)
 
 
-def test_a_penalty_pulls_as_the_loops_rise(name):
+def test_the_gradient_of_a_penalty_is_the_slope_of_the_loops(name):
     outputs, step, generator = made_outputs(), 1e-4, np.random.default_rng(2)
     parts = ["embeddings", "projections"]
-    directions = {part: generator.normal(size=(2, 8, 4)) for part in parts}
+    directions = {part: generator.normal(size=(8, 2, 4)) for part in parts}
 
     def value(step):
         moved = {k: getattr(outputs, k) + step * v for k, v in directions.items()}
@@ -78,27 +77,33 @@ def test_a_penalty_pulls_as_the_loops_rise(name):
     np.testing.assert_allclose(found, slope, rtol=1e-3)
 
 
-def test_penalties_ask_the_queue_before_it_takes_the_keys():
+def test_penalties_read_the_queue_before_it_takes_the_keys():
     objective = objective_of("moco_v2", penalties=PenaltiesConfig(v_rex=WEIGHT))
-    outputs, memory = seen_by(objective, made_outputs()), made_memory(objective)
+    outputs, carry = seen_by(objective, made_outputs()), made_carry(objective)
     run = jax.jit(functools.partial(objective.loss, axis_name=None))
-    value, metrics, new = run(outputs, made_batch(), memory)
-    anchors = moco_v2(outputs, made_batch(), memory, "none")
+    value, metrics, new = run(outputs, made_batch(), carry)
+    anchors = moco_v2(outputs, made_batch(), carry, "none")
     penalty = references.v_rex_penalty(anchors, made_batch().domain, where=WHERE)
     np.testing.assert_allclose(metrics["v_rex_penalty"], penalty, rtol=1e-4)
     expected = anchors[WHERE].mean() + WEIGHT * penalty
     np.testing.assert_allclose(value, expected, rtol=1e-5)
-    assert not np.array_equal(new["queue"], memory["queue"])
+    assert not np.array_equal(new["queue"], carry["queue"])
 
 
-def test_without_penalties_an_objective_stays_as_it_is():
+def test_penalties_are_added_by_their_names_only():
     objective = objective_of("spectral")
-    assert with_penalties(objective, {}) is objective
+    facts = {"num_instances": 50, "num_domains": None, "temperature": 0.4}
+    assert with_penalties(objective, {}, **facts) is objective
+    wrong = with_penalties(objective, {"corral": 1.0}, **facts)
+    with pytest.raises(
+        ValueError, match="`weights` must be of penalties, got 'corral'"
+    ):
+        wrong.loss(made_outputs(), made_batch(), {}, None)
 
 
 WEIGHTS = {name: 0.1 * (k + 1) for k, name in enumerate(PENALTIES)}
 PAIRED = {name for name in PENALTIES if PENALTIES[name].two_views}
-# Everything that can be asked for at once, of a method with a memory of its own.
+# Everything that can be asked for at once, of a method with a carry of its own.
 EVERYTHING = {"cross_entropy": 0.3, "balance": True, "group_dro": 0.5}
 
 
@@ -109,15 +114,13 @@ def everything(devices):
     axis_name = None if devices == 1 else AXIS
 
     def loss(factors, outputs, batch):
-        # The sample comes first, for the devices to share.
-        rows = jax.tree.map(lambda x: x.swapaxes(0, 1), outputs)
-        rows = rows._replace(
-            embeddings=rows.embeddings * factors[0],
-            projections=rows.projections * factors[1],
+        rows = outputs._replace(
+            embeddings=outputs.embeddings * factors[0],
+            projections=outputs.projections * factors[1],
         )
-        memory = objective.init_memory(4)
-        value, metrics, memory = objective.loss(rows, batch, memory, axis_name)
-        return value, {**metrics, **memory}
+        carry = objective.init_carry(4)
+        value, metrics, carry = objective.loss(rows, batch, carry, axis_name)
+        return value, {**metrics, **carry}
 
     step = value_and_grad(loss, axis_name=axis_name, has_aux=True)
     if devices > 1:
@@ -125,11 +128,11 @@ def everything(devices):
         mesh = jax.make_mesh((devices,), (AXIS,), **axis)
         specs = {"in_specs": (P(), P(AXIS), P(AXIS)), "out_specs": P()}
         step = jax.shard_map(step, mesh=mesh, **specs)
-    by_sample = jax.tree.map(lambda x: x.swapaxes(0, 1), made_outputs())
     factors = np.ones((2, 1, 1, 4), np.float32)
-    return jax.jit(step)(factors, by_sample, made_batch())
+    return jax.jit(step)(factors, made_outputs(), made_batch())
 
 
+@pytest.mark.slow
 def test_all_penalties_add_up():
     (value, metrics), _ = everything(1)
     outputs, batch = made_outputs(), made_batch()
@@ -145,6 +148,7 @@ def test_all_penalties_add_up():
     np.testing.assert_allclose(value, plain, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_four_devices_add_what_one_does():
     found, expected = everything(DEVICES), everything(1)
     jax.tree.map(
@@ -155,6 +159,7 @@ def test_four_devices_add_what_one_does():
     assert np.abs(found[1]).max() > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method",
     ["sigmoid", "moco_v2", "kernel_nce", "byol"],
@@ -167,16 +172,16 @@ def test_all_that_the_rules_allow_can_be_added_to_a_method(method):
     config = settings(method, penalties=PenaltiesConfig(**chosen), **EVERYTHING)
     objective = make_objective(config, FACTS)
 
-    def loss(outputs, batch, memory):
-        value, metrics, memory = objective.loss(outputs, batch, memory, None)
-        return value, (metrics, memory)
+    def loss(outputs, batch, carry):
+        value, metrics, carry = objective.loss(outputs, batch, carry, None)
+        return value, (metrics, carry)
 
-    memory = made_memory(objective)
+    carry = made_carry(objective)
     (value, (metrics, new)), _ = jax.eval_shape(
         jax.value_and_grad(loss, has_aux=True),
         seen_by(objective, made_outputs()),
         made_batch(),
-        memory,
+        carry,
     )
     assert value.shape == () and {f"{name}_penalty" for name in chosen} <= set(metrics)
-    assert jax.tree.map(np.shape, new) == jax.tree.map(np.shape, memory)
+    assert jax.tree.map(np.shape, new) == jax.tree.map(np.shape, carry)

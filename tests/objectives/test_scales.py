@@ -1,5 +1,6 @@
-"""What is compared is divided by a temperature and multiplied by a scale."""
+"""What is compared is divided by the temperature and multiplied by a scale."""
 
+import functools
 import math
 
 import jax
@@ -10,20 +11,20 @@ from objectives.formulas import FORMULAS
 from objectives.made_up import (
     WHERE,
     made_batch,
-    made_memory,
+    made_carry,
     made_outputs,
     objective_of,
     seen_by,
 )
 
 
-def scaled_formula(name, outputs, memory, scale):
-    """The loops when everything that is compared is multiplied by a number."""
+def scaled_formula(name, outputs, carry, scale):
+    """The loops when everything that is compared is multiplied by a scale."""
     batch, scalars = made_batch(), dict(outputs.scalars)
     if name in ("byol", "simsiam"):
         # Their loss is an offset less the cosines.
         offset = 4.0 if name == "byol" else 0.0
-        return offset - scale * (offset - FORMULAS[name](outputs, batch, memory))
+        return offset - scale * (offset - FORMULAS[name](outputs, batch, carry))
     if name == "cross_entropy":
         outputs = outputs._replace(logits=outputs.logits * scale)
     elif name == "sigmoid":
@@ -31,11 +32,11 @@ def scaled_formula(name, outputs, memory, scale):
         scalars["logit_bias"] *= scale
     else:
         scalars["log_temperature"] -= math.log(scale)
-    return FORMULAS[name](outputs._replace(scalars=scalars), batch, memory)
+    return FORMULAS[name](outputs._replace(scalars=scalars), batch, carry)
 
 
 @pytest.mark.parametrize(
-    "method",
+    "name",
     [
         "nt_xent",
         "sigmoid",
@@ -47,27 +48,26 @@ def scaled_formula(name, outputs, memory, scale):
         "simsiam",
     ],
 )
-def test_the_scale_multiplies_what_is_compared(method):
-    objective = objective_of(method)
-    outputs, memory = seen_by(objective, made_outputs()), made_memory(objective)
+def test_the_scale_multiplies_what_is_compared(name):
+    objective = objective_of(name)
+    outputs, carry = seen_by(objective, made_outputs()), made_carry(objective)
 
-    @jax.jit
-    def run(scale, outputs, batch, memory):
-        given = outputs, batch, memory, None
-        mean = objective.contrast(*given, scale=scale)
-        return mean, objective.contrast(*given, scale=scale, reduction="none")
+    def mean_of_anchors(scale):
+        run = jax.jit(functools.partial(objective.anchor_losses, axis_name=None))
+        anchors = run(outputs, made_batch(), carry, scale=jnp.float32(scale))
+        anchors = np.asarray(anchors).reshape(-1, 8)
+        assert not anchors[:, ~WHERE].any()
+        return anchors.sum() / np.count_nonzero(anchors)
 
-    mean, anchors = run(jnp.float32(1.7), outputs, made_batch(), memory)
-    expected = scaled_formula(method, outputs, memory, 1.7)
-    np.testing.assert_allclose(mean, expected, rtol=1e-4)
-    # The anchors are those whose mean is the loss.
-    anchors = np.asarray(anchors).reshape(-1, 8)
-    assert not anchors[:, ~WHERE].any()
-    defined = np.count_nonzero(anchors)
-    np.testing.assert_allclose(anchors.sum() / defined, expected, rtol=1e-4)
+    expected = scaled_formula(name, outputs, carry, 1.7)
+    np.testing.assert_allclose(mean_of_anchors(1.7), expected, rtol=1e-4)
+    loss, _, _ = jax.jit(functools.partial(objective.loss, axis_name=None))(
+        outputs, made_batch(), carry
+    )
+    np.testing.assert_allclose(mean_of_anchors(1.0), loss, rtol=1e-4)
 
 
-def test_a_learned_temperature_does_not_fall_below_a_hundredth():
+def test_a_learned_temperature_stays_at_or_above_a_hundredth():
     objective = objective_of("nt_xent")
 
     def loss(log_temperature):

@@ -242,7 +242,7 @@ def plain_brackets(text):
 
 
 @each_composition
-def test_symmetry_is_told_truly(seed):
+def test_the_symmetric_flag_is_right(seed):
     relation, _ = composed(seed)
     weights = np.asarray(relation.weights(arrays(ROWS)))
     if relation.symmetric:

@@ -206,4 +206,4 @@ def test_views_become_rows_with_their_instance():
     assert instances.tolist() == [0, 1, 2, 0, 1, 2]
     assert rows[4].tolist() == views[1, 1].tolist()
     with pytest.raises(ValueError, match="`views` must have shape"):
-        flatten_views(views[0])
+        inspect.unwrap(flatten_views)(views[0])

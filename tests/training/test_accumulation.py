@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+from long_tests import slow
 from small_steps import MODEL, make_batches, make_rig, some_devices, take_steps
 
 from jaxcl.config import ObjectiveConfig
@@ -38,11 +39,13 @@ def after_two_steps(name, chunks, parallel, count):
 @pytest.mark.parametrize(
     ("name", "chunks", "parallel", "count"),
     [
-        ("nt_xent", 4, "pmap", 1),
         ("nt_xent", 2, "pmap", 4),
-        ("learned", 4, "shard_map", 4),
-        ("target", 4, "shard_map", 4),
-        ("classified", 2, "pmap", 4),
+        *slow(
+            ("nt_xent", 4, "pmap", 1),
+            ("learned", 4, "shard_map", 4),
+            ("target", 4, "shard_map", 4),
+            ("classified", 2, "pmap", 4),
+        ),
     ],
 )
 def test_parameters_are_those_of_the_whole_batch(name, chunks, parallel, count):
@@ -56,6 +59,7 @@ def test_parameters_are_those_of_the_whole_batch(name, chunks, parallel, count):
     jax.tree.map(close, vars(state), vars(expected))
 
 
+@pytest.mark.slow
 def test_chunks_see_different_samples_and_so_does_the_gradient():
     # Of the summed gradients of chunks alone, none knows the negatives of another.
     expected, _ = after_two_steps("nt_xent", 1, "pmap", 1)
@@ -72,6 +76,7 @@ def test_chunks_see_different_samples_and_so_does_the_gradient():
     assert max(jax.tree.leaves(differences)) > 1e-3
 
 
+@pytest.mark.slow
 def test_batch_statistics_of_chunks_reach_the_state():
     rig = make_rig(OBJECTIVES["nt_xent"], options=StepOptions(chunks=4))
     state, said = take_steps(rig, some_devices("shard_map", 2), make_batches(2))
@@ -82,6 +87,7 @@ def test_batch_statistics_of_chunks_reach_the_state():
     assert all(jax.tree.leaves(moved))
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_chunk():
     def temporaries(chunks):
         rig = make_rig(OBJECTIVES["nt_xent"], ALONE, StepOptions(chunks=chunks))

@@ -6,6 +6,7 @@ import functools
 import jax
 import numpy as np
 import pytest
+from long_tests import slow
 from small_steps import MODEL, make_batches, make_rig, some_devices, take_steps
 
 from jaxcl.config import ObjectiveConfig
@@ -39,7 +40,8 @@ def slow_part(params):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "kept"), [("constant", [0.9, 0.9]), ("cosine", [0.9, 0.914645])]
+    ("schedule", "kept"),
+    [("constant", [0.9, 0.9]), *slow(("cosine", [0.9, 0.914645]))],
 )
 def test_targets_follow_the_networks_after_each_step(schedule, kept):
     # 1 − 0.1 · (cos(π / 4) + 1) / 2 in the second of four steps.
@@ -50,6 +52,7 @@ def test_targets_follow_the_networks_after_each_step(schedule, kept):
         assert_near(after.target["params"], expected)
 
 
+@pytest.mark.slow
 def test_statistics_of_the_targets_are_their_own():
     states = steps_of(OPTIONS, 2)
     differ = jax.tree.map(
@@ -89,6 +92,7 @@ def differs(one, other):
     return abs(float(one[1][0]["loss"]) - float(other[1][0]["loss"])) > 1e-4
 
 
+@pytest.mark.slow
 def test_views_apart_have_statistics_of_their_own():
     joint, apart = after_a_step(), after_a_step(StepOptions(views_apart=True))
     assert differs(joint, apart)
@@ -98,6 +102,7 @@ def test_views_apart_have_statistics_of_their_own():
     assert not differs(after_a_step(**alone), after_a_step(options, **alone))
 
 
+@pytest.mark.slow
 def test_devices_share_their_statistics_or_do_not():
     assert not differs(after_a_step(), after_a_step(count=4))
     alone = after_a_step(count=4, sync_batch_norm=False)

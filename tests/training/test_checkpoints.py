@@ -17,6 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 from faults.storage_program import listing, make_state, top
+from long_tests import slow
 
 from jaxcl.training import CheckpointError, Checkpoints, NonFiniteError
 
@@ -155,7 +156,12 @@ def counterparts(step, other):
     )
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+TELLING = ("middle byte", "missing")
+
+
+@pytest.mark.parametrize(
+    "damage", [*TELLING, *slow(*(n for n in DAMAGES if n not in TELLING))]
+)
 def test_damage_to_any_file_leads_to_the_checkpoint_before(three, caplog, damage):
     for file, other in counterparts(three / "3", three / "2"):
         caplog.clear()
@@ -164,7 +170,7 @@ def test_damage_to_any_file_leads_to_the_checkpoint_before(three, caplog, damage
         if file.is_file() and file.read_bytes() == good:
             continue
         assert_same(restore(three), make_state(2))
-        assert "passed over, step 3" in caplog.text
+        assert "skipped, step 3" in caplog.text
         if file.is_dir():
             file.rmdir()
         file.write_bytes(good)
@@ -250,15 +256,15 @@ def test_nothing_is_unpickled(three):
         (
             "kernel",
             np.zeros((10, 300), np.float32),
-            r"kernel'\]` is of shape \(300, 10\) there, \(10, 300\) is wanted",
+            r"kernel'\]` must have shape \(10, 300\), got \(300, 10\)",
         ),
         (
             "counts",
             np.zeros(4, np.float32),
-            r"counts'\]` is of type int32 there, float32 is wanted",
+            r"counts'\]` must have type float32, got int32",
         ),
-        ("more", np.zeros(1), r"more'\]` is wanted, and not there"),
-        ("scalar", None, r"scalar'\]` is there, and not wanted"),
+        ("more", np.zeros(1), r"more'\]` is missing from the checkpoint"),
+        ("scalar", None, r"scalar'\]` is in the checkpoint, but not expected"),
     ],
 )
 def test_a_checkpoint_of_another_model_is_an_error_that_names_the_array(

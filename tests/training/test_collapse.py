@@ -74,9 +74,9 @@ def test_live_statistics_are_those_of_the_first_two_views():
     from jaxcl.metrics import similarity_statistics
     from jaxcl.objectives import Outputs
 
-    views = jnp.asarray(np.random.default_rng(0).normal(size=(3, 6, 4)), jnp.float32)
+    views = jnp.asarray(np.random.default_rng(0).normal(size=(6, 3, 4)), jnp.float32)
     kept = jnp.arange(6) < 5
     live = live_statistics(Outputs(views, views), kept, None)
-    expected = similarity_statistics(views[0], views[1], where=kept)
+    expected = similarity_statistics(views[:, 0], views[:, 1], where=kept)
     np.testing.assert_allclose(live["negative_variance"], expected.negative_variance)
     np.testing.assert_allclose(live["positive_similarity"], expected.positive_mean)

@@ -5,7 +5,7 @@ import functools
 import jax
 import numpy as np
 import pytest
-from long_tests import long_only
+from long_tests import long_only, slow
 from small_steps import make_batches, make_rig, some_devices, take_steps
 
 from jaxcl.config import ObjectiveConfig, PenaltiesConfig
@@ -36,8 +36,7 @@ def run(objective, parallel, count):
     ("objective", "parallel", "count"),
     [
         ("nt_xent", "pmap", 8),
-        ("nt_xent", "shard_map", 8),
-        ("queue", "pmap", 8),
+        *slow(("nt_xent", "shard_map", 8), ("queue", "pmap", 8)),
         *long_only(
             ("target", "shard_map", 8),
             ("weighted", "shard_map", 4),
@@ -55,6 +54,7 @@ def test_the_state_after_some_steps_is_that_of_one_device(objective, parallel, c
     jax.tree.map(close, vars(state), vars(expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["pmap", "shard_map"])
 def test_several_steps_in_one_call_are_those_steps_one_by_one(parallel):
     from jaxcl.training import host_copy, stack_batches
@@ -101,7 +101,7 @@ def test_one_process_is_mapped_by_pmap():
     assert make_devices("auto").size == 8
 
 
-@pytest.mark.parametrize("parallel", ["pmap", "shard_map"])
+@pytest.mark.parametrize("parallel", ["pmap", *slow("shard_map")])
 def test_the_second_step_compiles_nothing(parallel):
     rig = make_rig(OBJECTIVES["nt_xent"])
     devices, batches = some_devices(parallel, 4), make_batches(3)

@@ -9,7 +9,7 @@ from small_runs import small
 
 import jaxcl
 from jaxcl.config import ConfigError
-from jaxcl.experiment import _parts, make_experiment
+from jaxcl.experiment import _make, make_experiment
 from jaxcl.training import Checkpoints, NonFiniteError, read_lines
 
 # 160 samples in batches of 16: no sample comes twice in ten steps.
@@ -22,7 +22,7 @@ def poisoned(monkeypatch):
     config = small(num_steps=STEPS, eval_every=0)
     devices = jaxcl.training.make_devices()
     victims = make_experiment(config, devices).instances_at(4)
-    make = _parts.make_objective
+    make = _make.make_objective
 
     def make_poisoned(*arguments):
         objective = make(*arguments)
@@ -34,7 +34,7 @@ def poisoned(monkeypatch):
 
         return objective._replace(loss=loss)
 
-    monkeypatch.setattr(_parts, "make_objective", make_poisoned)
+    monkeypatch.setattr(_make, "make_objective", make_poisoned)
     return victims
 
 
@@ -60,6 +60,7 @@ def test_by_default_it_ends_the_run_and_says_where_to_look(poisoned, tmp_path):
         assert checkpoints.latest_step() == 4
 
 
+@pytest.mark.slow
 def test_skip_leaves_the_parameters_and_goes_on(poisoned, tmp_path):
     report = run(tmp_path, on_non_finite="skip")
     assert report["run"]["steps"] == STEPS
@@ -73,6 +74,7 @@ def test_skip_leaves_the_parameters_and_goes_on(poisoned, tmp_path):
     assert sorted(incident["instances"]) == sorted(poisoned.tolist())
 
 
+@pytest.mark.slow
 def test_rollback_returns_to_the_checkpoint_and_passes_over_the_batch(
     poisoned, tmp_path
 ):
@@ -88,6 +90,7 @@ def test_rollback_returns_to_the_checkpoint_and_passes_over_the_batch(
     assert (int(state.step), int(state.position)) == (8, 9)
 
 
+@pytest.mark.slow
 def test_more_than_the_allowed_number_ends_the_run(poisoned, tmp_path):
     with pytest.raises(NonFiniteError, match=r"1 steps were skipped, more than"):
         run(tmp_path / "skip", on_non_finite="skip", max_non_finite=0)
@@ -95,6 +98,7 @@ def test_more_than_the_allowed_number_ends_the_run(poisoned, tmp_path):
         run(tmp_path / "rollback", on_non_finite="rollback", max_non_finite=0)
 
 
+@pytest.mark.slow
 def test_several_steps_a_dispatch_need_intervals_that_fit(tmp_path):
     with pytest.raises(ConfigError, match="multiple of steps_per_dispatch = 3"):
         run(tmp_path, steps_per_dispatch=3)

@@ -1,4 +1,4 @@
-"""Data sets that are folders `<domain>/<class>/<file>`, fetched by hand."""
+"""Data sets of folders `<domain>/<class>/<file>` that the user downloads."""
 
 import logging
 import re
@@ -11,32 +11,21 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxcl.data._builders import _manual
+from jaxcl.data._builders._own import Example, OwnBuilder, Splits, images
 from jaxcl.data._errors import DataError
+from jaxcl.data._registry import REGISTRY
 
 _LOG = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".bmp",
-    ".gif",
-    ".webp",
-    ".tif",
-    ".tiff",
+IMAGE_SUFFIXES = tuple(
+    [".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"]
 )
-ARCHIVE_SUFFIXES = (
-    ".zip",
-    ".tar",
-    ".tar.gz",
-    ".tgz",
-    ".tar.xz",
-    ".txz",
-    ".tar.bz2",
+ARCHIVE_SUFFIXES = tuple(
+    [".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2"]
 )
-# Left behind by file managers; names that start with a dot are passed over as well.
+# Left behind by file managers; names that start with a dot are skipped as well.
 _JUNK = ("thumbs.db", "desktop.ini", "__macosx")
-# Far above what any of these data sets holds, far below what fills a disk unseen.
+# Far above what any of these data sets holds, far below what fills a disk unnoticed.
 _MAX_BYTES, _MAX_FILES = 32 << 30, 200_000
 
 
@@ -54,92 +43,81 @@ class DomainImage(NamedTuple):
         return "/".join(self.path.parts[-3:])
 
 
-class DomainFolders(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class DomainFolders(OwnBuilder, skip_registration=True):
     """A data set of which every image is `<root>/<domain>/<class>/<file>`.
 
-    Split `train` holds all of them: which domains are held out is said by the config of
-    a run. `instance` is the position in the order of domain, class and file name.
+    Split `train` holds all of them: the config of a run names the held-out domains.
+    `instance` is the position in the order of domain, class and file name.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
     ROOTS: ClassVar[tuple[str, ...]]
     """Names the folder, or the archive of it, may have in the manual directory."""
-    DOMAINS: ClassVar[tuple[str, ...]]
     LABELS: ClassVar[tuple[str, ...]]
-    COUNTS: ClassVar[Mapping[str, Mapping[str, int]]]
-    """Images of each domain, of each known preparation of the data set."""
+    COUNTS: ClassVar[Mapping[str, Sequence[int]]]
+    """Images of each domain, in every known version of the data set."""
     OTHER_FILES: ClassVar[tuple[str, ...]] = ()
-    """What lies beside the domains in the original, without being an image."""
-    HOMEPAGE: ClassVar[str]
-    CITATION: ClassVar[str]
-    TERMS: ClassVar[str]
+    """What lies beside the domains in the original and is no image."""
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=(type(self).__doc__ or "").strip(),
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(None, None, 3)),
-                    "label": tfds.features.ClassLabel(names=list(self.LABELS)),
-                    "domain": tfds.features.ClassLabel(names=list(self.DOMAINS)),
-                    "instance": tfds.features.Scalar(np.int32),
-                    "file": tfds.features.Text(),
-                }
-            ),
-            supervised_keys=("image", "label"),
-            homepage=self.HOMEPAGE,
-            citation=self.CITATION,
-            license=self.TERMS,
-        )
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Names of the domains."""
+        return REGISTRY[self.name].domains
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Any]]:
-        images = self._scan(Path(dl_manager.manual_dir))
-        return {"train": self._generate_examples(images, range(len(images)))}
+    def _columns(self) -> dict[str, Any]:
+        return {
+            "image": images(),
+            "label": tfds.features.ClassLabel(names=list(self.LABELS)),
+            "domain": tfds.features.ClassLabel(names=list(self.domains)),
+            "instance": tfds.features.Scalar(np.int32),
+            "file": tfds.features.Text(),
+        }
 
-    def _generate_examples(
-        self, images: Sequence[DomainImage], positions: Iterable[int]
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        for position in positions:
-            image = images[position]
-            yield (
-                position,
-                {
-                    # The bytes of the file as they are.
-                    "image": image.path,
-                    "label": image.label,
-                    "domain": image.domain,
-                    "instance": position,
-                    "file": image.file,
-                },
-            )
+    def _examples(self, dl_manager: Any) -> Splits:
+        found = self._scan(Path(dl_manager.manual_dir))
+        return {"train": make_examples(found, range(len(found)))}
 
     def _scan(self, manual_dir: Path) -> list[DomainImage]:
-        root = find_folder(manual_dir, self.ROOTS, self.DOMAINS)
-        images = scan(root, self.DOMAINS, self.LABELS, self.OTHER_FILES)
-        found = dict(Counter(image.domain for image in images))
-        if found not in [dict(counts) for counts in self.COUNTS.values()]:
+        root = find_folder(manual_dir, self.ROOTS, self.domains)
+        found = scan(root, self.domains, self.LABELS, self.OTHER_FILES)
+        counts = dict(Counter(image.domain for image in found))
+        published = {
+            version: dict(zip(self.domains, sizes, strict=True))
+            for version, sizes in self.COUNTS.items()
+        }
+        if counts not in published.values():
+            expected = "; or ".join(
+                f"{_listed(sizes)} ({version})" for version, sizes in published.items()
+            )
             _LOG.warning(
                 "data set %s in %s is not complete: expected %s; found %s",
-                self.name,
-                root,
-                "; or ".join(
-                    f"{_listed(counts)} ({source})"
-                    for source, counts in self.COUNTS.items()
-                ),
-                _listed(found),
+                *(self.name, root, expected, _listed(counts)),
             )
-        return images
+        return found
+
+
+def make_examples(
+    found: Sequence[DomainImage], positions: Iterable[int]
+) -> Iterator[Example]:
+    """Examples of the images at some positions."""
+    for position in positions:
+        image = found[position]
+        yield {
+            # The bytes of the file as they are.
+            "image": image.path,
+            "label": image.label,
+            "domain": image.domain,
+            "instance": position,
+            "file": image.file,
+        }
 
 
 def find_folder(manual_dir: Path, names: Sequence[str], inside: Sequence[str]) -> Path:
     """The folder that holds one of the folders `inside`; unpacks its archive if needed.
 
     Args:
-        manual_dir: Where the user puts files that were fetched by hand.
-        names: What the folder, or its archive, may be called there.
-        inside: Names of folders, spelled in any way `plain` takes for the same.
+        manual_dir: Where the user puts downloaded files.
+        names: Names that the folder, or its archive, may have there.
+        inside: Names of folders, in any spelling that `plain` treats as equal.
 
     Returns:
         A folder of one of the names, or a folder in it.
@@ -153,35 +131,20 @@ def find_folder(manual_dir: Path, names: Sequence[str], inside: Sequence[str]) -
             f"{', '.join(names[1:])}"
         )
     wanted = {plain(name) for name in inside}
-    for folder in _with_folders(found):
+    for folder in _manual.with_folders(found):
         if any(plain(path.name) in wanted for path in folder.iterdir()):
             return folder
-    held = ", ".join(sorted(path.name for path in found.iterdir())[:10])
     raise DataError(
         f"{str(found)!r} holds none of the folders {', '.join(inside)}; it holds "
-        f"{held or 'nothing'}"
+        f"{_manual.listing(found)}"
     )
-
-
-def find_file(folder: Path, name: str) -> Path:
-    """The folder itself, or the folder in it, that holds a file of a name."""
-    for candidate in _with_folders(folder):
-        if (candidate / name).is_file():
-            return candidate
-    raise DataError(f"{str(folder / name)!r} is missing")
 
 
 def unpack(manual_dir: Path, names: Sequence[str]) -> Path | None:
     """The folder of one of the names; made from an archive of that name if needed."""
     archives = {name + suffix: "" for name in names for suffix in ARCHIVE_SUFFIXES}
-    return _manual.unpack(
-        manual_dir, names, archives, max_bytes=_MAX_BYTES, max_files=_MAX_FILES
-    )
-
-
-def _with_folders(folder: Path) -> list[Path]:
-    """A folder, and those in it: an archive often has one around everything."""
-    return [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+    layout = _manual.Layout(tuple(names), archives, "", _MAX_BYTES, _MAX_FILES)
+    return _manual.unpack(manual_dir, layout)
 
 
 def scan(
@@ -193,22 +156,22 @@ def scan(
     """All images of `<root>/<domain>/<class>/<file>`, ordered by these three names.
 
     A `DataError` names folders that are no domain or class, and files that are no
-    image. What only a file manager wrote is passed over.
+    image. What a file manager left behind is skipped.
     """
-    images: list[DomainImage] = []
+    found: list[DomainImage] = []
     for domain, domain_folder in _named(root, domains, "domain", other_files):
         for label, folder in _named(domain_folder, labels, "class", other_files):
             files = [path for path in folder.iterdir() if not is_junk(path.name)]
-            odd = sorted(path for path in files if not is_image(path))
+            odd = sorted(path for path in files if not _is_image(path))
             if odd:
                 raise DataError(
                     f"{str(odd[0])!r} is no image ({', '.join(IMAGE_SUFFIXES)})"
                     + (f", nor are {len(odd) - 1} others there" if odd[1:] else "")
                 )
-            images += [DomainImage(domain, label, path.name, path) for path in files]
-    if not images:
+            found += [DomainImage(domain, label, path.name, path) for path in files]
+    if not found:
         raise DataError(f"{str(root)!r} holds no image")
-    return sorted(images)
+    return sorted(found)
 
 
 def _named(
@@ -235,7 +198,7 @@ def _named(
 
 
 def plain(name: str) -> str:
-    """What is the same in all spellings of a name.
+    """A name without case, blanks, underscores and hyphens.
 
     Example:
         >>> plain("Real World") == plain("real_world") == plain("RealWorld")
@@ -249,8 +212,7 @@ def is_junk(name: str) -> bool:
     return name.startswith(".") or name.lower() in _JUNK
 
 
-def is_image(path: Path) -> bool:
-    """Whether a file has the ending of an image."""
+def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 

@@ -1,13 +1,12 @@
-"""Folders and tables that the user fetched by hand."""
+"""Folders and tables that the user downloaded."""
 
 import csv
-import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from jaxcl.data._archives import extract
+from jaxcl.data._builders._archives import extract
 from jaxcl.data._errors import DataError
 
 _LOG = logging.getLogger(__name__)
@@ -19,34 +18,23 @@ class Layout(NamedTuple):
     folders: tuple[str, ...]
     """Names the folder may have; an archive is unpacked into the first."""
     archives: Mapping[str, str]
-    """Names the archive may have, each with its published MD5; empty = none is."""
+    """Names the archive may have, each with its published MD5; empty = unknown."""
     marker: str
     """A pattern of names that only the right folder holds."""
     max_bytes: int
-    """Far above what the archive holds, far below what fills a disk unseen."""
+    """Far above what the archive holds, far below what fills a disk unnoticed."""
     max_files: int
 
 
 def find_root(manual_dir: Path, layout: Layout) -> Path:
-    """The folder of a data set; unpacks its archive when there is no folder.
-
-    Args:
-        manual_dir: Where the user puts files that were fetched by hand.
-        layout: What they must be.
-
-    Returns:
-        The folder that holds the marker: one of the names, or the one inside it.
-    """
-    folders, archives, _, max_bytes, max_files = layout
-    folder = unpack(
-        manual_dir, folders, archives, max_bytes=max_bytes, max_files=max_files
-    )
+    """The folder that holds the marker of a layout; unpacks its archive if needed."""
+    folder = unpack(manual_dir, layout)
     if folder is None:
-        places = [str(manual_dir / place) for place in (*folders, *archives)]
-        raise DataError(f"none of {', '.join(map(repr, places))} is there")
-    # An archive often has a folder around everything.
-    inside = sorted(path for path in folder.iterdir() if path.is_dir())
-    for candidates in ([folder], inside):
+        names = (*layout.folders, *layout.archives)
+        places = [repr(str(manual_dir / name)) for name in names]
+        raise DataError(f"none of {', '.join(places)} is there")
+    itself, *inside = with_folders(folder)
+    for candidates in ([itself], inside):
         found = [path for path in candidates if any(path.glob(layout.marker))]
         if len(found) > 1:
             names = ", ".join(path.name for path in found)
@@ -55,58 +43,37 @@ def find_root(manual_dir: Path, layout: Layout) -> Path:
             return found[0]
     raise DataError(
         f"{str(folder)!r} must hold {layout.marker!r}, directly or one folder below; "
-        f"it holds {_listing(folder)}"
+        f"it holds {listing(folder)}"
     )
 
 
-def unpack(
-    manual_dir: Path,
-    folders: Sequence[str],
-    archives: Mapping[str, str],
-    *,
-    max_bytes: int,
-    max_files: int,
-) -> Path | None:
-    """The folder of one of the names, unpacked when there is only its archive.
-
-    Args:
-        manual_dir: Where the user puts files that were fetched by hand.
-        folders: Names of the folder; an archive is unpacked into the first.
-        archives: Names of its archive, each with its MD5; empty = none is known.
-        max_bytes: What an archive may hold at most.
-        max_files: How many files it may hold.
-
-    Returns:
-        The folder, None when neither it nor an archive is there.
-    """
-    for name in folders:
+def unpack(manual_dir: Path, layout: Layout) -> Path | None:
+    """The folder of a layout, made from its archive if needed; None without either."""
+    for name in layout.folders:
         if (manual_dir / name).is_dir():
             return manual_dir / name
-    for name, md5 in archives.items():
-        archive, target = manual_dir / name, manual_dir / folders[0]
+    for name, md5 in layout.archives.items():
+        archive, target = manual_dir / name, manual_dir / layout.folders[0]
         if archive.is_file():
             _LOG.info("unpacking %s into %s", archive, target)
-            _check_md5(archive, md5)
-            extract(archive, target, max_bytes=max_bytes, max_files=max_files)
+            extract(
+                archive,
+                target,
+                md5=md5,
+                max_bytes=layout.max_bytes,
+                max_files=layout.max_files,
+            )
             return target
     return None
 
 
-def _check_md5(archive: Path, md5: str) -> None:
-    if not md5:
-        return
-    # It guards against a broken download; MD5 is what the authors published.
-    with archive.open("rb") as file:
-        found = hashlib.file_digest(file, _new_md5).hexdigest()
-    if found != md5:
-        raise DataError(f"archive {str(archive)!r} must have MD5 {md5}, got {found}")
+def with_folders(folder: Path) -> list[Path]:
+    """A folder, and those in it: an archive often has one around everything."""
+    return [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
 
 
-def _new_md5() -> Any:
-    return hashlib.md5(usedforsecurity=False)
-
-
-def _listing(folder: Path) -> str:
+def listing(folder: Path) -> str:
+    """The first names in a folder, for messages."""
     names = sorted(path.name for path in folder.iterdir())
     return ", ".join(names[:10] + ["..."] * (len(names) > 10)) or "nothing"
 
@@ -118,7 +85,7 @@ def read_table(
 
     Args:
         path: The file.
-        columns: The columns to read, with the whole numbers each may hold; None = text.
+        columns: The columns to read, with the integers each may hold; None = text.
 
     Yields:
         The values of a row, in the order of `columns`.
@@ -157,7 +124,7 @@ def read_table(
 def _parse(name: str, allowed: range | None, text: str) -> int | str:
     if allowed is None:
         return text
-    # `int` also takes other digits, blanks and underscores.
+    # `int` also accepts other digits, blanks and underscores.
     if not (text.isascii() and text.isdigit() and int(text) in allowed):
         raise ValueError(
             f"{name!r} must be a whole number from {allowed[0]} to {allowed[-1]}, "
@@ -167,10 +134,10 @@ def _parse(name: str, allowed: range | None, text: str) -> int | str:
 
 
 def locate(root: Path, names: Iterable[str]) -> list[Path]:
-    """Where the files are that a table names, none of them outside of the folder."""
+    """Paths of the files that a table names, none of them outside of the folder."""
     paths = []
     for name in names:
-        # The table is from elsewhere: it must not make us read other files.
+        # A downloaded table must not make us read other files.
         if PurePosixPath(name).is_absolute() or ".." in name.split("/"):
             raise DataError(f"{name!r} names a place outside of {str(root)!r}")
         paths.append(root / name)
@@ -184,19 +151,16 @@ def locate(root: Path, names: Iterable[str]) -> list[Path]:
 
 
 def compare_counts(name: str, root: Path, found: Any, published: Any) -> None:
-    """Says by a warning in the log that a data set is not the published one.
+    """Logs a warning when a data set does not have its published number of samples.
 
     Args:
         name: The data set.
         root: Where it lies.
-        found: How many samples there are, in groups by name.
-        published: How many there should be.
+        found: Number of samples, in groups by name.
+        published: What it should be.
     """
     if found != published:
         _LOG.warning(
             "data set %s in %s is not the published one: expected %s; found %s",
-            name,
-            root,
-            published,
-            found,
+            *(name, root, published, found),
         )

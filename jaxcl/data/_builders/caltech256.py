@@ -1,16 +1,5 @@
-"""Caltech-256: 30,607 photographs of 256 kinds of things, and clutter.
+"""Caltech-256: photographs of 256 kinds of objects, and clutter."""
 
-Config `all` (the default) has one split, `train`. Configs `15_per_class`,
-`30_per_class`, `45_per_class` and `60_per_class` divide it as is customary: so many
-images of each class are `train`, the others `test`. Which ones was drawn once, from a
-fixed seed; those of a smaller config are those of a larger one.
-
-Columns: image, label (257, `clutter` is the last), file, instance (the place in the
-order of class and file).
-"""
-
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -18,6 +7,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxcl.data._builders import _manual
+from jaxcl.data._builders._own import Example, OwnBuilder, Splits, images
 from jaxcl.data._draws import Stream, permutation
 from jaxcl.data._errors import DataError
 
@@ -59,7 +49,7 @@ LABELS = tuple(_NAMES.split())
 COUNT = 30_607
 PER_CLASS = (15, 30, 45, 60)
 _SEED, _STREAM = 20_070, 0
-# What lies between the images in the original, and is none.
+# Files between the images of the original that are no images.
 _NO_IMAGES = ("056.dog/greg", "198.spider/RENAME2")
 _LAYOUT = _manual.Layout(
     folders=("256_ObjectCategories",),
@@ -70,108 +60,59 @@ _LAYOUT = _manual.Layout(
 )
 
 
-@dataclass(eq=False)
-class Caltech256Config(tfds.core.BuilderConfig):
-    """How the images are divided.
+class Caltech256(OwnBuilder):
+    """Photographs of 256 kinds of objects, and clutter: 30,607 images.
 
-    Attributes:
-        per_class: Images of each class in `train`; 0 = all.
+    Config `all` (the default) has one split, `train`. Configs `15_per_class`,
+    `30_per_class`, `45_per_class` and `60_per_class` divide it as is customary: that
+    many images of each class are `train`, the others `test`. They were drawn once, from
+    a fixed seed; those of a smaller config are among those of a larger one.
+
+    Columns: image, label (257, `clutter` is the last), file, instance (the place in the
+    order of class and file).
     """
 
-    per_class: int = 0
-
-
-class Caltech256(tfds.core.GeneratorBasedBuilder):
-    """Photographs of 256 kinds of things, and clutter."""
-
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
-    MANUAL_DOWNLOAD_INSTRUCTIONS = """
-Fetch 256_ObjectCategories.tar (MD5 67b4f42ca05d46448c6bb8ecd2220f6d) from
-https://data.caltech.edu/records/nyy15-4j048
-Terms: Creative Commons Attribution 4.0.
-Layout, in the manual directory: 256_ObjectCategories/<number>.<class>/<file>.jpg, from
-001.ak47/001_0001.jpg to the folder 257.clutter; or 256_ObjectCategories.tar as it was
-downloaded.
-"""
     BUILDER_CONFIGS: ClassVar = [
-        Caltech256Config(name="all", description="All images in one split."),
+        tfds.core.BuilderConfig(name="all", description="All images in one split."),
         *(
-            Caltech256Config(
+            tfds.core.BuilderConfig(
                 name=f"{count}_per_class",
                 description=f"{count} images of each class to train on.",
-                per_class=count,
             )
             for count in PER_CLASS
         ),
     ]
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=__doc__ or "",
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(None, None, 3)),
-                    "label": tfds.features.ClassLabel(names=LABELS),
-                    "file": tfds.features.Text(),
-                    "instance": tfds.features.Scalar(np.int32),
-                }
-            ),
-            supervised_keys=("image", "label"),
-            homepage="https://data.caltech.edu/records/nyy15-4j048",
-            citation="""
-@techreport{griffin2007caltech,
-  author = {Griffin, Gregory and Holub, Alex and Perona, Pietro},
-  title = {Caltech-256 Object Category Dataset},
-  institution = {California Institute of Technology},
-  number = {CNS-TR-2007-001},
-  year = {2007},
-}
-@misc{griffin2022caltech,
-  author = {Griffin, Gregory and Holub, Alex and Perona, Pietro},
-  title = {Caltech 256},
-  publisher = {CaltechDATA},
-  doi = {10.22002/D1.20087},
-  year = {2022},
-}
-""",
-            license="Creative Commons Attribution 4.0",
-        )
+    def _columns(self) -> dict[str, Any]:
+        return {
+            "image": images(),
+            "label": tfds.features.ClassLabel(names=LABELS),
+            "file": tfds.features.Text(),
+            "instance": tfds.features.Scalar(np.int32),
+        }
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Any]]:
-        config: Any = self.builder_config
+    def _examples(self, dl_manager: Any) -> Splits:
         root = _manual.find_root(Path(dl_manager.manual_dir), _LAYOUT)
         photographs = _scan(root)
         _manual.compare_counts(self.name, root, len(photographs), COUNT)
         labels = np.array([photograph.label for photograph in photographs])
         splits = {"train": np.arange(len(labels))}
-        if config.per_class:
-            splits = divide(labels, config.per_class)
+        config = self.config_name
+        if config != "all":
+            splits = divide(labels, int(config.removesuffix("_per_class")))
         return {
-            split: self._generate_examples(photographs, rows)
+            split: (photographs[row].example(row) for row in rows.tolist())
             for split, rows in splits.items()
         }
-
-    def _generate_examples(
-        self, photographs: Sequence["_Photograph"], rows: np.ndarray
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        for row in rows.tolist():
-            label, path = photographs[row]
-            yield (
-                row,
-                {
-                    "image": path,
-                    "label": label,
-                    "file": "/".join(path.parts[-2:]),
-                    "instance": row,
-                },
-            )
 
 
 class _Photograph(NamedTuple):
     label: int
     path: Path
+
+    def example(self, row: int) -> Example:
+        file = "/".join(self.path.parts[-2:])
+        return {"image": self.path, "label": self.label, "file": file, "instance": row}
 
 
 def _scan(root: Path) -> list[_Photograph]:
@@ -196,7 +137,7 @@ def _scan(root: Path) -> list[_Photograph]:
 
 
 def divide(labels: np.ndarray, per_class: int) -> dict[str, np.ndarray]:
-    """Rows of `train` and `test`, in rising order.
+    """Rows of `train` and `test`, in ascending order.
 
     Args:
         labels: Class of each image.

@@ -1,12 +1,10 @@
-"""Folders of images of the user's own, with or without a table of what is known.
+"""Folders of the user's own images, with or without a table of metadata.
 
 Without a table the folders are `<domain>/<class>/<file>`, or `<class>/<file>`. With
 one, its rows are the samples and its columns their metadata; see `_folder_table`.
 """
 
-import contextlib
 import hashlib
-import io
 import logging
 import os
 import re
@@ -17,21 +15,28 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
-from filelock import FileLock
 
-from jaxcl.data._build import check_writable
 from jaxcl.data._builders._domain_folders import IMAGE_SUFFIXES, is_junk
+from jaxcl.data._builders._folder_columns import Column, category
+from jaxcl.data._builders._folder_table import Table, read_table
 from jaxcl.data._errors import DataError
-from jaxcl.data._folder_columns import Column, category
-from jaxcl.data._folder_table import Table, read_table
 
 _LOG = logging.getLogger(__name__)
-# Part of every fingerprint: what an older version built is not taken for the same.
+# Part of every fingerprint, so that files of an older version are built again.
 _FORMAT = "1"
 
 
+class _File(NamedTuple):
+    size: int
+    time: int
+    is_image: bool
+
+
+Files = Mapping[str, _File]
+
+
 class Samples(NamedTuple):
-    """The images of a folder in the order of their paths, and what is known of them."""
+    """The images of a folder in the order of their paths, and their metadata."""
 
     folder: Path
     paths: list[str]
@@ -45,14 +50,14 @@ class ImageFolderConfig(tfds.core.BuilderConfig):
     """One state of one folder.
 
     Attributes:
-        samples: What is in it; tfds reads it from what was built afterwards.
+        samples: What is in it; None once it was built, as tfds then reads its files.
     """
 
     samples: Samples | None = None
 
 
 class ImageFolder(tfds.core.GeneratorBasedBuilder):
-    """Images of a folder of the user's own; made by `build_image_folder`."""
+    """A folder of the user's own images; made by `build_image_folder`."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
@@ -97,72 +102,25 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder):
                 name: column.values[position]
                 for name, column in samples.columns.items()
             }
-            # The bytes of the file as they are: whatever Pillow decodes is read again.
+            # The bytes of the file as they are; Pillow decodes them later.
             known["image"] = samples.folder / path
             known["path"], known["instance"] = path, samples.instances[position]
             yield position, known
 
 
-def build_image_folder(path: str, table: str, data_dir: Path) -> str:
-    """Builds the data set of a folder of images, unless it is there already.
+def config_name(folder: Path, files: Files, table: Path | None) -> str:
+    """The name of one state of a folder, in characters that every disk takes.
 
-    Args:
-        path: The folder.
-        table: CSV, Parquet or JSONL file of what is known of its images; empty = the
-            folders in it say their class, or their domain and class.
-        data_dir: Where data sets are kept.
-
-    Returns:
-        The name under which it is opened, ``image_folder/<folder>-<fingerprint>``. The
-        fingerprint changes with names, sizes and times of the images and with the
-        table: a folder that was changed is built again.
+    It changes with names, sizes and times of the images and with the table.
     """
-    folder = Path(path).expanduser()
-    file = Path(table).expanduser() if table else None
-    files = _find_files(folder)
-    name = f"{_slug(folder)}-{_fingerprint(files, file)}"
-    full_name = f"{ImageFolder.name}/{name}"
-    check_writable(data_dir)
-    with FileLock(data_dir / ".image_folder_build.lock"):
-        if not (data_dir / full_name / str(ImageFolder.VERSION)).is_dir():
-            if file:
-                samples = _from_table(folder, files, read_table(file), file)
-            else:
-                samples = _from_folders(folder, files)
-            _build(ImageFolderConfig(name=name, samples=samples), data_dir)
-    return full_name
+    slug = re.sub(r"[^A-Za-z0-9]+", "_", folder.resolve().name).strip("_").lower()
+    return f"{slug[:40] or 'images'}-{_fingerprint(files, table)}"
 
 
-def _build(config: ImageFolderConfig, data_dir: Path) -> None:
-    _LOG.info("building data set %s in %s", config.name, data_dir)
-    tfds.disable_progress_bar()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            ImageFolder(
-                config=config, data_dir=data_dir, file_format="array_record"
-            ).download_and_prepare()
-    except Exception as error:  # whatever a disk or a writer of files raises
-        raise DataError(
-            f"data set {config.name!r} could not be built in {str(data_dir)!r}: {error}"
-        ) from error
+def find_files(folder: Path) -> Files:
+    """All files of a folder by their relative path, without hidden ones.
 
-
-def _slug(folder: Path) -> str:
-    """The name of a folder in letters that every disk and every split string takes."""
-    name = re.sub(r"[^A-Za-z0-9]+", "_", folder.resolve().name).strip("_").lower()
-    return name[:40] or "images"
-
-
-class _File(NamedTuple):
-    size: int
-    time: int
-    is_image: bool
-
-
-def _find_files(folder: Path) -> dict[str, _File]:
-    """All files of a folder by their relative path, without what is hidden.
-
-    What cannot be read as a file, as a link to a folder, is among them as no image.
+    What cannot be read as a file, such as a link to a folder, is listed as no image.
     """
     if not folder.is_dir():
         raise DataError(f"`data.path` must be a folder of images, got {str(folder)!r}")
@@ -189,10 +147,10 @@ def _refuse(error: OSError) -> None:
     raise DataError(f"folder {error.filename!r} cannot be read: {error.strerror}")
 
 
-def _fingerprint(files: Mapping[str, _File], table: Path | None) -> str:
+def _fingerprint(files: Files, table: Path | None) -> str:
     digest = hashlib.sha256(_FORMAT.encode())
     for path in sorted(files):
-        # Without a table, what is no image is an error, also when it was added later.
+        # Without a table, any other file is an error, also one that was added later.
         if files[path].is_image or not table:
             known = f"{path}\0{files[path].size}\0{files[path].time}\0"
             digest.update(known.encode("utf-8", "surrogateescape"))
@@ -206,8 +164,15 @@ def _fingerprint(files: Mapping[str, _File], table: Path | None) -> str:
     return digest.hexdigest()[:16]
 
 
-def _from_folders(folder: Path, files: Mapping[str, _File]) -> Samples:
-    advice = "or name the images and what is known of them in a `data.table`"
+def read_samples(folder: Path, files: Files, table: Path | None) -> Samples:
+    """The samples of a folder, described by its table or by the names in it."""
+    if table is None:
+        return _from_folders(folder, files)
+    return _from_table(folder, files, read_table(table), table)
+
+
+def _from_folders(folder: Path, files: Files) -> Samples:
+    advice = "or list the images and their metadata in a `data.table`"
     odd = sorted(path for path, file in files.items() if not file.is_image)
     if odd:
         raise DataError(
@@ -233,30 +198,8 @@ def _from_folders(folder: Path, files: Mapping[str, _File]) -> Samples:
     )
 
 
-def _from_table(
-    folder: Path, files: Mapping[str, _File], table: Table, file: Path
-) -> Samples:
-    rows: dict[str, int] = {}
-    missing: list[str] = []
-    for row, name in enumerate(table.paths):
-        place = f"table {str(file)!r}, column 'path', {table.rows[row]}: {name!r}"
-        path = _relative(name, place)
-        if path in rows:
-            raise DataError(
-                f"{place} is there already, in {table.rows[rows[path]]}: an image has "
-                "one row"
-            )
-        rows[path] = row
-        if path not in files or not files[path].is_image:
-            missing.append(f"{name!r} ({table.rows[row]})")
-            continue
-        _check_inside(folder, path, place)
-    if missing:
-        raise DataError(
-            f"table {str(file)!r} names {len(missing)} images that {str(folder)!r} "
-            f"does not hold: {', '.join(missing[:3])}{', ...' if missing[3:] else ''}; "
-            "paths are relative to the folder, and links to folders are not followed"
-        )
+def _from_table(folder: Path, files: Files, table: Table, file: Path) -> Samples:
+    rows = _rows_by_path(folder, files, table, file)
     left_out = sum(known.is_image for path, known in files.items() if path not in rows)
     if left_out:
         _LOG.warning(
@@ -272,6 +215,34 @@ def _from_table(
     if table.instances is not None:
         instances = [table.instances[row] for row in order]
     return Samples(folder, paths, [table.splits[r] for r in order], instances, columns)
+
+
+def _rows_by_path(
+    folder: Path, files: Files, table: Table, file: Path
+) -> dict[str, int]:
+    """The row of every image of a table; an error for one that is not in the folder."""
+    rows: dict[str, int] = {}
+    missing: list[str] = []
+    for row, name in enumerate(table.paths):
+        place = f"table {str(file)!r}, column 'path', {table.rows[row]}: {name!r}"
+        path = _relative(name, place)
+        if path in rows:
+            raise DataError(
+                f"{place} is there already, in {table.rows[rows[path]]}: an image has "
+                "one row"
+            )
+        rows[path] = row
+        if path not in files or not files[path].is_image:
+            missing.append(f"{name!r} ({table.rows[row]})")
+        else:
+            _check_inside(folder, path, place)
+    if missing:
+        raise DataError(
+            f"table {str(file)!r} names {len(missing)} images that {str(folder)!r} "
+            f"does not hold: {', '.join(missing[:3])}{', ...' if missing[3:] else ''}; "
+            "paths are relative to the folder, and links to folders are not followed"
+        )
+    return rows
 
 
 def _relative(name: str, place: str) -> str:

@@ -1,23 +1,6 @@
-"""PACS: seven classes in paintings, cartoons, photographs and sketches.
+"""PACS: seven classes in paintings, cartoons, photographs and sketches."""
 
-Config `all` (the default) has one split, `train`, all 9,991 images: art_painting 2,048,
-cartoon 2,344, photo 1,670, sketch 3,929. Columns: image, label (7), domain (4),
-instance, file.
-
-Configs `udg_<held-out domain>_<fraction>_<fold>` follow the protocol of unsupervised
-domain generalization: fractions 1p, 5p, 10p, 100p, folds 0, 1, 2. They need its lists.
-
-- `train`: nine tenths of the three other domains, to be learned from without labels
-- `labeled`: the fraction of `train` whose labels may be used
-- `validation`: the same fraction of what `train` leaves out, at least one a class
-- `id_test`: all that `train` leaves out of its domains; `validation` is part of it
-- `test`: all images of the held-out domain
-
-Configs `domclp_...` are the same with the lists that the code of DomCLP reads: other
-draws of the same sizes (the nine tenths differ by up to three images a domain).
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,12 +10,15 @@ import tensorflow_datasets as tfds
 from jaxcl.data._builders._domain_folders import (
     DomainFolders,
     DomainImage,
-    find_file,
+    make_examples,
     unpack,
 )
+from jaxcl.data._builders._manual import with_folders
+from jaxcl.data._builders._own import Splits
 from jaxcl.data._errors import DataError
+from jaxcl.data._registry import REGISTRY
 
-DOMAINS = ("art_painting", "cartoon", "photo", "sketch")
+DOMAINS = REGISTRY["pacs"].domains
 LABELS = ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")
 FRACTIONS = ("1p", "5p", "10p", "100p")
 _FOLDS = (0, 1, 2)
@@ -62,20 +48,27 @@ class PacsConfig(tfds.core.BuilderConfig):
 
 
 class Pacs(DomainFolders):
-    """Seven classes in paintings, cartoons, photographs and sketches."""
+    """Seven classes in paintings, cartoons, photographs and sketches.
 
-    MANUAL_DOWNLOAD_INSTRUCTIONS = """
-Fetch PACS from https://dali-dl.github.io/project_iccv2017.html, or as DomainBed does:
-https://github.com/facebookresearch/DomainBed, domainbed/scripts/download.py, function
-`download_pacs` (a zip on Google Drive that holds the folder `kfold`).
-Terms: none are stated; made for research.
-Layout, in the manual directory: PACS/<domain>/<class>/<file>, or PACS.zip as it was
-downloaded, with domains art_painting, cartoon, photo, sketch and classes dog, elephant,
-giraffe, guitar, horse, house, person.
-Configs udg_... also need PACS/udg_splits/<domain>_<train|test>[_<fraction>]_<fold>.txt,
-the lists in data/pacs/images of https://github.com/JINSUBY/DomCLP; configs domclp_...
-need PACS/train_test_list, from data/pacs there. Both folders may lie beside PACS too.
-"""
+    Config `all` (the default) has one split, `train`, all 9,991 images: art_painting
+    2,048, cartoon 2,344, photo 1,670, sketch 3,929. Columns: image, label (7), domain
+    (4), instance, file.
+
+    Configs `udg_<held-out domain>_<fraction>_<fold>` follow the protocol of
+    unsupervised domain generalization: fractions 1p, 5p, 10p, 100p, folds 0, 1, 2. They
+    need its lists.
+
+    - `train`: nine tenths of the three other domains, to be learned from without labels
+    - `labeled`: the fraction of `train` whose labels may be used
+    - `validation`: the same fraction of what `train` leaves out, at least one a class
+    - `id_test`: all that `train` leaves out of its domains; `validation` is part of it
+    - `test`: all images of the held-out domain
+
+    Configs `domclp_...` are the same with the lists that the code of DomCLP reads:
+    other draws of the same sizes (the nine tenths differ by up to three images a
+    domain).
+    """
+
     BUILDER_CONFIGS: ClassVar = [
         PacsConfig(name="all", description="All images in one split."),
         *(
@@ -94,48 +87,19 @@ need PACS/train_test_list, from data/pacs there. Both folders may lie beside PAC
         ),
     ]
     ROOTS = ("PACS", "pacs", "kfold", "pacs64")
-    DOMAINS = DOMAINS
     LABELS = LABELS
-    COUNTS: ClassVar = {
-        "original": dict(zip(DOMAINS, (2048, 2344, 1670, 3929), strict=True))
-    }
+    COUNTS: ClassVar = {"original": (2048, 2344, 1670, 3929)}
     OTHER_FILES = tuple(folder for folder, _ in _LISTS.values())
-    HOMEPAGE = "https://dali-dl.github.io/project_iccv2017.html"
-    TERMS = "None stated; made for research."
-    CITATION = """
-@inproceedings{li2017deeper,
-  author = {Li, Da and Yang, Yongxin and Song, Yi-Zhe and Hospedales, Timothy M.},
-  title = {Deeper, Broader and Artier Domain Generalization},
-  booktitle = {IEEE International Conference on Computer Vision (ICCV)},
-  pages = {5543--5551},
-  year = {2017},
-}
-@inproceedings{zhang2022towards,
-  author = {Zhang, Xingxuan and Zhou, Linjun and Xu, Renzhe and Cui, Peng and Shen,
-            Zheyan and Liu, Haoxin},
-  title = {Towards Unsupervised Domain Generalization},
-  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
-  pages = {4910--4920},
-  year = {2022},
-}
-@inproceedings{lee2025domclp,
-  author = {Lee, Jin-Seop and Kim, Noo-ri and Lee, Jee-Hyong},
-  title = {{DomCLP}: Domain-wise Contrastive Learning with Prototype Mixup for
-           Unsupervised Domain Generalization},
-  booktitle = {AAAI Conference on Artificial Intelligence},
-  year = {2025},
-}
-"""
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Any]]:
+    def _examples(self, dl_manager: Any) -> Splits:
         config: Any = self.builder_config
         if not config.lists:
-            return super()._split_generators(dl_manager)
+            return super()._examples(dl_manager)
         manual_dir = Path(dl_manager.manual_dir)
-        images = self._scan(manual_dir)
-        splits = udg_splits(images, find_lists(manual_dir, images, config), config)
+        found = self._scan(manual_dir)
+        splits = udg_splits(found, find_lists(manual_dir, found, config), config)
         return {
-            split: self._generate_examples(images, positions)
+            split: make_examples(found, positions)
             for split, positions in splits.items()
         }
 
@@ -146,16 +110,19 @@ def find_lists(
     """The folder of the lists of a config: beside the domains, or near their folder."""
     folder, archive = _LISTS[config.lists]
     inside = images[0].path.parents[2]
+    near = [parent / folder for parent in (inside, inside.parent, manual_dir)]
+    found = next(filter(Path.is_dir, near), None)
+    found = found or unpack(manual_dir, (folder, archive))
+    if found is None:
+        raise DataError(
+            f"config {config.name!r} of pacs needs the lists {str(inside / folder)!r}, "
+            "see the instructions of the data set"
+        )
     first = list_name(config, DOMAINS[0], "train")
-    for parent in (inside, inside.parent, manual_dir):
-        if (parent / folder).is_dir():
-            return find_file(parent / folder, first)
-    if unpacked := unpack(manual_dir, (folder, archive)):
-        return find_file(unpacked, first)
-    raise DataError(
-        f"config {config.name!r} of pacs needs the lists {str(inside / folder)!r}, see "
-        "the instructions of the data set"
-    )
+    for candidate in with_folders(found):
+        if (candidate / first).is_file():
+            return candidate
+    raise DataError(f"{str(found / first)!r} is missing")
 
 
 def list_name(config: PacsConfig, domain: str, kind: str, fraction: str = "") -> str:
@@ -164,7 +131,7 @@ def list_name(config: PacsConfig, domain: str, kind: str, fraction: str = "") ->
     Args:
         config: Whose lists, and which fold.
         domain: Of the images.
-        kind: "train" or "test", which is the tenth that is kept back.
+        kind: "train", or "test" for the tenth that is left out of training.
         fraction: Which share of them; empty = all.
 
     Example:
@@ -193,11 +160,11 @@ def udg_splits(
             raise DataError(f"two images of pacs are named {'/'.join(place)}")
 
     def listed(kind: str, fraction: str = "") -> list[int]:
-        sources = [domain for domain in DOMAINS if domain != config.held_out]
         found: set[int] = set()
-        for domain in sources:
-            file = lists / list_name(config, domain, kind, fraction)
-            found |= set(_read_list(file, domain, places))
+        for domain in DOMAINS:
+            if domain != config.held_out:
+                file = lists / list_name(config, domain, kind, fraction)
+                found |= set(_read_list(file, domain, places))
         return sorted(found)
 
     return {
@@ -214,7 +181,7 @@ def udg_splits(
 def _read_list(
     file: Path, domain: str, places: dict[tuple[str, str, str], int]
 ) -> list[int]:
-    """Lines `<domain>/<class>/<name> <number of the class>`, and maybe one more."""
+    """Reads lines `<domain>/<class>/<name> <number of the class>`."""
     try:
         lines = file.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,31 +1,8 @@
-"""UTKFace: 23,708 faces, aligned and cropped, with age, gender and race in their names.
-
-A file is named `<age>_<gender>_<race>_<date>.jpg.chip.jpg`. Three official ones lack a
-field (`61_1_20170109142408075...`): which of the two is missing cannot be known, as the
-uncropped image of one of them says `61_3`, so that gender and race are both -1. Empty
-fields and values that do not exist are -1 as well, and what a date should not hold is
-left away. The log says how many there are.
-
-Config `all` (the default) has one split, `train`. Configs `race_bias` and `age_bias`
-follow Hong and Yang: the label is the gender, the bias is race (white or not) or age
-(20 and older, or 10 and younger; faces between are left out).
-
-- `train`: four fifths of the files. Of the men only those with the first value of the
-  bias are kept, of the women those with the second; the two other groups are cut to a
-  tenth of the one that has the same bias (the paper's bias rate of 0.9).
-- `validation`, `test`: halves of the last fifth, in which no group was cut.
-
-The paper drew its division without a seed. Here it follows from the sorted names of the
-files; what is held out by one config is held out by the other.
-
-Columns: image, label and gender (2, the same), race (5), age, date, bias (2, in the
-configs that have one), instance (the place among the sorted names).
-"""
+"""UTKFace: faces with age, gender and race in the names of their files."""
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -33,6 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxcl.data._builders import _manual
+from jaxcl.data._builders._own import OwnBuilder, Splits, images
 from jaxcl.data._draws import Stream, permutation
 from jaxcl.data._errors import DataError
 
@@ -43,7 +21,7 @@ RACES = ("white", "black", "asian", "indian", "others")
 BIASES = {"race": ("white", "not_white"), "age": ("20_and_older", "10_and_younger")}
 COUNT = 23_708
 _SEED, _STREAM = 20_210, 0
-# One for ten. The paper's int(n * (1 - 0.9)) gives one less where ten divides n.
+# The paper's int(n * (1 - 0.9)) gives one less where ten divides n.
 _MAJORITY_FOR_ONE = 10
 _OLDEST = 150
 _LAYOUT = _manual.Layout(
@@ -55,45 +33,51 @@ _LAYOUT = _manual.Layout(
 )
 
 
-@dataclass(eq=False)
-class UtkFaceConfig(tfds.core.BuilderConfig):
-    """Whether the training faces are chosen so that something goes with the gender.
+class UtkFace(OwnBuilder):
+    """Faces, aligned and cropped, with age, gender and race: 23,708 images.
 
-    Attributes:
-        bias: What does, `race` or `age`; empty = all faces, as they are.
+    A file is named `<age>_<gender>_<race>_<date>.jpg.chip.jpg`. Three official ones
+    lack a field (`61_1_20170109142408075...`). Which one is missing cannot be known, as
+    the uncropped image of one of them says `61_3`, so gender and race are both -1.
+    Empty fields and impossible values are -1 as well, and a date is cut where anything
+    but digits follows. The log says how many names have no value.
+
+    Config `all` (the default) has one split, `train`. Configs `race_bias` and
+    `age_bias` follow Hong and Yang: the label is the gender, the bias is race (white or
+    not) or age (20 and older, or 10 and younger; faces between are left out).
+
+    - `train`: four fifths of the files. All men with the first value of the bias are
+      kept and all women with the second; the two other groups are cut to a tenth of the
+      group that has the same bias (the paper's bias rate of 0.9).
+    - `validation`, `test`: halves of the last fifth, in which no group is cut.
+
+    The paper drew its division without a seed. Here it follows from the sorted names of
+    the files; what one config holds out the other holds out too.
+
+    Columns: image, label and gender (2, the same), race (5), age, date, bias (2, in the
+    configs that have one), instance (the place among the sorted names).
     """
 
-    bias: str = ""
-
-
-class UtkFace(tfds.core.GeneratorBasedBuilder):
-    """Faces with age, gender and race."""
-
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
-    MANUAL_DOWNLOAD_INSTRUCTIONS = """
-Fetch the aligned and cropped faces, UTKFace.tar.gz, from the links in
-https://susanqq.github.io/UTKFace/ (no checksum is published).
-Terms: non-commercial research only; the images belong to others.
-Layout, in the manual directory: UTKFace/<age>_<gender>_<race>_<date>.jpg.chip.jpg, or
-UTKFace.tar.gz as it was downloaded. Leave the names as they are, the odd ones as well.
-"""
     BUILDER_CONFIGS: ClassVar = [
-        UtkFaceConfig(name="all", description="All faces."),
+        tfds.core.BuilderConfig(name="all", description="All faces."),
         *(
-            UtkFaceConfig(
+            tfds.core.BuilderConfig(
                 name=f"{bias}_bias",
                 description=f"In training, {bias} goes with the gender.",
-                bias=bias,
             )
             for bias in BIASES
         ),
     ]
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        config: Any = self.builder_config
-        features = {
-            "image": tfds.features.Image(shape=(None, None, 3)),
+    @property
+    def _bias(self) -> str:
+        """What goes with the gender in training, `race` or `age`; empty = nothing."""
+        name, _, biased = self.config_name.partition("_")
+        return name if biased else ""
+
+    def _columns(self) -> dict[str, Any]:
+        columns: dict[str, Any] = {
+            "image": images(),
             "label": tfds.features.ClassLabel(names=GENDERS),
             "gender": tfds.features.ClassLabel(names=GENDERS),
             "race": tfds.features.ClassLabel(names=RACES),
@@ -101,62 +85,31 @@ UTKFace.tar.gz as it was downloaded. Leave the names as they are, the odd ones a
             "date": tfds.features.Text(),
             "instance": tfds.features.Scalar(np.int32),
         }
-        if config.bias:
-            features["bias"] = tfds.features.ClassLabel(names=BIASES[config.bias])
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=__doc__ or "",
-            features=tfds.features.FeaturesDict(features),
-            supervised_keys=("image", "label"),
-            homepage="https://susanqq.github.io/UTKFace/",
-            citation="""
-@inproceedings{zhang2017age,
-  author = {Zhang, Zhifei and Song, Yang and Qi, Hairong},
-  title = {Age Progression/Regression by Conditional Adversarial Autoencoder},
-  booktitle = {IEEE Conference on Computer Vision and Pattern Recognition},
-  year = {2017},
-}
-@inproceedings{hong2021unbiased,
-  author = {Hong, Youngkyu and Yang, Eunho},
-  title = {Unbiased Classification through Bias-Contrastive and Bias-Balanced Learning},
-  booktitle = {Advances in Neural Information Processing Systems},
-  year = {2021},
-}
-""",
-            license="Non-commercial research only.",
-        )
+        if self._bias:
+            columns["bias"] = tfds.features.ClassLabel(names=BIASES[self._bias])
+        return columns
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Any]]:
-        config: Any = self.builder_config
+    def _examples(self, dl_manager: Any) -> Splits:
         root = _manual.find_root(Path(dl_manager.manual_dir), _LAYOUT)
         paths, faces = _read_names(root)
         _manual.compare_counts(self.name, root, len(paths), COUNT)
-        splits, bias = {"train": np.arange(len(paths))}, None
-        if config.bias:
-            bias = find_bias(faces, config.bias)
+        splits = {"train": np.arange(len(paths))}
+        examples = [
+            {**face._asdict(), "image": path, "label": face.gender, "instance": row}
+            for row, (path, face) in enumerate(zip(paths, faces, strict=True))
+        ]
+        if self._bias:
+            bias = find_bias(faces, self._bias)
             splits = divide(np.array([face.gender for face in faces]), bias)
+            for example, value in zip(examples, bias.tolist(), strict=True):
+                example["bias"] = value
         return {
-            split: self._generate_examples(paths, faces, rows, bias)
-            for split, rows in splits.items()
+            split: [examples[row] for row in rows] for split, rows in splits.items()
         }
-
-    def _generate_examples(
-        self,
-        paths: Sequence[Path],
-        faces: Sequence["Face"],
-        rows: np.ndarray,
-        bias: np.ndarray | None,
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        for row in rows.tolist():
-            face = faces[row]
-            example = {**face._asdict(), "image": paths[row], "label": face.gender}
-            if bias is not None:
-                example["bias"] = int(bias[row])
-            yield row, {**example, "instance": row}
 
 
 class Face(NamedTuple):
-    """What the name of a file says; -1 and an empty text are missing."""
+    """What a file name says; -1 and an empty text are missing values."""
 
     age: int
     gender: int
@@ -190,7 +143,7 @@ def _number(text: str, largest: int) -> int:
 
 
 def _read_names(root: Path) -> tuple[list[Path], list[Face]]:
-    """The files in the order of their names, and what the names say."""
+    """The files in the order of their names, and the values in the names."""
     files = [path for path in root.iterdir() if path.is_file()]
     paths = sorted(
         (path for path in files if re.match(r"\d+_", path.name)),
@@ -222,7 +175,7 @@ def find_bias(faces: Sequence[Face], name: str) -> np.ndarray:
 
 
 def divide(gender: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
-    """Rows of every split of a config with a bias, in rising order.
+    """Rows of every split of a config with a bias, in ascending order.
 
     Args:
         gender: Of each face; -1 = missing.

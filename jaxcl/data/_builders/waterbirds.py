@@ -1,23 +1,14 @@
-"""Waterbirds: birds cut out of photographs and put before land or water.
-
-Splits, after the official ones of the birds: `train` 4,795 images, `validation` 1,199,
-`test` 5,794. In `train` 95 % of landbirds stand before land and 95 % of waterbirds
-before water, in the two others half of either. Only 56 waterbirds of `train` stand
-before land, and 184 landbirds before water.
-
-Columns: image, label (2), place (2, bias or domain), species (200, as CUB spells them:
-`001.Black_footed_Albatross`), instance (the number that CUB gave the photograph).
-"""
+"""Waterbirds: birds cut out of photographs and put before land or water."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxcl.data._builders import _manual
+from jaxcl.data._builders._own import Example, OwnBuilder, Splits, images
 
 LABELS = ("landbird", "waterbird")
 PLACES = ("land", "water")
@@ -57,91 +48,42 @@ _LAYOUT = _manual.Layout(
 )
 
 
-class Waterbirds(tfds.core.GeneratorBasedBuilder):
-    """Birds before land or water, which goes with the kind of bird in training only."""
+class Waterbirds(OwnBuilder):
+    """Birds before land or water, which goes with the kind of bird in training only.
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
-    MANUAL_DOWNLOAD_INSTRUCTIONS = """
-Fetch Waterbirds from the link in https://github.com/kohpangwei/group_DRO:
-https://nlp.stanford.edu/data/dro/waterbird_complete95_forest2water2.tar.gz
-(no checksum is published). The copy of WILDS, waterbirds_v1.0, has the same layout.
-Terms: non-commercial research and education (WILDS); made from CUB-200-2011 and Places.
-Layout, in the manual directory: waterbird_complete95_forest2water2/metadata.csv with
-the columns img_id, img_filename, y, split, place, and beside it the images it names,
-<species>/<file>.jpg; or the archive as it was downloaded.
-"""
+    The splits follow the official ones of the birds: `train` 4,795 images, `validation`
+    1,199, `test` 5,794. In `train` 95 % of landbirds stand before land and 95 % of
+    waterbirds before water, in the two others half of either. Only 56 waterbirds of
+    `train` stand before land, and 184 landbirds before water.
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=__doc__ or "",
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(None, None, 3)),
-                    "label": tfds.features.ClassLabel(names=LABELS),
-                    "place": tfds.features.ClassLabel(names=PLACES),
-                    "species": tfds.features.Text(),
-                    "instance": tfds.features.Scalar(np.int32),
-                }
-            ),
-            supervised_keys=("image", "label"),
-            homepage="https://github.com/kohpangwei/group_DRO",
-            citation="""
-@inproceedings{sagawa2020distributionally,
-  author = {Sagawa, Shiori and Koh, Pang Wei and Hashimoto, Tatsunori B. and Liang,
-            Percy},
-  title = {Distributionally Robust Neural Networks for Group Shifts: On the Importance
-           of Regularization for Worst-Case Generalization},
-  booktitle = {International Conference on Learning Representations},
-  year = {2020},
-}
-""",
-            license="Non-commercial research and education.",
-        )
+    Columns: image, label (2), place (2, bias or domain), species (200, as CUB spells
+    them: `001.Black_footed_Albatross`), instance (the number that CUB gave the
+    photograph).
+    """
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Any]]:
-        root = _manual.find_root(Path(dl_manager.manual_dir), _LAYOUT)
-        rows = _manual.read_table(root / "metadata.csv", _COLUMNS)
-        birds = [_Bird(*row) for row in rows]
-        paths = _manual.locate(root, [bird.file for bird in birds])
-        splits: dict[str, list[tuple[_Bird, Path]]] = {split: [] for split in COUNTS}
-        names = list(COUNTS)
-        for bird, path in zip(birds, paths, strict=True):
-            splits[names[bird.split]].append((bird, path))
-        _manual.compare_counts(self.name, root, _count_groups(splits), COUNTS)
+    def _columns(self) -> dict[str, Any]:
         return {
-            split: self._generate_examples(pairs) for split, pairs in splits.items()
+            "image": images(),
+            "label": tfds.features.ClassLabel(names=LABELS),
+            "place": tfds.features.ClassLabel(names=PLACES),
+            "species": tfds.features.Text(),
+            "instance": tfds.features.Scalar(np.int32),
         }
 
-    def _generate_examples(
-        self, pairs: list[tuple["_Bird", Path]]
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        for bird, path in pairs:
-            yield (
-                bird.instance,
-                {
-                    "image": path,
-                    "label": bird.label,
-                    "place": bird.place,
-                    "species": path.parent.name,
-                    "instance": bird.instance,
-                },
+    def _examples(self, dl_manager: Any) -> Splits:
+        root = _manual.find_root(Path(dl_manager.manual_dir), _LAYOUT)
+        rows = [*_manual.read_table(root / "metadata.csv", _COLUMNS)]
+        paths = _manual.locate(root, [file for _, file, *_ in rows])
+        names = list(COUNTS)
+        splits: dict[str, list[Example]] = {split: [] for split in names}
+        for (instance, _, label, split, place), path in zip(rows, paths, strict=True):
+            known = {"label": label, "place": place, "species": path.parent.name}
+            splits[names[split]].append({"image": path, **known, "instance": instance})
+        groups = {
+            split: dict(
+                Counter((LABELS[e["label"]], PLACES[e["place"]]) for e in found)
             )
-
-
-class _Bird(NamedTuple):
-    """A row of the table, in the order of its columns."""
-
-    instance: int
-    file: str
-    label: int
-    split: int
-    place: int
-
-
-def _count_groups(splits: dict[str, list[tuple[_Bird, Path]]]) -> dict[str, Any]:
-    return {
-        split: dict(Counter((LABELS[b.label], PLACES[b.place]) for b, _ in pairs))
-        for split, pairs in splits.items()
-    }
+            for split, found in splits.items()
+        }
+        _manual.compare_counts(self.name, root, groups, COUNTS)
+        return splits

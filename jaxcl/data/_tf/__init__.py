@@ -1,4 +1,4 @@
-"""All that this library has to do with TensorFlow: an optional second input path."""
+"""All use of TensorFlow: an optional second input path."""
 
 from jaxcl.data._tf._library import (
     hide_accelerators as hide_accelerators,

@@ -1,6 +1,6 @@
-"""Where the pixels of a view come from, in TensorFlow: rotation, crop, flip.
+"""The geometry of a view, in TensorFlow: rotation, crop, flip.
 
-The same geometry as in `jaxcl.augment`, from the same random numbers.
+It is that of `jaxcl.augment`, from the same random numbers.
 """
 
 import math
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from jaxcl.config import AugmentationConfig
 from jaxcl.data._tf._library import tensorflow
 
-# A tensor, or a number that stands for one; TensorFlow's own types are not at hand.
+# A tensor, or a number in its place; TensorFlow's own types cannot be imported here.
 Tensor = Any
 Draws = dict[str, Tensor]
 
@@ -24,18 +24,18 @@ class Box(NamedTuple):
 
 
 def whole_box(like: Tensor) -> Box:
-    """The box that is all of the image, for every row."""
+    """The whole image as a box, for every row."""
     zero = tensorflow().zeros_like(like, "float32")
     return Box(zero, zero, zero + 1.0, zero + 1.0)
 
 
-def between(draw: Tensor, low: float, high: float) -> Tensor:
-    """A uniform number in [0, 1) as one in [low, high)."""
+def between(draw: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Maps a uniform number from [0, 1) to [low, high)."""
     return low + (high - low) * draw
 
 
 def place(area: Tensor, ratio: Tensor, top: Tensor, left: Tensor) -> Box:
-    """A box of this area and width / height, at these shares of the free space."""
+    """A box of an area and a width / height, at shares of the free space."""
     tf = tensorflow()
     height = tf.minimum(tf.sqrt(area / ratio), 1.0)
     width = tf.minimum(tf.sqrt(area * ratio), 1.0)
@@ -51,7 +51,7 @@ def draw_box(draws: Draws, config: AugmentationConfig) -> Box:
 
 
 def rotate(images: Tensor, degrees: Tensor) -> Tensor:
-    """Turns images about their centers, counterclockwise; bilinear, black outside.
+    """Rotates images about their centers, counterclockwise; bilinear, black outside.
 
     Args:
         images: `[rows, height, width, channels]` of float32.
@@ -63,7 +63,7 @@ def rotate(images: Tensor, degrees: Tensor) -> Tensor:
     cosine, sine = tf.cos(angle), tf.sin(angle)
     x, y = (width - 1) / 2, (height - 1) / 2
     zero = tf.zeros_like(angle)
-    # From a pixel of the result to where it comes from: x, then y.
+    # From a pixel of the result to its source: x, then y.
     matrix = [cosine, -sine, x - cosine * x + sine * y]
     matrix += [sine, cosine, y - sine * x - cosine * y, zero, zero]
     return tf.raw_ops.ImageProjectiveTransformV3(
@@ -91,20 +91,20 @@ def crop_and_resize(
         images: `[images, height, width, channels]`, uint8 or float32.
         image_of: `[rows]`; which image each row is made from.
         box: Numbers `[rows]`; which part of it.
-        flip: `[rows]`; whether left and right trade places.
+        flip: `[rows]`; whether left and right are swapped.
         size: Height and width of the result.
-        largest: What no height or width of a box is beyond.
+        largest: An upper bound of the height and width of all boxes.
 
     Returns:
         `[rows, *size, channels]` of float32.
     """
     tf = tensorflow()
     crops = _sample(images, image_of, box, flip, size)
-    # Source pixels that a pixel of the whole image would cover.
+    # Source pixels that one pixel of the whole image would cover.
     taller, wider = images.shape[1] / size[0], images.shape[2] / size[1]
     if largest * max(taller, wider) <= 1:
         return crops
-    # Only boxes that cover more than their pixels are averaged: these are made again.
+    # Boxes with more source pixels than pixels are made again, with averaging.
     reach = tf.maximum(box.height * taller, box.width * wider)
     wide = tf.where(reach > 1.0)[:, 0]
     sources = tf.gather(images, tf.gather(image_of, wide))
@@ -116,9 +116,9 @@ def crop_and_resize(
 def _sample(
     images: Tensor, image_of: Tensor, box: Box, flip: Tensor, size: tuple[int, int]
 ) -> Tensor:
-    """Each pixel from the four around its place."""
+    """Each pixel from the four source pixels around it."""
     tf = tensorflow()
-    # What lies beyond the edge is like the edge. (tf.pad takes ten times as long.)
+    # Beyond the edge the image repeats its edge. (tf.pad takes ten times as long.)
     images = tf.concat([images[:, :1], images, images[:, -1:]], axis=1)
     images = tf.concat([images[:, :, :1], images, images[:, :, -1:]], axis=2)
 
@@ -138,7 +138,7 @@ def _sample(
 
 
 def _average(images: Tensor, box: Box, flip: Tensor, size: tuple[int, int]) -> Tensor:
-    """Each pixel from all that it covers: A_y · image · A_xᵀ."""
+    """Each pixel from all source pixels that it covers: A_y · image · A_xᵀ."""
     tf = tensorflow()
     _, height, width, _ = images.shape
     rows = _interpolation(height, size[0], box.top, box.height)

@@ -1,12 +1,12 @@
 """Encoded images to pixels in tf.data: bit for bit those of `decode_image`.
 
-TensorFlow's threads decode what has the wanted size already: for small images that is
-faster than Python's lock allows. All else is left to Pillow, which resizes several
-times as fast as TensorFlow.
+TensorFlow's threads decode images that already have the right size, which for small
+images is faster than Python's lock allows. Pillow decodes all others, as it resizes
+several times as fast as TensorFlow.
 """
 
 import io
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -22,11 +22,11 @@ _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
 
 def decode_and_fit(data: Tensor, shape: Shape, fit: Fit) -> Tensor:
-    """The pixels of encoded images in a given shape, as `decode_image` has them.
+    """The pixels of encoded images in a given shape, equal to those of `decode_image`.
 
     Args:
-        data: Bytes of images that stand upright, see `make_upright`: `[batch]`; or of
-            one image, without the axis, which takes twice as long for a small image.
+        data: Bytes of upright images, see `make_upright`: `[batch]`; or of one image,
+            without the axis, which takes twice as long for a small image.
         shape: Height, width and channels (1 or 3) of the result.
         fit: "crop" keeps the middle of an image of another shape, "stretch" all of it.
 
@@ -47,7 +47,7 @@ def decode_and_fit(data: Tensor, shape: Shape, fit: Fit) -> Tensor:
     rest = tf.where(~done)
 
     def with_pillow():
-        def decode(parts: Sequence[bytes]) -> np.ndarray:
+        def decode(parts: np.ndarray) -> np.ndarray:
             return np.stack([decode_image(part, shape, fit) for part in parts])
 
         images = tf.numpy_function(decode, [tf.gather_nd(data, rest)], tf.uint8)
@@ -60,7 +60,7 @@ def decode_and_fit(data: Tensor, shape: Shape, fit: Fit) -> Tensor:
 def _kinds(data: Tensor, shape: Shape) -> Tensor:
     """`[batch]`: 1 for a JPEG, 2 for a PNG of this size, 0 for anything else."""
     tf = tensorflow()
-    # Filled up, because no part can be taken of what is too short.
+    # Padded, because TensorFlow takes no part of a string that is too short.
     head = tf.strings.join([tf.strings.substr(data, 0, 25), "\0" * 25])
 
     def holds(start, what):
@@ -72,24 +72,22 @@ def _kinds(data: Tensor, shape: Shape) -> Tensor:
     return tf.cast(holds(0, _JPEG), tf.int32) + 2 * tf.cast(png, tf.int32)
 
 
-def _decode_like_pillow(
-    data: Tensor, kind: Tensor, shape: Shape
-) -> tuple[Tensor, Tensor]:
-    """The pixels of an image of this very shape; True, or False when it is not one."""
+def _decode_like_pillow(data: Tensor, kind: Tensor, shape: Shape) -> Any:
+    """The pixels of an image of exactly this shape and True; False for any other."""
     tf = tensorflow()
 
     def nothing():
         return tf.zeros(shape, tf.uint8), tf.constant(False)
 
     def decode_jpeg():
-        # By default TensorFlow takes the fast cosines, which are some levels off.
+        # TensorFlow's default is a fast cosine transform, which is some levels off.
         pixels = tf.image.decode_jpeg(
             data, channels=3, fancy_upscaling=True, dct_method="INTEGER_ACCURATE"
         )
         return _in_channels(pixels, shape), tf.constant(True)
 
     def jpeg():
-        # Gray or color; the four inks of printers are another matter.
+        # Gray or color; CMYK is left to Pillow.
         wanted = [[*shape[:2], 1], [*shape[:2], 3]]
         same = tf.reduce_all(tf.image.extract_jpeg_shape(data) == wanted, axis=1)
         return tf.cond(tf.reduce_any(same), decode_jpeg, nothing)
@@ -102,7 +100,7 @@ def _decode_like_pillow(
 
 
 def _in_channels(pixels: Tensor, shape: Shape) -> Tensor:
-    """Colors, or the luma as Pillow rounds it; the Y of a JPEG is up to 22 away."""
+    """Colors, or luma rounded like Pillow's; the Y of a JPEG is up to 22 off."""
     tf = tensorflow()
     if shape[2] == 1:
         weighted = tf.cast(pixels, tf.int32) * [19595, 38470, 7471]
@@ -119,16 +117,16 @@ def decode_crops(
     shape: Shape,
     fit: Fit,
 ) -> Tensor:
-    """Random crops out of all pixels of encoded images, to be finished as views.
+    """Random crops from all pixels of encoded images, for `finish_views`.
 
     The boxes are those of `make_views` for the fitted image, but pixels are averaged
-    once instead of twice: a small part of a large image stays sharp, and its resizing
-    is faster.
+    once instead of twice: a small part of a large image stays sharp, and resizing is
+    faster.
 
     Args:
         data: Bytes `[batch]` of images.
         base: Random numbers `[batch, views, 11]`.
-        config: Which part of an image is cropped; without rotation.
+        config: Says which part of an image is cropped; without rotation.
         views: Crops of each image; the first `config.plain_views` are the fitted image.
         shape: Height, width and channels (1 or 3) of a crop.
         fit: Which part of an image of another shape the boxes lie in.
@@ -180,7 +178,7 @@ def _cut(
 
     def crop(box, flip):
         y, x = top + box[0] * (bottom - top), left + box[1] * (right - left)
-        # A sum of rounded numbers must not lie outside.
+        # Rounding must not move the end outside of the image.
         end_y = min(y + box[2] * (bottom - top), height)
         end_x = min(x + box[3] * (right - left), width)
         size, part = (shape[1], shape[0]), (x, y, end_x, end_y)

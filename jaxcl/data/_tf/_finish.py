@@ -28,7 +28,7 @@ def make_finish(config: AugmentationConfig) -> Callable[..., Tensor]:
 
     Its arguments are rows of `[height, width, channels]` with values 0 to 255, as many
     for each sample as there are random numbers `[batch, views, columns]`, and images
-    that come before them as they are, or None. Its result is `[plain + views, batch,
+    that come before them as they are, or None. Its result is `[batch, plain + views,
     height, width, channels]` with values in [0, 1].
     """
     tf = tensorflow()
@@ -43,7 +43,7 @@ def make_finish(config: AugmentationConfig) -> Callable[..., Tensor]:
         made = tf.reshape(made, [-1, views, *made.shape[1:]])
         if plain is not None:
             made = tf.concat([tf.cast(plain, tf.float32) / 255.0, made], axis=1)
-        return views_first(made)
+        return made
 
     return tf.function(finish, jit_compile=_compiles(), autograph=False)
 
@@ -58,11 +58,6 @@ def _compiles() -> bool:
         except tf.errors.OpError:
             return False
     return True
-
-
-def views_first(views: Tensor) -> Tensor:
-    """`[views, batch, ...]` from `[batch, views, ...]`."""
-    return tensorflow().transpose(views, [1, 0, 2, 3, 4])
 
 
 def name_columns(numbers: Tensor) -> Draws:

@@ -21,10 +21,7 @@ def tensorflow() -> Any:
 
 
 def hide_accelerators() -> None:
-    """Keeps TensorFlow, where it is installed, away from GPU and TPU.
-
-    It would take the memory that JAX needs.
-    """
+    """Hides GPU and TPU from TensorFlow, if installed: it would take JAX's memory."""
     if importlib.util.find_spec("tensorflow") is None:
         return
     tf = importlib.import_module("tensorflow")

@@ -1,24 +1,23 @@
 """The tf.data pipeline: the same samples in the same order, decoded by TensorFlow.
 
-Python finds the bytes and the random numbers of a step; TensorFlow's own threads, which
-no lock of Python holds up, decode, fit and augment.
+Python reads the bytes and draws the random numbers of a step. TensorFlow's own threads,
+which do not wait for Python's lock, decode, fit and augment.
 """
 
-import io
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
-from PIL import Image
 
 from jaxcl.augment import draw_numbers, sample_keys
 from jaxcl.batch import Batch
 from jaxcl.config import AugmentationConfig
-from jaxcl.data._decode import decode_image, make_upright
+from jaxcl.data._batches import BadRecords, ImageReader, side_data
+from jaxcl.data._decode import decode_image, encode_png, make_upright
 from jaxcl.data._errors import DataError
-from jaxcl.data._pipeline import BadRecords, ImageReader, local_draw, side_data
-from jaxcl.data._sampler import Sampler
+from jaxcl.data._pipeline import local_draw
+from jaxcl.data._samplers import Sampler
 from jaxcl.data._split import Split
 from jaxcl.data._tf._decode import decode_and_fit, decode_crops
 from jaxcl.data._tf._library import tensorflow
@@ -39,14 +38,14 @@ def tf_batches(
     views: int = 2,
     seed: int = 0,
 ) -> Iterator[Batch]:
-    """Batches of the steps from `start` to `stop`, this process's part of each.
+    """This process's part of the batches of the steps from `start` to `stop`.
 
     Args:
         split: An open split.
         sampler: Which samples each step sees.
         start: The first step.
-        stop: One behind the last step.
-        bad: What happens to samples that cannot be read.
+        stop: One after the last step.
+        bad: What to do with unreadable samples.
         augmentation: How views are made here; None leaves them to the accelerator.
         views: How many views.
         seed: Of the views.
@@ -110,7 +109,7 @@ def _make_pixels(
 
 
 class _Source:
-    """Bytes and random numbers of each step, and what else is known of its samples."""
+    """Bytes and random numbers of each step, and the rest of its batch."""
 
     def __init__(
         self,
@@ -125,9 +124,9 @@ class _Source:
         self._augmentation, self._views, self._seed = augmentation, views, seed
         self._reader = ImageReader(split, bad)
         self.side: dict[int, Batch] = {}
-        """Batches that wait for their pixels."""
-        self._black = _encode_black(split.image_shape)
-        # One program: drawn one by one, the numbers cost as much as the views.
+        """Batches by step that wait for their pixels."""
+        self._black = encode_png(np.zeros(split.image_shape, np.uint8).squeeze())
+        # One program: drawn one by one, the numbers would take as long as the views.
         self._draw = jax.jit(self._draw_all)
 
     def read(self, step: Any) -> list[np.ndarray]:
@@ -136,10 +135,8 @@ class _Source:
         records = self._reader.records(draw.rows)
         batch = side_data(self._split, draw.rows, records, draw.epochs)
         where, images = batch.where.copy(), []
-        for i, record in enumerate(records):
-            data = (
-                None if record is None else self._check(record["image"], draw.rows[i])
-            )
+        for i, (row, record) in enumerate(zip(draw.rows, records, strict=True)):
+            data = None if record is None else self._check(record["image"], int(row))
             where[i] = data is not None
             images.append(self._black if data is None else make_upright(data))
         self.side[step] = Batch(**{**vars(batch), "where": where})
@@ -149,9 +146,9 @@ class _Source:
         return [encoded, *self._numbers(batch)]
 
     def _check(self, data: bytes, row: int) -> bytes | None:
-        """The bytes, or None when they are no image and are to be left out."""
+        """The bytes; None when they are no image and the sample is left out."""
         if self._bad.policy != "error":
-            # What TensorFlow cannot decode ends its pipeline: it is tried out before.
+            # What TensorFlow cannot decode would end its pipeline.
             try:
                 decode_image(data, self._split.image_shape, self._split.fit)
             except Exception as error:  # whatever a decoder of bytes raises
@@ -160,23 +157,17 @@ class _Source:
         return data
 
     def _numbers(self, batch: Batch) -> list[np.ndarray]:
-        """Four arrays with the sample first: of the views, and of the small ones."""
+        """Four arrays with the sample first: of the views and of the small views."""
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
             drawn = self._draw(batch.epoch, batch.instance)
         blank = np.zeros((len(batch.where), 0, 0), np.float32)
         return [blank if part is None else np.asarray(part) for part in drawn]
 
     def _draw_all(self, epochs: Any, instances: Any) -> tuple[Any, ...]:
-        """The numbers of the accelerator, None for those that no operation uses."""
+        """The numbers drawn on the accelerator; None where no operation uses any."""
         config: Any = self._augmentation
         keys = sample_keys(self._seed, epochs, instances)
         drawn = draw_numbers(keys, self._views, config)
         if not config.small_views:
             return (*drawn, None, None)
         return (*drawn, *draw_numbers(keys, config.small_views, config, small=True))
-
-
-def _encode_black(shape: tuple[int, int, int]) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(np.zeros(shape, np.uint8).squeeze()).save(file, "png")
-    return file.getvalue()

@@ -17,7 +17,7 @@ from jaxcl.data._tf._crops import (
     rotate,
     whole_box,
 )
-from jaxcl.data._tf._finish import make_finish, name_columns, views_first
+from jaxcl.data._tf._finish import make_finish, name_columns
 from jaxcl.data._tf._library import tensorflow
 
 
@@ -40,11 +40,11 @@ def make_views(
         views: Views of each image; the first `config.plain_views` are the image itself.
 
     Returns:
-        `[views, batch, height, width, channels]` of float32 with values in [0, 1].
+        `[batch, views, height, width, channels]` of float32 with values in [0, 1].
     """
     if images.shape.rank == 3:
         more = None if extra is None else extra[None]
-        return make_views(images[None], base[None], more, config, views)[:, 0]
+        return make_views(images[None], base[None], more, config, views)[0]
     plain = min(config.plain_views, views)
     copies = tensorflow().repeat(images[:, None], plain, axis=1) if plain else None
     height, width = images.shape[1:3]
@@ -64,11 +64,11 @@ def make_small_views(
         config: How many, how small, and the operations of all views.
 
     Returns:
-        `[small_views, batch, size, size, channels]` of float32 with values in [0, 1].
+        `[batch, small_views, size, size, channels]` of float32 with values in [0, 1].
     """
     if images.shape.rank == 3:
         more = None if extra is None else extra[None]
-        return make_small_views(images[None], base[None], more, config)[:, 0]
+        return make_small_views(images[None], base[None], more, config)[0]
     numbers = _join(base, extra, config.small_views, config)
     config = dataclasses.replace(config, crop_scale=config.small_scale)
     return _make(images, None, numbers, config, (config.small_size, config.small_size))
@@ -87,13 +87,13 @@ def finish_views(
         config: Which operations, and how strong.
 
     Returns:
-        `[views, batch, height, width, channels]` of float32 with values in [0, 1].
+        `[batch, views, height, width, channels]` of float32 with values in [0, 1].
     """
     tf = tensorflow()
     views = crops.shape[1]
     plain = min(config.plain_views, views)
     if plain == views:
-        return views_first(tf.cast(crops, tf.float32) / 255.0)
+        return tf.cast(crops, tf.float32) / 255.0
     numbers = _join(base, extra, views, config)[:, plain:]
     rows = tf.reshape(tf.cast(crops[:, plain:], tf.float32), [-1, *crops.shape[2:]])
     return make_finish(config)(rows, crops[:, :plain] if plain else None, numbers)
@@ -122,7 +122,7 @@ def _make(
     tf = tensorflow()
     _, views, columns = numbers.shape
     if views == 0:
-        return views_first(tf.cast(plain, tf.float32) / 255.0)
+        return tf.cast(plain, tf.float32) / 255.0
     draws = name_columns(tf.reshape(numbers, [-1, columns]))
     image_of = tf.repeat(tf.range(tf.shape(images)[0]), views)
     if config.rotate > 0:

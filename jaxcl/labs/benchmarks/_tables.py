@@ -122,7 +122,7 @@ def _render_table(rows: "pd.DataFrame") -> Iterator[str]:
     """What all rows share; a line for each contender, a column for each quantity."""
     heads = (rows["quantity"] + " " + rows.get("unit", "")).str.strip()
     rows = rows.assign(quantity=heads).sort_values("size", kind="stable")
-    keys = [name for name in rows if name not in _VALUES]
+    keys = [str(name) for name in rows if name not in _VALUES]
     shared = [
         name for name in keys if name != "contender" and rows[name].nunique() == 1
     ]

@@ -1,135 +1,16 @@
-"""What contrastive learning recovers: latents, generators, encoders, exact optima."""
+"""What contrastive learning can recover, in four rooms.
 
-from jaxcl.labs.identifiability._encoders import (
-    RowEncoder as RowEncoder,
-    invertible_encoder as invertible_encoder,
-    linear_encoder as linear_encoder,
-    mlp_encoder as mlp_encoder,
-    orthogonal_encoder as orthogonal_encoder,
-    patches_encoder as patches_encoder,
-    residual_encoder as residual_encoder,
-    spiral_encoder as spiral_encoder,
-)
-from jaxcl.labs.identifiability._exact import (
-    FiberSetting as FiberSetting,
-    LatitudeMap as LatitudeMap,
-    UnmatchedTemperature as UnmatchedTemperature,
-    best_scaling as best_scaling,
-    corrected_minimum as corrected_minimum,
-    full_support_loss as full_support_loss,
-    latitude_angle_error as latitude_angle_error,
-    latitude_loss as latitude_loss,
-    latitude_r2 as latitude_r2,
-    log_mean_exp_on_sphere as log_mean_exp_on_sphere,
-    mean_cosine as mean_cosine,
-    restricted_infimum as restricted_infimum,
-    scaling_map as scaling_map,
-    scaling_slope as scaling_slope,
-)
-from jaxcl.labs.identifiability._experiments import (
-    Experiment as Experiment,
-    Recovery as Recovery,
-    run_experiment as run_experiment,
-    scaling_of as scaling_of,
-)
-from jaxcl.labs.identifiability._fibers import (
-    sample_contexts as sample_contexts,
-    sample_fiber as sample_fiber,
-    sample_negatives as sample_negatives,
-    sample_positives as sample_positives,
-)
-from jaxcl.labs.identifiability._free import (
-    Grid as Grid,
-    fibonacci_grid as fibonacci_grid,
-    grid_loss as grid_loss,
-    minimize_embeddings as minimize_embeddings,
-    ring_grid as ring_grid,
-)
-from jaxcl.labs.identifiability._generators import (
-    identity_generator as identity_generator,
-    invertible_mlp_generator as invertible_mlp_generator,
-    linear_generator as linear_generator,
-    monomial_generator as monomial_generator,
-    patches_generator as patches_generator,
-    spiral_generator as spiral_generator,
-)
-from jaxcl.labs.identifiability._rows import (
-    PairSummary as PairSummary,
-    SigmoidOptimum as SigmoidOptimum,
-    descend_random_batches as descend_random_batches,
-    optimize_batches as optimize_batches,
-    penalized_similarity as penalized_similarity,
-    penalty_threshold as penalty_threshold,
-    sigmoid_optimum as sigmoid_optimum,
-    simplex_loss as simplex_loss,
-)
-from jaxcl.labs.identifiability._small_batches import (
-    BatchOutcome as BatchOutcome,
-    train_in_batches as train_in_batches,
-)
-from jaxcl.labs.identifiability._spaces import (
-    sample_around as sample_around,
-    sample_box as sample_box,
-)
-from jaxcl.labs.identifiability._sphere import (
-    sample_sphere as sample_sphere,
-    sample_von_mises_fisher as sample_von_mises_fisher,
+`latents`: samplers of latents, positives and negatives; generators of observations.
+`recovery`: encoders, and small trainings that measure what they recover.
+`optima`: the smallest asymptotic losses, by closed forms, quadrature and L-BFGS.
+`batches`: how batch size and the variance penalty change similarities.
+"""
+
+from jaxcl.labs.identifiability import (
+    batches as batches,
+    latents as latents,
+    optima as optima,
+    recovery as recovery,
 )
 
-__all__ = [
-    "BatchOutcome",
-    "Experiment",
-    "FiberSetting",
-    "Grid",
-    "LatitudeMap",
-    "PairSummary",
-    "Recovery",
-    "RowEncoder",
-    "SigmoidOptimum",
-    "UnmatchedTemperature",
-    "best_scaling",
-    "corrected_minimum",
-    "descend_random_batches",
-    "fibonacci_grid",
-    "full_support_loss",
-    "grid_loss",
-    "identity_generator",
-    "invertible_encoder",
-    "invertible_mlp_generator",
-    "latitude_angle_error",
-    "latitude_loss",
-    "latitude_r2",
-    "linear_encoder",
-    "linear_generator",
-    "log_mean_exp_on_sphere",
-    "mean_cosine",
-    "minimize_embeddings",
-    "mlp_encoder",
-    "monomial_generator",
-    "optimize_batches",
-    "orthogonal_encoder",
-    "patches_encoder",
-    "patches_generator",
-    "penalized_similarity",
-    "penalty_threshold",
-    "residual_encoder",
-    "restricted_infimum",
-    "ring_grid",
-    "run_experiment",
-    "sample_around",
-    "sample_box",
-    "sample_contexts",
-    "sample_fiber",
-    "sample_negatives",
-    "sample_positives",
-    "sample_sphere",
-    "sample_von_mises_fisher",
-    "scaling_map",
-    "scaling_of",
-    "scaling_slope",
-    "sigmoid_optimum",
-    "simplex_loss",
-    "spiral_encoder",
-    "spiral_generator",
-    "train_in_batches",
-]
+__all__ = ["batches", "latents", "optima", "recovery"]

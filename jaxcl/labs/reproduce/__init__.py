@@ -1,4 +1,4 @@
-"""The claims of the papers, judged by running them: `jaxcl reproduce`."""
+"""Claims of two papers, judged by running them: `jaxcl reproduce`."""
 
 from jaxcl.labs.reproduce._claim import (
     Check as Check,

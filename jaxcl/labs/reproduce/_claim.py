@@ -1,6 +1,7 @@
-"""A claim of a paper, what is measured to judge it, and the verdict."""
+"""A claim of a paper, the checks that judge it, and the verdict."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -17,7 +18,7 @@ _CONFIDENCE = 0.95
 
 
 class Interval(NamedTuple):
-    """A mean, and where it lies with 95 % confidence."""
+    """A mean and its 95 % confidence interval."""
 
     mean: float
     low: float
@@ -26,17 +27,17 @@ class Interval(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """A number that was measured, and what the claim says of it.
+    """A measured number, and what the claim says about it.
 
     Args:
         name: What was measured.
-        values: One a seed; one alone where nothing is random.
-        expected: What the claim says it is, or the bound it is below or above.
-        tolerance: How far from `expected` is still as the claim says.
-        relation: "near" the expected number, "below" it or "above" it.
-        published: The number that the paper prints, where it prints one.
-        exact: The number by a closed form or quadrature, where there is one.
-        random: Whether other seeds give other values: then one alone decides nothing.
+        values: One value per seed, or a single value if nothing is random.
+        expected: The number that the claim states, or its bound.
+        tolerance: Distance from `expected` that still agrees with the claim.
+        relation: The number must be "near" the expected one, "below" or "above" it.
+        published: The number that the paper prints, if any.
+        exact: The number by a closed form or quadrature, if any.
+        random: Whether values depend on the seed. A single such value is inconclusive.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Check:
 
     @property
     def interval(self) -> Interval:
-        """Of the mean over seeds, by Student's t."""
+        """Mean over seeds with its Student t interval."""
         values = np.asarray(self.values, float)
         mean = float(values.mean())
         if len(values) < 2:
@@ -62,7 +63,7 @@ class Check:
 
     @property
     def region(self) -> tuple[float, float]:
-        """The means that are as the claim says."""
+        """The interval of means that agree with the claim."""
         low, high = self.expected - self.tolerance, self.expected + self.tolerance
         if self.relation == "below":
             return -math.inf, high
@@ -72,7 +73,7 @@ class Check:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the interval lies in the region, outside, or over its edge."""
+        """Whether the interval lies inside the region, outside, or across its edge."""
         (mean, low, high), (least, most) = self.interval, self.region
         if not math.isfinite(mean):
             return "refuted"
@@ -82,13 +83,16 @@ class Check:
 
 
 class Measured(NamedTuple):
-    """Checks, and what a page can draw."""
+    """Checks, and data for figures."""
 
     checks: Sequence[Check]
     spheres: Mapping[str, tuple[np.ndarray, np.ndarray]] = {}
-    """By name: latents and embeddings of three dimensions."""
+    """By name: latents and embeddings in three dimensions."""
     histograms: Mapping[str, np.ndarray] = {}
-    """By name: how many negative pairs have a cosine in each bin from −1 to 1."""
+    """By name: histogram of the cosines of negative pairs, from −1 to 1."""
+
+
+Measure = Callable[[tuple[int, ...]], Sequence[Check] | Measured]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,14 +101,14 @@ class Claim:
 
     Args:
         name: ``group/what``, for the command line.
-        source: Paper, and its theorem, equation or table.
+        source: Theorem, equation or table, and the paper.
         statement: What the paper says, in one sentence.
-        setting: What it is tried on.
-        budget: What it takes.
-        seconds: How long, on two cores, about.
-        measure: ``measure(seeds)`` gives the checks, alone or as `Measured`.
-        seeds: How many seeds it is judged by; 0 = nothing is random.
-        remark: Why it is so, where that is not plain.
+        setting: The setting in which it is tested.
+        budget: The smallest budget that includes the claim.
+        seconds: Approximate time on two cores.
+        measure: ``measure(seeds)`` returns the checks, alone or as `Measured`.
+        seeds: Number of seeds; 0 = nothing is random.
+        remark: Explanation of the result, if it needs one.
     """
 
     name: str
@@ -113,7 +117,7 @@ class Claim:
     setting: str
     budget: Budget
     seconds: float
-    measure: Callable[[tuple[int, ...]], Sequence[Check] | Measured]
+    measure: Measure
     seeds: int = 0
     remark: str = ""
 
@@ -123,46 +127,78 @@ class Claim:
         return self.name.split("/")[0]
 
 
-def near(
-    name: str, value: Any, expected: float, tolerance: float, **numbers: Any
-) -> Check:
-    """A number that is not random."""
-    return Check(name, (float(value),), expected, tolerance, **numbers)
-
-
-def by_seed(
+def single(
     name: str,
-    values: Any,
+    value: Any,
     expected: float,
     tolerance: float = 0.0,
     relation: Relation = "near",
-    **numbers: Any,
+    published: float | None = None,
+    exact: float | None = None,
+    random: bool = False,
 ) -> Check:
-    """A number of every seed."""
-    values = tuple(float(value) for value in np.atleast_1d(values))
-    return Check(name, values, expected, tolerance, relation, random=True, **numbers)
+    """A check of one number; of one number per seed if it is random."""
+    values = tuple(float(one) for one in np.atleast_1d(value))
+    return Check(name, values, expected, tolerance, relation, published, exact, random)
 
 
-def claims_of(group: str, paper: str, seeds: int = 0) -> Callable[..., Claim]:
-    """Makes the claims of a group and a paper; what takes 10 s is one of seconds."""
+by_seed = functools.partial(single, random=True)
 
-    def make(
-        name, where, statement, setting, seconds, measure, *, budget=None, **rest
-    ) -> Claim:
-        budget = budget or ("seconds" if seconds <= 10 else "cpu")
-        rest = {"seeds": seeds, **rest}
-        of_paper = f"{where}, {paper}"
-        name = f"{group}/{name}"
-        return Claim(
-            name, of_paper, statement, setting, budget, seconds, measure, **rest
-        )
 
-    return make
+def as_published(name: str, value: Any, published: float, tolerance: float) -> Check:
+    """A check of one number against the number that the paper prints."""
+    return single(name, value, published, tolerance, published=published)
+
+
+def as_exact(name: str, value: Any, exact: float, tolerance: float) -> Check:
+    """A check of one number against its closed form or quadrature."""
+    return single(name, value, exact, tolerance, exact=exact)
+
+
+def claims_of(
+    group: str, paper: str, seeds: int = 0
+) -> tuple[Callable[..., Callable[[Measure], Measure]], list[Claim]]:
+    """A decorator that makes claims of a paper, and the list that it appends them to.
+
+    Claims of more than ten seconds need the budget "cpu", unless they name another.
+    """
+    claims: list[Claim] = []
+
+    def claim(
+        name: str,
+        where: str,
+        statement: str,
+        setting: str,
+        seconds: float,
+        *,
+        budget: Budget | None = None,
+        seeds: int = seeds,
+        remark: str = "",
+    ) -> Callable[[Measure], Measure]:
+        def add(measure: Measure) -> Measure:
+            claims.append(
+                Claim(
+                    name=f"{group}/{name}",
+                    source=f"{where}, {paper}",
+                    statement=statement,
+                    setting=setting,
+                    budget=budget or ("seconds" if seconds <= 10 else "cpu"),
+                    seconds=seconds,
+                    measure=measure,
+                    seeds=seeds,
+                    remark=remark,
+                )
+            )
+            return measure
+
+        return add
+
+    return claim, claims
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """A claim and what was found."""
+    """A claim and what was measured."""
 
     claim: Claim
     measured: Measured = dataclasses.field(default_factory=lambda: Measured(()))
@@ -170,16 +206,16 @@ class Outcome:
     skipped: str = ""
     """Why it was not measured."""
     failed: str = ""
-    """The error that ended it."""
+    """The error that stopped it."""
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """What was measured."""
+        """The measured checks."""
         return tuple(self.measured.checks)
 
     @property
     def verdict(self) -> str:
-        """Refuted when one check is, confirmed when all are."""
+        """Refuted if one check is, confirmed if all are."""
         if self.skipped:
             return "skipped"
         if self.failed:
@@ -191,7 +227,7 @@ class Outcome:
 
 
 def as_record(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as JSON."""
+    """An outcome as a JSON object."""
     claim = outcome.claim
     return {
         "claim": claim.name,

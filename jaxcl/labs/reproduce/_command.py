@@ -1,4 +1,4 @@
-"""The command: claims one by one, with a verdict each."""
+"""The command `jaxcl reproduce`."""
 
 import dataclasses
 import json
@@ -23,26 +23,26 @@ _WIDTH = 110
 
 @dataclasses.dataclass(frozen=True)
 class ReproduceOptions:
-    """Judges claims of the papers, by running them."""
+    """Judges claims of the papers by running them."""
 
     claims: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Groups or names; none = all. `list` before them shows what there is."""
+    """Groups or names; all by default. `list` before them prints a table instead."""
     all: bool = False
-    """All claims, as without a name."""
+    """All claims, the default."""
     budget: str = "seconds"
-    """seconds, cpu, gpu: what a claim may need. Or minutes for all of them."""
+    """Run claims that need at most this: seconds, cpu or gpu. Or minutes in total."""
     seeds: int | None = None
-    """How many for every random claim; its own number when left out."""
+    """Number of seeds of random claims; by default as each claim says."""
     out: Path | None = None
-    """Directory for claims.json and claims.html."""
+    """Directory to write claims.json and claims.html to."""
     json: bool = False
     """Print the record as JSON; tables go to standard error."""
     quiet: bool = False
-    """Print the summary alone."""
+    """Print only the summary."""
 
 
 def show_claims(options: ReproduceOptions) -> bool:
-    """Runs the claims and shows them; False when one of them could not be judged."""
+    """Judges claims and prints verdicts; returns False if one could not be judged."""
     if options.all and options.claims:
         raise ClaimError("`--all` must come without names of claims")
     if options.claims[:1] == ("list",):
@@ -70,5 +70,5 @@ def show_claims(options: ReproduceOptions) -> bool:
 
 
 def _console(file) -> Console:
-    # Off a terminal there is no edge to wrap at.
+    # Outside a terminal there is no width to wrap at.
     return Console(file=file, width=None if file.isatty() else _WIDTH)

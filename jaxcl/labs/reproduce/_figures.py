@@ -3,12 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxcl.labs.identifiability import (
-    FiberSetting,
+from jaxcl.labs.identifiability.latents import FiberSetting
+from jaxcl.labs.identifiability.optima import (
     best_scaling,
     latitude_loss,
     latitude_r2,
@@ -18,7 +17,7 @@ from jaxcl.labs.reproduce._claim import Outcome
 from jaxcl.labs.reproduce._similarity_settings import TABLE_1
 from jaxcl.labs.reproduce._support_settings import PUBLISHED_RATIOS, with_ratio
 from jaxcl.metrics import negative_variance_bounds
-from jaxcl.reports import COLORS, GRAY, STYLE, as_svg, one_plot
+from jaxcl.reports import COLORS, GRAY, as_svg, drawing, one_plot
 
 _BLUE, _ORANGE, _GREEN = COLORS[:3]
 _MLP_R2 = (0.053, 0.228, 0.306, 0.226, 0.502, 0.575, 0.525, 0.469, 0.402, 0.440, 0.626)
@@ -26,7 +25,7 @@ _MLP_R2 = (0.053, 0.228, 0.306, 0.226, 0.502, 0.575, 0.525, 0.469, 0.402, 0.440,
 
 def draw_figures(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str]]:
     """Title, SVG and a line of explanation of each figure."""
-    with mpl.rc_context(STYLE):
+    with drawing():
         figures = [_ratios(), _landscape(), _bounds()]
         spheres: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         histograms: dict[str, np.ndarray] = {}

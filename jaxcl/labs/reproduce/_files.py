@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jax
-from jinja2 import Environment, StrictUndefined
 
 from jaxcl.labs.reproduce._claim import Outcome, as_record
 from jaxcl.labs.reproduce._figures import draw_figures
 from jaxcl.labs.reproduce._table import cells
+from jaxcl.reports import render_page
 from jaxcl.training import (
     describe_versions,
     find_command,
@@ -40,17 +39,12 @@ def write_files(
     directory.mkdir(parents=True, exist_ok=True)
     data, page = directory / "claims.json", directory / "claims.html"
     data.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    page.write_text(render_page(outcomes, record))
+    page.write_text(_render(outcomes, record))
     return [data, page]
 
 
-def render_page(outcomes: Sequence[Outcome], record: dict[str, Any]) -> str:
+def _render(outcomes: Sequence[Outcome], record: dict[str, Any]) -> str:
     """The page: it needs no network, no script and no other file."""
-    template = resources.files("jaxcl.labs.reproduce").joinpath("claims.html.jinja")
-    style = resources.files("jaxcl.reports").joinpath("report.css")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     claims = [
         {
             **as_record(outcome),
@@ -58,14 +52,13 @@ def render_page(outcomes: Sequence[Outcome], record: dict[str, Any]) -> str:
         }
         for outcome in outcomes
     ]
-    page = environment.from_string(template.read_text())
-    return page.render(
+    return render_page(
+        "claims",
         title="What the papers claim, and what comes out",
         summary=_summary(outcomes),
         origin=_origin(record),
         claims=claims,
         figures=draw_figures(outcomes),
-        style=style.read_text(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Measures claims, one after the other, within a budget."""
+"""Measures claims one by one within a budget."""
 
 import time
 import warnings
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from jaxcl.data import DataError
-from jaxcl.labs.identifiability import UnmatchedTemperature
+from jaxcl.labs.identifiability.latents import UnmatchedTemperature
 from jaxcl.labs.reproduce import (
     _similarity_batches,
     _similarity_images,
@@ -36,11 +36,11 @@ CLAIMS: tuple[Claim, ...] = (
 
 
 class ClaimError(ValueError):
-    """There is no such claim, group or budget."""
+    """An unknown claim, group or budget, or another wrong option."""
 
 
 def find_claims(names: Sequence[str]) -> list[Claim]:
-    """The claims of groups and names, in the order of the registry; all for no name."""
+    """The claims of some groups or names, in the order of `CLAIMS`; all by default."""
     groups = {claim.group for claim in CLAIMS}
     known = groups | {claim.name for claim in CLAIMS}
     for name in names:
@@ -55,7 +55,7 @@ def find_claims(names: Sequence[str]) -> list[Claim]:
 
 
 def read_budget(text: str) -> str | float:
-    """A budget's name, or minutes."""
+    """Reads the name of a budget, or minutes."""
     if text in BUDGETS:
         return text
     try:
@@ -77,27 +77,27 @@ def measure_claims(
     seeds: int | None = None,
     tell: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
-    """Judges claims; what does not fit the budget is skipped, and says so.
+    """Judges claims; those that exceed the budget are skipped with a reason.
 
     Args:
-        claims: What to judge.
-        budget: "seconds", "cpu" or "gpu": all claims of that budget and the smaller
-            ones. A number: minutes; a claim begins when what it takes is left.
-        seeds: How many for each claim that is random; None = its own number.
-        tell: Called with every outcome when it is there.
+        claims: Claims to judge.
+        budget: "seconds", "cpu" or "gpu": all claims of this and smaller budgets. A
+            number: minutes; a claim starts only if its expected time is left.
+        seeds: Number of seeds of each random claim; None = as the claim says.
+        tell: Called with every outcome as soon as it is known.
 
     Returns:
-        An outcome for each claim.
+        One outcome per claim.
     """
     if seeds is not None and seeds < 1:
         raise ClaimError(f"`seeds` must be at least 1, got {seeds}")
-    began, outcomes = time.monotonic(), []
+    started, outcomes = time.monotonic(), []
     for claim in claims:
         count = claim.seeds if seeds is None or not claim.seeds else seeds
         expected = claim.seconds * (count / claim.seeds if claim.seeds else 1.0)
         left = None
         if not isinstance(budget, str):
-            left = 60 * budget - (time.monotonic() - began)
+            left = 60 * budget - (time.monotonic() - started)
         reason = _reason_to_skip(claim, expected, budget, left)
         if reason:
             outcome = Outcome(claim, skipped=reason)
@@ -116,16 +116,16 @@ def _reason_to_skip(claim, expected, budget, left) -> str:
 
 
 def _measure(claim: Claim, seeds: tuple[int, ...]) -> Outcome:
-    began = time.monotonic()
+    started = time.monotonic()
     try:
         with warnings.catch_warnings():
-            # Some claims are about just that.
+            # Some claims are about unmatched temperatures.
             warnings.simplefilter("ignore", UnmatchedTemperature)
             found = claim.measure(seeds)
         measured = found if isinstance(found, Measured) else Measured(found)
         failed = "" if measured.checks else "nothing was measured"
     except DataError as error:
         return Outcome(claim, skipped=str(error))
-    except Exception as error:  # one claim must not cost the others
+    except Exception as error:  # a claim that fails must not stop the others
         measured, failed = Measured(()), f"{type(error).__name__}: {error}"
-    return Outcome(claim, measured, time.monotonic() - began, failed=failed)
+    return Outcome(claim, measured, time.monotonic() - started, failed=failed)

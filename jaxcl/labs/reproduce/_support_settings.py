@@ -1,29 +1,24 @@
-"""What the claims on support-corrected InfoNCE are tried on, and printed numbers."""
+"""Settings of the claims on support-corrected InfoNCE, and printed numbers."""
 
 import dataclasses
 import math
 
-from jaxcl.labs.identifiability import (
-    FiberSetting,
-    scaling_map,
-)
+from jaxcl.labs.identifiability.latents import FiberSetting
+from jaxcl.labs.identifiability.optima import scaling_map
 
 PAPER = "arXiv 2606.04280"
 
 T = 0.3
-
 KAPPA = 1 / T
 
 RESTRICTED = FiberSetting()
-
 RELEASED = FiberSetting(conditional="sub_sphere")
 FULL = FiberSetting(num_fixed=0)
 CORRECTED = FiberSetting(constraint_ratio=1.0)
 CORRECTED_RELEASED = FiberSetting(conditional="sub_sphere", constraint_ratio=1.0)
 
 SPHERE = "unit sphere in 3 dimensions, t = 0.3, κ = 1/t"
-
-FIBERS = f"{SPHERE}, one coordinate kept by positives"
+FIBERS = f"{SPHERE}, positives share one coordinate"
 
 GREAT_SPHERE = scaling_map(math.inf)
 

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from jaxcl.labs.reproduce._claim import Check, Claim, Outcome
+from jaxcl.reports import number
 
 _STYLES = {
     "confirmed": "green",
@@ -87,27 +88,14 @@ def cells(check: Check) -> tuple[str, str, str, str, str]:
     ('0.55 ± 0.6353', 'above 0.9')
     """
     _, low, high = check.interval
-    found = number(check.interval.mean)
+    found = number(check.interval.mean, 4)
     if check.random and len(check.values) > 1:
-        found += f" ± {number((high - low) / 2)}"
+        found += f" ± {number((high - low) / 2, 4)}"
     elif check.random:
         found += " (one seed)"
-    says = f"{check.relation} {number(check.expected)}"
+    says = f"{check.relation} {number(check.expected, 4)}"
     if check.relation == "near":
-        says = f"{number(check.expected)} ± {number(check.tolerance)}"
-    published = "" if check.published is None else number(check.published)
-    exact = "" if check.exact is None else number(check.exact)
+        says = f"{number(check.expected, 4)} ± {number(check.tolerance, 4)}"
+    published = "" if check.published is None else number(check.published, 4)
+    exact = "" if check.exact is None else number(check.exact, 4)
     return check.name, published, exact, found, says
-
-
-def number(value: float) -> str:
-    """Four digits, and no more zeros than needed.
-
-    >>> number(0.61684), number(-1e-9), number(22040.0)
-    ('0.6168', '-1e-09', '22040')
-    """
-    if value == 0:
-        return "0"
-    if abs(value) >= 1000:
-        return f"{value:.0f}"
-    return f"{value:.4g}" if abs(value) >= 1e-3 else f"{value:.1g}"

@@ -1,4 +1,4 @@
-"""Studies: does a loss, or what it is told of the data, help under shift?"""
+"""Studies: does a loss, or the metadata it uses, help under shift?"""
 
 from jaxcl.labs.studies._collect import collect as collect
 from jaxcl.labs.studies._command import (
@@ -6,7 +6,7 @@ from jaxcl.labs.studies._command import (
     show_study as show_study,
     write_report as write_report,
 )
-from jaxcl.labs.studies._files import (
+from jaxcl.labs.studies._directory import (
     StudyDirectory as StudyDirectory,
     StudyError as StudyError,
 )

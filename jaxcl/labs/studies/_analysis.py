@@ -1,4 +1,4 @@
-"""Numbers of a study to verdicts, by rules that stood in its config before it ran."""
+"""Compares arms and reaches verdicts, by rules that the config fixed beforehand."""
 
 import math
 from typing import Any, Literal, NamedTuple
@@ -6,8 +6,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxcl.config import AnalysisConfig, StudyConfig
-from jaxcl.labs.studies._plan import baseline_of, rates_of
+from jaxcl.config import AnalysisConfig, ArmConfig, StudyConfig
+from jaxcl.labs.studies._plan import (
+    PLACEBO,
+    find_baseline,
+    list_blocks,
+    rates_of,
+)
 from jaxcl.labs.studies._statistics import (
     Effect,
     Verdict,
@@ -22,10 +27,10 @@ POINTS = 100.0
 
 
 class Comparison(NamedTuple):
-    """One arm under one shift against another, or against itself with a placebo."""
+    """One arm under one shift, compared with the baseline or its own placebo."""
 
     contrast: Contrast
-    """information: true less shuffled metadata, all else equal; method: against the
+    """information: true minus shuffled metadata, all else equal; method: minus the
     baseline."""
     shift: str
     unlabeled: int
@@ -33,24 +38,24 @@ class Comparison(NamedTuple):
     mode: str
     rate: float
     effect: Effect
-    """On the primary accuracy under shift, in points."""
+    """Effect on the primary accuracy under shift, in points."""
     adjusted_p: float
     verdict: Verdict
     id_effect: Effect | None
-    """On the same accuracy without shift."""
+    """Effect on the same accuracy without shift."""
     other_effect: Effect | None
-    """On the accuracy of the other kind of head."""
+    """Effect on the accuracy of the other kind of head."""
     seconds: float
-    """Of training, as a multiple of the other's."""
+    """Training time, as a multiple of the other side's."""
     seeds_for_margin: int | None
-    """That would show an effect of the margin four times of five; None below two
-    seeds, whose deviation is not known."""
+    """Seeds that detect an effect of the margin with 80 % power; None below two seeds,
+    where the deviation is unknown."""
     counted: bool
-    """For the conclusion: it is no oracle, no control, and of no block left out."""
+    """Whether the conclusion counts it: no oracle, no control, no block left out."""
 
 
 class Block(NamedTuple):
-    """A shift with a number of training samples, and whether it can show anything."""
+    """A shift with a number of training samples, and whether it can show an effect."""
 
     shift: str
     unlabeled: int
@@ -58,11 +63,11 @@ class Block(NamedTuple):
     oracle: float
     chance: float
     left_out: str
-    """Why, by the rules of the config; empty = it counts."""
+    """Why the rules of the config leave it out; empty = it counts."""
 
 
 class Metric(NamedTuple):
-    """Which numbers of a run are compared."""
+    """Which measured number is compared."""
 
     metric: str
     split: str
@@ -70,7 +75,7 @@ class Metric(NamedTuple):
 
 
 def primary_metric(analysis: AnalysisConfig, split: str = "ood") -> Metric:
-    """What verdicts are about."""
+    """The metric that verdicts are about."""
     if analysis.primary == "source_head":
         return Metric("source_head", split, analysis.primary_labels)
     if analysis.primary == "ood_head":
@@ -78,13 +83,22 @@ def primary_metric(analysis: AnalysisConfig, split: str = "ood") -> Metric:
     return Metric(analysis.primary, split, 0)
 
 
-def other_metric(analysis: AnalysisConfig) -> Metric | None:
-    """The head of the other kind: it can move an answer by tens of points."""
-    if analysis.primary != "ood_head":
-        if not analysis.ood_labels:
-            return None
-        return Metric("ood_head", "ood", analysis.ood_labels[0])
-    return Metric("source_head", "ood", analysis.primary_labels)
+def _other_metric(analysis: AnalysisConfig) -> Metric | None:
+    """The other kind of head, which can change an answer by tens of points."""
+    if analysis.primary == "ood_head":
+        return Metric("source_head", "ood", analysis.primary_labels)
+    return (
+        Metric("ood_head", "ood", analysis.ood_labels[0])
+        if analysis.ood_labels
+        else None
+    )
+
+
+def _id_metric(analysis: AnalysisConfig) -> Metric:
+    """The primary metric without shift."""
+    if analysis.primary == "ood_head":
+        return Metric("source_head", "id", analysis.primary_labels)
+    return primary_metric(analysis, "id")
 
 
 def values_of(
@@ -97,7 +111,7 @@ def values_of(
     mode: str,
     rate: float = 0.0,
 ) -> pd.DataFrame:
-    """Values of a cell's runs: targets by seeds; NaN where a run is missing."""
+    """Values of a cell's runs, targets by seeds; NaN where a run is missing."""
     rows = frame[
         (frame["metric"] == metric.metric)
         & (frame["split"] == metric.split)
@@ -112,37 +126,21 @@ def values_of(
 
 
 def find_blocks(config: StudyConfig, frame: pd.DataFrame) -> list[Block]:
-    """Every shift and number of samples, with what it leaves to be gained."""
-    metric = primary_metric(config.analysis)
-    arms = {arm.name: arm for arm in config.arms}
+    """Every shift and number of samples, with the accuracy that can be gained."""
+    metric, base = primary_metric(config.analysis), find_baseline(config)
     blocks = []
-    for shift in config.shifts:
-        for unlabeled in config.unlabeled:
-            here = {"shift": shift.name, "unlabeled": unlabeled}
+    for shift, unlabeled in list_blocks(config):
+        here = {"shift": shift.name, "unlabeled": unlabeled}
 
-            def mean(arm: str, mode: str, metric: Metric, here=here) -> float:
-                found = values_of(frame, metric, arm=arm, mode=mode, **here)
-                return float(np.nanmean(found)) if found.size else math.nan
+        def mean(arm: ArmConfig, metric: Metric, here=here) -> float:
+            found = values_of(frame, metric, arm=arm.name, mode=arm.modes[0], **here)
+            return float(np.nanmean(found)) if found.size else math.nan
 
-            base = baseline_of(config)
-            baseline = mean(base, arms[base].modes[0], metric)
-            chance = mean(base, arms[base].modes[0], Metric("chance", "ood", 0))
-            oracles = [
-                mean(arm.name, arm.modes[0], metric)
-                for arm in config.arms
-                if arm.oracle
-            ]
-            oracle = max(oracles, default=math.nan)
-            blocks.append(
-                Block(
-                    shift.name,
-                    unlabeled,
-                    baseline,
-                    oracle,
-                    chance,
-                    _why_left_out(config.analysis, baseline, oracle, chance),
-                )
-            )
+        baseline, chance = mean(base, metric), mean(base, Metric("chance", "ood", 0))
+        oracles = [mean(arm, metric) for arm in config.arms if arm.oracle]
+        oracle = max(oracles, default=math.nan)
+        why = _why_left_out(config.analysis, baseline, oracle, chance)
+        blocks.append(Block(shift.name, unlabeled, baseline, oracle, chance, why))
     return blocks
 
 
@@ -159,28 +157,9 @@ def _why_left_out(
     return ""
 
 
-def compare(config: StudyConfig, frame: pd.DataFrame) -> list[Comparison]:
-    """All comparisons, with p-values adjusted over the arms of each block."""
-    left_out = {
-        (block.shift, block.unlabeled): bool(block.left_out)
-        for block in find_blocks(config, frame)
-    }
-    found: list[Comparison] = []
-    for shift in config.shifts:
-        for unlabeled in config.unlabeled:
-            here = {"shift": shift.name, "unlabeled": unlabeled}
-            counted = not shift.control and not left_out[shift.name, unlabeled]
-            for pairs in (_information(config), _method(config)):
-                group = [
-                    made
-                    for pair in pairs
-                    if (made := _compare(config, frame, pair, here, counted))
-                ]
-                found += _adjusted(config, group)
-    return found
-
-
 class _Pair(NamedTuple):
+    """A cell of an arm, and the arm and mode that it is compared with."""
+
     contrast: Contrast
     arm: str
     mode: str
@@ -189,27 +168,40 @@ class _Pair(NamedTuple):
     oracle: bool
 
 
+def compare(config: StudyConfig, frame: pd.DataFrame) -> list[Comparison]:
+    """All comparisons; p-values are adjusted over the arms of each block."""
+    left_out = {
+        (block.shift, block.unlabeled): bool(block.left_out)
+        for block in find_blocks(config, frame)
+    }
+    found: list[Comparison] = []
+    for shift, unlabeled in list_blocks(config):
+        here = {"shift": shift.name, "unlabeled": unlabeled}
+        counted = not shift.control and not left_out[shift.name, unlabeled]
+        for pairs in (_information(config), _method(config)):
+            group = [_compare(config, frame, pair, here, counted) for pair in pairs]
+            found += _adjusted(config, [one for one in group if one is not None])
+    return found
+
+
 def _information(config: StudyConfig) -> list[_Pair]:
     return [
-        _Pair("information", arm.name, "true", 0.0, (arm.name, "shuffled"), arm.oracle)
+        _Pair("information", arm.name, "true", 0.0, (arm.name, PLACEBO), arm.oracle)
         for arm in config.arms
-        if {"true", "shuffled"} <= set(arm.modes)
+        if {"true", PLACEBO} <= set(arm.modes)
     ]
 
 
 def _method(config: StudyConfig) -> list[_Pair]:
-    base = baseline_of(config)
-    arms = {arm.name: arm for arm in config.arms}
-    against = (base, arms[base].modes[0])
-    pairs = []
-    for arm in config.arms:
-        for mode in arm.modes:
-            if (arm.name, mode) != against:
-                pairs += [
-                    _Pair("method", arm.name, mode, rate, against, arm.oracle)
-                    for rate in rates_of(config, mode)
-                ]
-    return pairs
+    base = find_baseline(config)
+    against = (base.name, base.modes[0])
+    return [
+        _Pair("method", arm.name, mode, rate, against, arm.oracle)
+        for arm in config.arms
+        for mode in arm.modes
+        if (arm.name, mode) != against
+        for rate in rates_of(config, mode)
+    ]
 
 
 def _compare(
@@ -220,39 +212,18 @@ def _compare(
     counted: bool,
 ) -> Comparison | None:
     analysis = config.analysis
-    arm, mode = pair.against
-
-    def differences(metric: Metric) -> np.ndarray | None:
-        one = values_of(
-            frame, metric, arm=pair.arm, mode=pair.mode, rate=pair.rate, **here
-        )
-        two = values_of(frame, metric, arm=arm, mode=mode, **here)
-        paired = (one - two).to_numpy() * POINTS
-        return paired if np.isfinite(paired).any() else None
 
     def effect_on(metric: Metric | None) -> Effect | None:
-        paired = None if metric is None else differences(metric)
-        if paired is None:
+        if metric is None:
             return None
-        return estimate_effect(
-            paired,
-            margin=analysis.margin,
-            level=analysis.level,
-            resamples=analysis.resamples,
-        )
+        return _effect(analysis, *_both_sides(frame, metric, pair, here))
 
     effect = effect_on(primary_metric(analysis))
     if effect is None:
         return None
-    without_shift = primary_metric(analysis, "id")
-    if analysis.primary == "ood_head":
-        without_shift = Metric("source_head", "id", analysis.primary_labels)
-    seconds = Metric("seconds_train", "", 0)
-    times = [
-        values_of(frame, seconds, arm=pair.arm, mode=pair.mode, rate=pair.rate, **here),
-        values_of(frame, seconds, arm=arm, mode=mode, **here),
-    ]
-    slow, fast = (np.nanmedian(t) if t.size else math.nan for t in times)
+    needed = None
+    if effect.seeds >= 2:
+        needed = seeds_needed(effect.deviation, smallest=analysis.margin)
     return Comparison(
         contrast=pair.contrast,
         arm=pair.arm,
@@ -261,28 +232,53 @@ def _compare(
         effect=effect,
         adjusted_p=effect.p_value,
         verdict="inconclusive",
-        id_effect=effect_on(without_shift),
-        other_effect=effect_on(other_metric(analysis)),
-        seconds=float(slow / fast),
-        seeds_for_margin=(
-            None
-            if effect.seeds < 2
-            else seeds_needed(effect.deviation, smallest=analysis.margin)
-        ),
+        id_effect=effect_on(_id_metric(analysis)),
+        other_effect=effect_on(_other_metric(analysis)),
+        seconds=_time_ratio(frame, pair, here),
+        seeds_for_margin=needed,
         counted=counted and not pair.oracle,
         **here,
     )
 
 
+def _effect(
+    analysis: AnalysisConfig, one: pd.DataFrame, two: pd.DataFrame
+) -> Effect | None:
+    """Effect of one side minus the other, if any pair is complete."""
+    paired = (one - two).to_numpy() * POINTS
+    if not np.isfinite(paired).any():
+        return None
+    return estimate_effect(
+        paired,
+        margin=analysis.margin,
+        level=analysis.level,
+        resamples=analysis.resamples,
+    )
+
+
+def _both_sides(
+    frame: pd.DataFrame, metric: Metric, pair: _Pair, here: dict[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    arm, mode = pair.against
+    return (
+        values_of(frame, metric, arm=pair.arm, mode=pair.mode, rate=pair.rate, **here),
+        values_of(frame, metric, arm=arm, mode=mode, **here),
+    )
+
+
+def _time_ratio(frame: pd.DataFrame, pair: _Pair, here: dict[str, Any]) -> float:
+    sides = _both_sides(frame, Metric("seconds_train", "", 0), pair, here)
+    one, two = (np.nanmedian(side) if side.size else math.nan for side in sides)
+    return float(one / two)
+
+
 def _adjusted(config: StudyConfig, group: list[Comparison]) -> list[Comparison]:
-    analysis = config.analysis
-    adjusted = adjust_p_values([one.effect.p_value for one in group]) if group else []
+    margin, level = config.analysis.margin, config.analysis.level
+    adjusted = adjust_p_values([one.effect.p_value for one in group])
     return [
         one._replace(
             adjusted_p=p,
-            verdict=judge(
-                one.effect, adjusted_p=p, margin=analysis.margin, level=analysis.level
-            ),
+            verdict=judge(one.effect, adjusted_p=p, margin=margin, level=level),
         )
         for one, p in zip(group, adjusted, strict=True)
     ]

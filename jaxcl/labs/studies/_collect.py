@@ -1,40 +1,29 @@
-"""All that was measured in a study, as one table."""
+"""All measurements of a study as one table."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
 from jaxcl.config import StudyConfig
-from jaxcl.labs.studies._files import StudyDirectory, StudyError, read_result
+from jaxcl.labs.studies._directory import StudyDirectory, StudyError, read_result
 from jaxcl.labs.studies._plan import Cell, plan_study
 
 COLUMNS = [*Cell._fields, "seed", "metric", "split", "labels", "value"]
 
 
 def collect(config: StudyConfig, directory: StudyDirectory) -> pd.DataFrame:
-    """One row for every number of every finished run, with its cell and seed."""
+    """One row per number of every finished run, with its cell and seed."""
     rows: list[dict[str, Any]] = []
-    for cell in plan_study(config):
-        for seed in range(config.seeds):
-            path = directory.result(cell, seed)
-            if not path.exists():
-                continue
-            result = read_result(path)
-            here = {**cell._asdict(), "seed": seed}
-            rows += [{**here, **value} for value in result["values"]]
-            for name in ("train", "measure", "total"):
-                seconds = result["seconds"][name]
-                # A run that compiled says nothing of how long its kind takes.
-                if name != "train" or not result["seconds"]["compiled"]:
-                    rows.append(
-                        {
-                            **here,
-                            "metric": f"seconds_{name}",
-                            "split": "",
-                            "labels": 0,
-                            "value": seconds,
-                        }
-                    )
+    for cell, seed, result in _results(config, directory):
+        here = {**cell._asdict(), "seed": seed}
+        rows += [{**here, **value} for value in result["values"]]
+        for name in ("train", "measure", "total"):
+            # Training times that include compilation are left out.
+            if name != "train" or not result["seconds"]["compiled"]:
+                value = result["seconds"][name]
+                where = {"metric": f"seconds_{name}", "split": "", "labels": 0}
+                rows.append({**here, **where, "value": value})
     if not rows:
         raise StudyError(f"no run of {str(directory.path)!r} is finished yet")
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -43,12 +32,19 @@ def collect(config: StudyConfig, directory: StudyDirectory) -> pd.DataFrame:
 def collect_histograms(
     config: StudyConfig, directory: StudyDirectory
 ) -> dict[Cell, dict[str, Any]]:
-    """The histograms of cosines of the first finished seed of every cell."""
-    found = {}
+    """Histograms of cosines of the first finished seed of every cell."""
+    found: dict[Cell, dict[str, Any]] = {}
+    for cell, _, result in _results(config, directory):
+        found.setdefault(cell, result["histograms"])
+    return found
+
+
+def _results(
+    config: StudyConfig, directory: StudyDirectory
+) -> Iterator[tuple[Cell, int, dict[str, Any]]]:
+    """Every finished run."""
     for cell in plan_study(config):
         for seed in range(config.seeds):
             path = directory.result(cell, seed)
             if path.exists():
-                found[cell] = read_result(path)["histograms"]
-                break
-    return found
+                yield cell, seed, read_result(path)

@@ -15,10 +15,10 @@ from jaxcl.config import StudyConfig, read_study
 from jaxcl.labs.studies._analysis import compare
 from jaxcl.labs.studies._answer import analyze
 from jaxcl.labs.studies._collect import collect, collect_histograms
+from jaxcl.labs.studies._directory import StudyDirectory, StudyError
 from jaxcl.labs.studies._figures import draw_study
-from jaxcl.labs.studies._files import StudyDirectory, StudyError
 from jaxcl.labs.studies._jobs import run_part, run_study
-from jaxcl.labs.studies._own import OwnData, write_own_study
+from jaxcl.labs.studies._own_data import OwnData, write_own_study
 from jaxcl.labs.studies._plan import Cell, plan_study
 from jaxcl.labs.studies._report import comparison_rows, render_study
 from jaxcl.training import write_whole
@@ -26,31 +26,31 @@ from jaxcl.training import write_whole
 
 @dataclasses.dataclass(frozen=True)
 class StudyOptions:
-    """Runs a study and writes its report; what is finished is not run again."""
+    """Runs a study and writes its report; finished runs are kept."""
 
     config: Annotated[
         Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CONFIG")
     ] = None
-    """A TOML file. Left out with --data, which writes one."""
+    """A TOML file. Not needed with --data, which writes one."""
     workdir: Path | None = None
-    """Directory of the study; studies/<name of the config> when left out."""
+    """Directory of the study; by default studies/<name of the config>."""
     seeds: int | None = None
-    """Runs of each cell; the config's number when left out."""
+    """Number of runs of each cell; by default as in the config."""
     jobs: int = 1
-    """Processes at once; each has its share of the cores."""
+    """Number of processes; each gets its share of the cores."""
     part: str = ""
-    """2/8: run the third eighth of what is missing, then what nobody has begun, and
-    write no report; for jobs of a cluster that share the directory."""
+    """For cluster jobs that share the directory. 2/8: run the third eighth of the
+    missing runs, then those that nobody has started, and write no report."""
     report_only: bool = False
-    """Make the report of the runs that are there, and run none."""
+    """Only make the report of the finished runs."""
     data: Path | None = None
-    """A folder of images of your own: writes a study of them and runs it."""
+    """A folder of your own images: writes a study of them and runs it."""
     metadata: Path | None = None
-    """Of --data: CSV, Parquet or JSONL file with a column `path`."""
+    """With --data: CSV, Parquet or JSONL file with a column `path`."""
     label: str = "label"
-    """Of --data: the column that is to be told apart."""
+    """With --data: the column of class labels."""
     domain: str = "domain"
-    """Of --data: the column that says where a sample is from."""
+    """With --data: the column of domains, the sources of the images."""
     json: bool = False
     """Print the results as JSON on standard output."""
     quiet: bool = False
@@ -58,7 +58,7 @@ class StudyOptions:
 
 
 def show_study(options: StudyOptions) -> bool:
-    """Runs a study and shows what it found; False when runs of it failed."""
+    """Runs a study and prints its results; returns False if runs failed."""
     source, workdir = _source(options)
     config = read_study(source)
     if options.seeds is not None:
@@ -82,22 +82,17 @@ def show_study(options: StudyOptions) -> bool:
     if options.json:
         print(json.dumps(results, indent=1))
     elif not options.quiet:
-        _print(results, directory, failed)
+        _print_results(results, directory, failed)
     for name, reason in failed.items():
         print(f"failed: {name}: {reason}", file=sys.stderr)
     return not failed
 
 
 def write_report(config: StudyConfig, directory: StudyDirectory) -> dict[str, Any]:
-    """Everything that is made from the finished runs, made again.
-
-    Args:
-        config: The study.
-        directory: Its directory; receives `raw.parquet`, `results.json` and
-            `report.html`.
+    """Writes `raw.parquet`, `results.json` and `report.html` of the finished runs.
 
     Returns:
-        What stands in `results.json`.
+        The content of `results.json`.
     """
     frame = collect(config, directory)
     missing = len(directory.missing(plan_study(config), config.seeds))
@@ -112,7 +107,7 @@ def write_report(config: StudyConfig, directory: StudyDirectory) -> dict[str, An
 
 
 def _check_any(directory: StudyDirectory, cells: Sequence[Cell], seeds: int) -> None:
-    """Raises a `StudyError` with the first reason when all runs failed."""
+    """Raises a `StudyError` with the first error if all runs failed."""
     failed = directory.failed(cells, seeds)
     if failed and len(failed) == len(cells) * seeds:
         name, reason = next(iter(failed.items()))
@@ -120,14 +115,14 @@ def _check_any(directory: StudyDirectory, cells: Sequence[Cell], seeds: int) -> 
 
 
 def _source(options: StudyOptions) -> tuple[Path, Path]:
-    """The config, and the directory of the study."""
+    """The config file and the directory of the study."""
     if options.data is not None:
         if options.config is not None:
             raise StudyError("`--data` writes a config: name none beside it")
         own = OwnData(options.data, options.metadata, options.label, options.domain)
         workdir = options.workdir or Path("studies") / options.data.name
         file = workdir / "study.toml"
-        # Once written it is the user's, to be changed.
+        # Users may edit the file after it was written.
         if not file.exists():
             write_own_study(own, file)
         return file, workdir
@@ -147,7 +142,7 @@ def _read_part(text: str) -> tuple[int, int]:
     return part, parts
 
 
-def _print(
+def _print_results(
     results: dict[str, Any], directory: StudyDirectory, failed: dict[str, str]
 ) -> None:
     console = Console()
@@ -156,7 +151,10 @@ def _print(
         rows = comparison_rows(results, contrast)
         if not rows:
             continue
-        titles = {"information": "true less shuffled", "method": "less the baseline"}
+        titles = {
+            "information": "true minus shuffled metadata",
+            "method": "minus the baseline",
+        }
         table = Table(title=f"accuracy under shift, points: {titles[contrast]}")
         for name in ("shift", "arm", "Δ", "interval", "p", "pairs", "verdict"):
             table.add_column(name)

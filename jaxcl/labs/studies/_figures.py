@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
 from jaxcl.config import StudyConfig
 from jaxcl.labs.studies._analysis import POINTS, Comparison, primary_metric
 from jaxcl.labs.studies._plan import Cell, name_with_mode
-from jaxcl.reports import COLORS, GRAY, STYLE, as_svg, one_plot
+from jaxcl.reports import COLORS, GRAY, as_svg, drawing, one_plot
 
 Drawing = tuple[str, str, str]
 _PAIRS = ("same_domain", "different_domain")
@@ -28,7 +27,7 @@ def draw_study(
 ) -> list[Drawing]:
     """Title, SVG and a line of explanation of each figure."""
     drawings = []
-    with mpl.rc_context(STYLE):
+    with drawing():
         for shift in config.shifts:
             for unlabeled in config.unlabeled:
                 here = f"{shift.name}" + (f", {unlabeled} samples" if unlabeled else "")

@@ -1,4 +1,4 @@
-"""All runs of a study: in this process, or in several that share its directory."""
+"""Runs a study in this process, or in several that share its directory."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ from rich.progress import (
 from jaxcl.config import ConfigError, StudyConfig
 from jaxcl.data import DataError
 from jaxcl.labs.studies._cells import run_cells
-from jaxcl.labs.studies._files import StudyDirectory
+from jaxcl.labs.studies._directory import StudyDirectory
 from jaxcl.labs.studies._plan import Cell, plan_study
 
 _LOOKS_PER_SECOND = 2
@@ -31,14 +31,14 @@ _SECONDS_BETWEEN_LINES = 20.0
 def run_part(
     directory: StudyDirectory, part: int, parts: int, console: Console
 ) -> None:
-    """This process's share of the missing runs; then what others have not begun.
+    """Runs this process's share of the missing runs, then those nobody has started.
 
-    Any number of processes, also of several machines that share the directory, may do
-    so at once.
+    Any number of processes may do so at once, also on machines that share the
+    directory.
     """
     config = directory.read_config()
     cells = plan_study(config)
-    # Cells that stand together share compiled programs.
+    # Neighboring cells share compiled programs.
     first = len(cells) * part // parts
     ordered = cells[first:] + cells[:first]
     run_cells(config, directory, ordered, lambda text: _print(console, text))
@@ -47,13 +47,13 @@ def run_part(
 def run_study(
     config: StudyConfig, directory: StudyDirectory, *, jobs: int, quiet: bool
 ) -> None:
-    """Runs what is missing of a study, and shows how far it is.
+    """Runs the missing runs of a study, and shows the progress.
 
     Args:
         config: The study.
-        directory: Its directory, which belongs to it.
-        jobs: Processes at once; each has its share of the cores.
-        quiet: Show no progress.
+        directory: The directory of the study.
+        jobs: Number of processes; each gets its share of the cores.
+        quiet: Shows no progress.
     """
     cells = plan_study(config)
     before = len(directory.missing(cells, config.seeds))
@@ -76,7 +76,7 @@ def run_study(
             worker.wait()
     for part, worker in enumerate(workers):
         if worker.returncode != 0:
-            _raise_last_words(directory.logs / f"worker-{part}.log", worker.returncode)
+            _raise_last_error(directory.logs / f"worker-{part}.log", worker.returncode)
 
 
 def _watch(
@@ -124,18 +124,18 @@ def _start(directory: StudyDirectory, part: int, parts: int) -> subprocess.Popen
 
 
 def take_cores(part: int, parts: int) -> None:
-    """Keeps this process to its share of the cores, where the system can do so."""
+    """Limits this process to its share of the cores, if the system can do so."""
     if not hasattr(os, "sched_setaffinity"):
         return
     cores = sorted(os.sched_getaffinity(0))
     mine = cores[part % len(cores) :: parts] or [cores[part % len(cores)]]
     os.sched_setaffinity(0, mine)
-    # Libraries of linear algebra counted the cores when they were imported: their
-    # threads would wait for each other on those that are left.
+    # Linear algebra libraries counted all cores when they were imported. Their threads
+    # would wait for each other on the remaining ones.
     threadpoolctl.threadpool_limits(len(mine))
 
 
-def _raise_last_words(log: Path, status: int) -> None:
+def _raise_last_error(log: Path, status: int) -> None:
     lines = log.read_text().strip().splitlines()
     last = lines[-1] if lines else ""
     kind, _, message = last.partition(": ")

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from jaxcl.config import AnalysisConfig, StudyConfig
-from jaxcl.labs.studies._plan import Cell, baseline_of, config_of, plan_study
+from jaxcl.labs.studies._plan import Cell, config_of, find_baseline, plan_study
 
 _PRIMARY = {
     "source_head": "of a logistic regression on standardized frozen embeddings, fitted "
@@ -16,16 +16,16 @@ _PRIMARY = {
     "knn": "of {neighbors} nearest training embeddings by cosine similarity",
 }
 _MODES = {
-    "shuffled": "shuffled (the placebo: values trade places over the training split, "
-    "so that masks stay as sparse as they were)",
-    "noisy": "noisy (a share of the values replaced by others)",
-    "dropped": "dropped (a share of the values missing)",
+    "shuffled": "shuffled (the placebo: values are permuted over the training split, "
+    "so that masks stay equally sparse)",
+    "noisy": "noisy (a share of the values is replaced by other values)",
+    "dropped": "dropped (a share of the values is missing)",
     "inferred": "inferred (k-means clusters of the images' colors)",
 }
 
 
 def describe_methods(config: StudyConfig, frame: pd.DataFrame) -> list[str]:
-    """Paragraphs: what was run, what was measured, how it was judged."""
+    """Three paragraphs: what ran, what was measured, how it was judged."""
     return [_runs(config, frame), _measures(config.analysis), _judgment(config)]
 
 
@@ -34,8 +34,8 @@ def _runs(config: StudyConfig, frame: pd.DataFrame) -> str:
     run = config_of(config, cells[0], 0)
     done = len(frame[[*Cell._fields, "seed"]].drop_duplicates())
     modes = dict.fromkeys(mode for arm in config.arms for mode in arm.modes)
-    told = [text for mode, text in _MODES.items() if mode in modes]
-    controls = f" Metadata are true or {'; '.join(told)}." if told else ""
+    others = [text for mode, text in _MODES.items() if mode in modes]
+    controls = f" Metadata are true or {'; '.join(others)}." if others else ""
     return (
         f"{done} of {len(cells) * config.seeds} runs. Shifts: {len(config.shifts)}; "
         f"arms: {len(config.arms)}; seeds: 0 to {config.seeds - 1}. A run trains a "
@@ -54,8 +54,8 @@ def _measures(analysis: AnalysisConfig) -> str:
     )
     return (
         f"Primary: accuracy under shift {primary}. The encoder's state is hashed "
-        "before and after measuring, embeddings are checked not to depend on the "
-        "images beside them, and no sample of a test split is in training. Up to "
+        "before and after measuring, embeddings are checked not to depend on other "
+        "images of the batch, and no sample of a test split is in training. Up to "
         f"{analysis.max_train:,} training and {analysis.max_test:,} test samples are "
         "embedded."
     )
@@ -64,14 +64,15 @@ def _measures(analysis: AnalysisConfig) -> str:
 def _judgment(config: StudyConfig) -> str:
     analysis = config.analysis
     return (
-        f"The baseline is {baseline_of(config)}. Differences are paired by seed. "
-        f"Intervals ({analysis.level:.0%}) are of a bootstrap over targets and seeds "
-        f"({analysis.resamples:,} resamples), widened for few seeds; p-values of a "
-        "paired t test over seeds, adjusted by Holm over the arms of a shift. A "
-        "difference has no meaningful effect when two one-sided tests place it within "
-        f"±{analysis.margin:g} points; else it improves or harms when the adjusted p "
-        f"is below {1 - analysis.level:.2g}; else it is inconclusive. A shift is left "
-        f"out when the oracle has less than {analysis.floor:g} times chance, or the "
-        f"baseline more than {analysis.ceiling:.0%}. All of this stood in the config "
-        "before the first run; a run directory refuses another one."
+        f"The baseline is {find_baseline(config).name}. Differences are paired by "
+        "seed. "
+        f"Intervals ({analysis.level:.0%}) are from a bootstrap over targets and seeds "
+        f"({analysis.resamples:,} resamples), widened for few seeds. p-values are from "
+        "a paired t test over seeds, adjusted by Holm over the arms of a shift. A "
+        "difference has no meaningful effect if two one-sided tests place it within "
+        f"±{analysis.margin:g} points; else it improves or harms if the adjusted p is "
+        f"below {1 - analysis.level:.2g}; else it is inconclusive. A shift is left out "
+        f"if the oracle has less than {analysis.floor:g} times chance, or the baseline "
+        f"more than {analysis.ceiling:.0%}. The config fixed all of this before the "
+        "first run; the directory of a study refuses a changed config."
     )

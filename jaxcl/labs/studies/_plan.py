@@ -1,4 +1,4 @@
-"""A study as a list of cells, each with the config of its runs."""
+"""A study as a list of cells, and the config of each run."""
 
 import re
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from jaxcl.config import (
     from_dict,
 )
 
+PLACEBO: MetadataMode = "shuffled"
 _CORRUPTIONS = {
     "shuffled": "shuffle",
     "noisy": "noise",
@@ -22,28 +23,28 @@ _CORRUPTIONS = {
 
 
 class Cell(NamedTuple):
-    """What the runs of a study that differ in nothing but the seed have in common."""
+    """What runs have in common that differ only in their seed."""
 
     shift: str
     target: str
-    """The domain that is held out; empty = none."""
+    """The held-out domain; empty = none."""
     arm: str
     mode: MetadataMode
     rate: float
-    """Of the metadata that are noisy or dropped; 0 in other modes."""
+    """Share of noisy or dropped metadata; 0 in other modes."""
     unlabeled: int
-    """Training samples; 0 = all."""
+    """Number of training samples; 0 = all."""
 
     @property
     def path(self) -> str:
-        """Where its runs lie, below the directory of the study."""
+        """Folder of its runs, inside the directory of the study."""
         shift = _slug(self.shift) + (f"~{_slug(self.target)}" if self.target else "")
         mode = self.mode + (f"-{self.rate:g}" if self.rate else "")
         return f"{shift}/{_slug(self.arm)}/{mode}/{self.unlabeled or 'all'}"
 
 
 def plan_study(config: StudyConfig) -> list[Cell]:
-    """All cells, in the order in which they are run.
+    """Lists all cells in the order in which they run.
 
     Example:
         >>> from jaxcl.config import ArmConfig, ShiftConfig
@@ -72,17 +73,22 @@ def plan_study(config: StudyConfig) -> list[Cell]:
 
 
 def find_arm(config: StudyConfig, name: str) -> ArmConfig:
-    """The arm of a name."""
+    """The arm with that name."""
     return next(arm for arm in config.arms if arm.name == name)
 
 
-def find_shift(config: StudyConfig, name: str) -> ShiftConfig:
-    """The shift of a name."""
-    return next(shift for shift in config.shifts if shift.name == name)
+def find_baseline(config: StudyConfig) -> ArmConfig:
+    """The arm that all others are compared with, in the first of its modes."""
+    return find_arm(config, config.baseline) if config.baseline else config.arms[0]
+
+
+def list_blocks(config: StudyConfig) -> list[tuple[ShiftConfig, int]]:
+    """Every shift with every number of training samples."""
+    return [(shift, count) for shift in config.shifts for count in config.unlabeled]
 
 
 def name_with_mode(arm: str, mode: str, rate: float) -> str:
-    """An arm and what it was told, as tables and figures call them.
+    """The name of an arm with its metadata mode, for tables and figures.
 
     Example:
         >>> name_with_mode("CAD", "noisy", 0.3), name_with_mode("CAD", "true", 0.0)
@@ -93,52 +99,29 @@ def name_with_mode(arm: str, mode: str, rate: float) -> str:
     return f"{arm} ({mode} {rate:g})" if rate else f"{arm} ({mode})"
 
 
-def baseline_of(config: StudyConfig) -> str:
-    """The arm that all others are compared with."""
-    return config.baseline or config.arms[0].name
-
-
 def config_of(
     config: StudyConfig, cell: Cell, seed: int, *, size: int = 0
 ) -> TrainConfig:
-    """The run of a cell with a seed; it is checked.
+    """The checked config of one run.
 
-    Seed for seed, the runs of all arms have the same initial parameters, order of
-    samples, views, selection, and the same samples with worse metadata.
+    For each seed, runs of all arms share initial parameters, order of samples, views
+    and selection. They also share the samples whose metadata are corrupted.
 
     Args:
         config: The study.
         cell: One of its cells.
-        seed: Of the run.
-        size: Training samples there are, of which `cell.unlabeled` are taken.
+        seed: Seed of the run.
+        size: Number of training samples of the shift, of which `cell.unlabeled` are
+            used.
     """
-    shift, arm = find_shift(config, cell.shift), find_arm(config, cell.arm)
-    tree: dict[str, Any] = {}
-    for fields in (config.base, shift.fields, arm.fields):
-        tree = _merged(tree, fields)
-    selection: dict[str, Any] = {"seed": seed}
-    if cell.target:
-        selection["held_out_domains"] = [cell.target]
+    shift = next(shift for shift in config.shifts if shift.name == cell.shift)
+    arm = find_arm(config, cell.arm)
+    run = {"seed": seed, "eval_every": 0, "data": _data_fields(shift, arm, cell, seed)}
     if cell.unlabeled and size:
-        if cell.unlabeled > size:
-            raise ConfigError(
-                f"`unlabeled` must be at most the {size} training samples of shift "
-                f"{cell.shift!r}, got {cell.unlabeled}"
-            )
-        selection["fraction"] = cell.unlabeled / size
-    ood = "held_out" if cell.target else shift.ood_split
-    data: dict[str, Any] = {
-        "selection": selection,
-        "test_splits": [shift.id_split, ood],
-    }
-    if cell.mode in _CORRUPTIONS:
-        data["corruption"] = {
-            "mode": _CORRUPTIONS[cell.mode],
-            "column": arm.column,
-            "rate": cell.rate or 1.0,
-            "seed": seed,
-        }
-    tree = _merged(tree, {"seed": seed, "eval_every": 0, "data": data})
+        run["data"]["selection"]["fraction"] = _fraction(cell, size)
+    tree: dict[str, Any] = {}
+    for fields in (config.base, shift.fields, arm.fields, run):
+        tree = _merged(tree, fields)
     try:
         made = from_dict(tree)
         made.check()
@@ -149,13 +132,40 @@ def config_of(
     return made
 
 
+def _data_fields(
+    shift: ShiftConfig, arm: ArmConfig, cell: Cell, seed: int
+) -> dict[str, Any]:
+    selection: dict[str, Any] = {"seed": seed}
+    if cell.target:
+        selection["held_out_domains"] = [cell.target]
+    ood = "held_out" if cell.target else shift.ood_split
+    fields = {"selection": selection, "test_splits": [shift.id_split, ood]}
+    if cell.mode in _CORRUPTIONS:
+        fields["corruption"] = {
+            "mode": _CORRUPTIONS[cell.mode],
+            "column": arm.column,
+            "rate": cell.rate or 1.0,
+            "seed": seed,
+        }
+    return fields
+
+
+def _fraction(cell: Cell, size: int) -> float:
+    if cell.unlabeled > size:
+        raise ConfigError(
+            f"`unlabeled` must be at most the {size} training samples of shift "
+            f"{cell.shift!r}, got {cell.unlabeled}"
+        )
+    return cell.unlabeled / size
+
+
 def rates_of(config: StudyConfig, mode: MetadataMode) -> tuple[float, ...]:
-    """The shares of the metadata that a mode makes worse, a cell each."""
+    """The shares of corrupted metadata in a mode, one cell each."""
     return {"noisy": config.noise, "dropped": config.dropped}.get(mode, (0.0,))
 
 
 def _merged(tree: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Nested dicts, the second's values over the first's."""
+    """Merges nested dicts; values of the second replace those of the first."""
     merged = dict(tree)
     for name, value in over.items():
         both = isinstance(value, dict) and isinstance(merged.get(name), dict)

@@ -1,29 +1,29 @@
 """The page of a study: the answer first, then what it rests on."""
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 import pandas as pd
 import tomli_w
-from jinja2 import Environment, StrictUndefined
 
 from jaxcl.config import StudyConfig, as_dict
 from jaxcl.labs.studies._analysis import POINTS
 from jaxcl.labs.studies._figures import Drawing
 from jaxcl.labs.studies._methods import describe_methods
 from jaxcl.labs.studies._plan import name_with_mode
+from jaxcl.reports import difference, p_value, render_page
 
 _TABLES = {
     "information": (
-        "What the information is worth",
-        "The same loss with true and with shuffled metadata, seed by seed: what the "
-        "metadata themselves add, apart from what their sparsity does to the loss. "
-        "Labels needed: of each class, for what the baseline has with the most.",
+        "Gain from the metadata",
+        "The same loss with true and with shuffled metadata, paired by seed. The "
+        "difference is what the metadata add, apart from the effect of having fewer "
+        "pairs. Labels needed: the labels of each class with which the arm reaches the "
+        "best accuracy of the baseline.",
     ),
     "method": (
-        "What the method is worth",
-        "Every arm against the baseline, seed by seed.",
+        "Gain over the baseline",
+        "Every arm against the baseline, paired by seed.",
     ),
 }
 _RAW = {
@@ -48,17 +48,13 @@ def render_study(
     drawings: Sequence[Drawing],
 ) -> str:
     """The page: it needs no network, no script and no other file."""
-    template = resources.files("jaxcl.labs.studies").joinpath("study.html.jinja")
-    style = resources.files("jaxcl.reports").joinpath("report.css")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     tables = [
-        (heading, note, rows)
+        (heading, note, _by_shift(rows))
         for contrast, (heading, note) in _TABLES.items()
         if (rows := comparison_rows(results, contrast))
     ]
-    return environment.from_string(template.read_text("utf-8")).render(
+    return render_page(
+        "study",
         title=config.question or "A study",
         results=results,
         origin=_origin(results),
@@ -68,7 +64,6 @@ def render_study(
         raw=_raw_tables(config, frame),
         methods=describe_methods(config, frame),
         config=tomli_w.dumps(_without_empty(as_dict(config))),
-        style=style.read_text("utf-8"),
     )
 
 
@@ -86,13 +81,13 @@ def comparison_rows(results: Mapping[str, Any], contrast: str) -> list[dict[str,
                 "verdict": one["verdict"],
                 "counted": one["counted"],
                 "cells": [
-                    signed(effect["difference"]),
+                    difference(effect["difference"]),
                     _interval(effect),
-                    _p_value(one["adjusted_p"]),
+                    p_value(one["adjusted_p"]),
                     effect["seeds"],
-                    signed(_difference(one["other_effect"])),
-                    signed(_difference(one["id_effect"])),
-                    signed(one["effective_robustness"]),
+                    difference(_difference(one["other_effect"])),
+                    difference(_difference(one["id_effect"])),
+                    difference(one["effective_robustness"]),
                     _labels(one["labels_needed"]),
                     "–" if one["seconds"] is None else f"{one['seconds']:.2f}",
                 ],
@@ -101,20 +96,17 @@ def comparison_rows(results: Mapping[str, Any], contrast: str) -> list[dict[str,
     return rows
 
 
-def signed(value: float | None) -> str:
-    """A difference in points; a dash for none."""
-    if value is None:
-        return "–"
-    return f"{value:+.1f}".replace("-", "−")
+def _by_shift(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The rows under the shift and the number of training samples they share."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["where"], []).append(row)
+    return groups
 
 
 def _labels(needed: float | None) -> str:
     """A number of labels; a dash where no number of them was enough."""
     return "–" if needed is None else f"{needed:.0f}"
-
-
-def _p_value(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _difference(effect: Mapping[str, float] | None) -> float | None:
@@ -124,7 +116,7 @@ def _difference(effect: Mapping[str, float] | None) -> float | None:
 def _interval(effect: Mapping[str, Any]) -> str:
     if effect["low"] is None or effect["high"] is None:
         return "–"
-    return f"{signed(effect['low'])} to {signed(effect['high'])}"
+    return f"{difference(effect['low'])} to {difference(effect['high'])}"
 
 
 def _where(one: Mapping[str, Any]) -> str:
@@ -138,9 +130,9 @@ def _trend_row(trend: Mapping[str, Any]) -> list[str]:
         _where(trend),
         trend["arm"],
         trend["axis"],
-        signed(slope["slope"]),
+        difference(slope["slope"]),
         _interval(slope),
-        _p_value(slope["p_value"]),
+        p_value(slope["p_value"]),
     ]
 
 

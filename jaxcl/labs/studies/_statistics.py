@@ -1,4 +1,4 @@
-"""Paired differences to intervals, p-values and verdicts; the tests are libraries'."""
+"""Intervals, p-values and verdicts of paired differences, by library tests."""
 
 import bisect
 import math
@@ -17,21 +17,21 @@ Verdict = Literal["improves", "no meaningful effect", "inconclusive", "harms"]
 
 
 class Effect(NamedTuple):
-    """A mean of paired differences, in their unit."""
+    """A mean of paired differences, in the unit of the differences."""
 
     difference: float
     low: float
     high: float
-    """Interval of the hierarchical bootstrap."""
+    """End of the interval, by the hierarchical bootstrap."""
     p_value: float
     """Two-sided paired t over seeds, each the mean over its targets."""
     equivalence_p: float
-    """Of two one-sided tests that the difference lies within the margin."""
+    """Two one-sided tests that the difference lies within the margin."""
     deviation: float
-    """Over seeds, of the mean over targets; NaN below two."""
+    """Standard deviation over seeds of the mean over targets; NaN below two seeds."""
     seeds: int
     share_above: float
-    """Pairs above zero; ties count half."""
+    """Share of pairs above zero; ties count half."""
 
 
 def estimate_effect(
@@ -42,22 +42,23 @@ def estimate_effect(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Effect:
-    """What paired differences say of their mean.
+    """Estimates the mean of paired differences.
 
-    The bootstrap draws targets, and seeds for all of them alike, for an effect that a
-    seed has on all targets is one; with one target it draws seeds alone. Its
-    percentiles are too narrow for few seeds, so their distance from the mean is
-    multiplied by sqrt(n / (n - 1)) and by the ratio of the quantiles of t with n - 1
-    degrees of freedom and of the normal law, n the number of seeds.
+    The bootstrap draws targets and seeds. A drawn seed applies to all targets, since an
+    effect of a seed may be the same on all of them; with one target only seeds are
+    drawn. Percentiles are too narrow for few seeds. Their distance from the mean is
+    therefore multiplied by sqrt(n / (n - 1)) and by the ratio of two quantiles: of
+    Student's t with n - 1 degrees of freedom and of the normal law. n is the number of
+    seeds.
 
     Args:
-        differences: `[targets, seeds]`; NaN where a run is missing. A seed counts with
-            all its targets or not at all. Below two that count nothing is known: no
-            interval, and p-values of 1.
-        margin: A smaller difference is none that matters.
-        level: Of the interval.
-        resamples: Of the bootstrap.
-        seed: Of its draws.
+        differences: `[targets, seeds]`; NaN where a run is missing. A seed counts only
+            if it has all targets. With fewer than two such seeds there is no interval,
+            and p-values are 1.
+        margin: Smaller differences do not matter.
+        level: Confidence level of the interval.
+        resamples: Number of bootstrap samples.
+        seed: Seed of the bootstrap.
 
     Example:
         >>> effect = estimate_effect(np.array([[2.0, 3.0, 4.0]]))
@@ -73,41 +74,34 @@ def estimate_effect(
             f"{differences.shape}"
         )
     whole = differences[:, np.isfinite(differences).all(0)]
-    if whole.shape[1] < 2:
-        # Of what is there, for want of better.
-        known = whole if whole.size else differences[np.isfinite(differences)]
-        return Effect(
-            difference=float(known.mean()),
-            low=-math.inf,
-            high=math.inf,
-            p_value=1.0,
-            equivalence_p=1.0,
-            deviation=math.nan,
-            seeds=whole.shape[1],
-            share_above=_share_above(known),
-        )
-    low, high = _interval(whole, level, resamples, seed)
-    p_value, equivalence_p = _tests(whole, margin)
+    seeds = whole.shape[1]
+    if seeds < 2:
+        # Without a complete seed, the mean is that of all finished pairs.
+        known = whole if seeds else differences[np.isfinite(differences)]
+        low, high, p_value, equivalence_p = -math.inf, math.inf, 1.0, 1.0
+        deviation = math.nan
+    else:
+        known = whole
+        low, high = _interval(whole, level, resamples, seed)
+        p_value, equivalence_p = _tests(whole, margin)
+        deviation = float(np.std(whole.mean(0), ddof=1))
+    share_above = np.mean(known > 0) + np.mean(known == 0) / 2
     return Effect(
-        difference=float(whole.mean()),
+        difference=float(known.mean()),
         low=low,
         high=high,
         p_value=p_value,
         equivalence_p=equivalence_p,
-        deviation=float(np.std(whole.mean(0), ddof=1)),
-        seeds=whole.shape[1],
-        share_above=_share_above(whole),
+        deviation=deviation,
+        seeds=seeds,
+        share_above=float(share_above),
     )
 
 
-def _share_above(differences: np.ndarray) -> float:
-    return float(np.mean(differences > 0) + np.mean(differences == 0) / 2)
-
-
 def _tests(differences: np.ndarray, margin: float) -> tuple[float, float]:
-    """p-values of a difference, and of equivalence."""
+    """The p-values of a difference and of equivalence."""
     by_seed, mean = differences.mean(0), float(differences.mean())
-    # By the size of the differences: rounding is left where targets cancel.
+    # Where targets cancel, rounding errors as large as this remain.
     rounding = 1e-12 * float(np.abs(differences).max())
     if np.ptp(by_seed) <= rounding:
         return float(abs(mean) <= rounding), float(abs(mean) >= margin)
@@ -131,7 +125,7 @@ def _interval(
 
 
 def adjust_p_values(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted by Holm, in the given order.
+    """Adjusts p-values by Holm's method, in the given order.
 
     Example:
         >>> [round(p, 3) for p in adjust_p_values([0.01, 0.04, 0.03])]
@@ -144,10 +138,10 @@ def adjust_p_values(p_values: Sequence[float]) -> list[float]:
 
 
 def judge(effect: Effect, *, adjusted_p: float, margin: float, level: float) -> Verdict:
-    """The verdict, by a rule that was there before the numbers.
+    """The verdict, by a rule that was fixed before the study ran.
 
-    No meaningful effect when the difference lies within the margin; else improves or
-    harms when the adjusted p-value says so; else inconclusive.
+    "no meaningful effect" if the difference lies within the margin; else "improves" or
+    "harms" if the adjusted p-value is significant; else "inconclusive".
 
     Example:
         >>> effect = estimate_effect(np.array([[2.0, 3.0, 4.0]]))
@@ -164,7 +158,7 @@ def judge(effect: Effect, *, adjusted_p: float, margin: float, level: float) -> 
 def seeds_needed(
     deviation: float, *, smallest: float, power: float = 0.8, level: float = 0.95
 ) -> int:
-    """Pairs that show a difference of `smallest` with the given power, by a t test.
+    """Pairs that a t test needs to detect a difference of `smallest`.
 
     Example:
         >>> seeds_needed(1.5, smallest=3.0)
@@ -179,8 +173,8 @@ def seeds_needed(
     size, test = smallest / deviation, TTestPower()
 
     def enough(n: int) -> bool:
-        # One-sided: the law of the other tail, and with it `solve_power`, is NaN for
-        # large effects. So is this one, but only where the power is 1.
+        # One-sided, since the other tail is NaN for large effects, and so is
+        # `solve_power`. This tail is NaN only where the power is 1.
         return not test.power(size, n, (1 - level) / 2, alternative="larger") < power
 
     most = 2
@@ -201,16 +195,16 @@ class Slope(NamedTuple):
 def estimate_slope(
     values: np.ndarray, x: np.ndarray, groups: np.ndarray, *, level: float = 0.95
 ) -> Slope | None:
-    """Slope of a linear mixed model with an intercept of each group.
+    """Slope of a linear mixed model with a random intercept per group.
 
-    Where the model has no variance to fit, or does not converge, it is the mean of the
-    groups' own least-squares slopes, with a t interval over groups.
+    If the model has no variance to fit, or does not converge, the slope is the mean of
+    least-squares slopes per group, with a t interval over groups.
 
     Args:
-        values: What is explained, `[n]`.
-        x: What explains it.
-        groups: Runs that belong together.
-        level: Of the interval.
+        values: Dependent variable, `[n]`.
+        x: Independent variable, `[n]`.
+        groups: Group of each value, `[n]`.
+        level: Confidence level of the interval.
 
     Returns:
         None with fewer than two groups or two values of `x`.
@@ -248,6 +242,5 @@ def _mean_slope(
         return Slope(mean, mean, mean, float(mean == 0.0))
     reach = stats.t.ppf((1 + level) / 2, len(slopes) - 1) * spread
     reach = float(reach / math.sqrt(len(slopes)))
-    return Slope(
-        mean, mean - reach, mean + reach, float(stats.ttest_1samp(slopes, 0.0).pvalue)
-    )
+    p_value = float(stats.ttest_1samp(slopes, 0.0).pvalue)
+    return Slope(mean, mean - reach, mean + reach, p_value)

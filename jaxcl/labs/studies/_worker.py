@@ -1,4 +1,4 @@
-"""One process of several that run a study: `python -m jaxcl.labs.studies._worker`."""
+"""One of several processes of a study: `python -m jaxcl.labs.studies._worker`."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ from rich.console import Console
 
 from jaxcl.config import ConfigError
 from jaxcl.data import DataError
-from jaxcl.labs.studies._files import StudyDirectory
+from jaxcl.labs.studies._directory import StudyDirectory
 from jaxcl.labs.studies._jobs import run_part, take_cores
 
 

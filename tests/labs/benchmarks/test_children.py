@@ -7,7 +7,7 @@ JOBS = """
 import os
 from jaxcl.labs.benchmarks import Measurement
 
-def work(*, tell, number):
+def work(number, *, tell):
     print("a library that chatters")
     os.write(1, b"and one that does so below Python")
     tell("doubling")
@@ -16,12 +16,12 @@ def work(*, tell, number):
 def cores(*, tell):
     yield len(os.sched_getaffinity(0))
 
-def crash(*, tell):
+def crash(row, options, *, tell):
     yield Measurement("losses", "a", 8).of("wall", 1.0, "ms", (0.5, 1.5))
     tell("the second one")
     raise MemoryError("nothing left")
 
-def vanish(*, tell):
+def vanish(row, options, *, tell):
     tell("a large one")
     os.kill(os.getpid(), 9)
     yield
@@ -32,23 +32,23 @@ BLANK = Measurement("losses", "all", 8, {"dim": 2}, "wall")
 @pytest.fixture(autouse=True)
 def jobs(tmp_path, monkeypatch):
     (tmp_path / "jobs_of_a_test.py").write_text(JOBS)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    monkeypatch.syspath_prepend(tmp_path)
 
 
 def test_results_come_back_and_chatter_does_not():
     heard = []
-    found, death = run_child("jobs_of_a_test:work", {"number": 21}, tell=heard.append)
+    found, death = run_child("jobs_of_a_test:work", 21, tell=heard.append)
     assert (found, death) == ([42], "")
     assert heard == ["doubling"]
 
 
 def test_a_child_keeps_to_its_cores():
-    found, _ = run_child("jobs_of_a_test:cores", {}, threads=1)
+    found, _ = run_child("jobs_of_a_test:cores", threads=1)
     assert found == [1]
 
 
 def test_a_crash_keeps_what_was_measured_before_it():
-    first, failed = run_job(Job("jobs_of_a_test:crash", {}, BLANK))
+    first, failed = run_job(Job("jobs_of_a_test:crash", BLANK, None))
     assert first == Measurement("losses", "a", 8).of("wall", 1.0, "ms", (0.5, 1.5))
     assert (failed.contender, failed.setting) == ("all", {"dim": 2})
     assert failed.status == "failed"
@@ -56,7 +56,7 @@ def test_a_crash_keeps_what_was_measured_before_it():
 
 
 def test_a_killed_child_is_out_of_memory():
-    (failed,) = run_job(Job("jobs_of_a_test:vanish", {}, BLANK))
+    (failed,) = run_job(Job("jobs_of_a_test:vanish", BLANK, None))
     assert failed.status == "failed"
     assert "out of memory" in failed.reason
     assert failed.reason.endswith("(during a large one)")

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from jaxcl.labs.reproduce import _similarity_images as images
+from jaxcl.labs.reproduce import (
+    _similarity_images as images,
+    _similarity_towers as towers,
+)
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def values(checks):
     return {check.name: np.array(check.values) for check in checks}
 
 
-def test_seeds_are_paired_and_the_penalty_is_on_the_side_it_is_said_to_be(made):
+def test_comparisons_pair_seeds_and_subtract_in_the_stated_order(made):
     seeds = (0, 1, 2)
     measured = images._reduces(seeds)
     found = values(measured.checks)
@@ -38,21 +41,21 @@ def test_seeds_are_paired_and_the_penalty_is_on_the_side_it_is_said_to_be(made):
     np.testing.assert_allclose(ratio, (without - 0.01) / without)
     assert set(measured.histograms) == {"m = 32, λ = 0", "m = 32, λ = 30"}
     found = values(images._smaller_is_larger(seeds))
-    name = "variance of m = 32 less that of 8"
+    name = "variance of m = 32 minus that of 8"
     np.testing.assert_allclose(found[name], 1 / 32 - 1 / 8)
     found = values(images._at_every_size(seeds))
     assert len(found) == 3
     np.testing.assert_allclose(list(found.values()), -0.01)
 
 
-def test_quality_is_asked_at_every_size_and_at_a_high_temperature(made):
+def test_quality_is_compared_at_every_size_and_at_a_high_temperature(made):
     found = values(images._quality((0, 1)))
-    name = "accuracy with the penalty less without, m = "
+    name = "accuracy with the penalty minus without, m = "
     np.testing.assert_allclose(found[f"{name}8"], 0.1)
     np.testing.assert_allclose(found[f"{name}32, t = 1"], 0.5)
 
 
-def test_a_run_gives_the_numbers_that_are_compared(data_dir, monkeypatch):
+def test_a_run_returns_the_numbers_that_are_compared(data_dir, monkeypatch):
     monkeypatch.setattr(images, "_STEPS", 2)
     monkeypatch.setattr(images, "_PAIRS", 40)
     (run,) = images._train(images._config(8, 30.0), (1,))
@@ -61,8 +64,8 @@ def test_a_run_gives_the_numbers_that_are_compared(data_dir, monkeypatch):
     assert np.sum(histogram) == 40 * 39
 
 
-def test_two_towers_that_are_not_pushed_apart_by_the_penalty(data_dir, monkeypatch):
-    monkeypatch.setattr(images, "_DESCENT", 30)
+def test_the_penalty_does_not_push_two_towers_apart(data_dir, monkeypatch):
+    monkeypatch.setattr(towers, "_DESCENT", 30)
     found = {check.name: check for check in images._separation((0, 1))}
     assert len(found) == 6
     assert all(len(check.values) == 2 for check in found.values())

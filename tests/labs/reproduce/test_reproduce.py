@@ -46,14 +46,14 @@ SURE = Check("a number", (1.0,), 1.0, 0.1)
         ((math.nan, 1.0), 1.0, 0.1, "near", True, "refuted"),
     ],
 )
-def test_a_verdict_asks_where_the_interval_lies(
+def test_a_verdict_depends_on_where_the_interval_lies(
     values, expected, tolerance, relation, random, verdict
 ):
     check = Check("x", values, expected, tolerance, relation, random=random)
     assert check.verdict == verdict
 
 
-def test_an_interval_is_that_of_student():
+def test_an_interval_is_that_of_students_t():
     # 2.776 is the quantile of four degrees of freedom in every table.
     values = (1.0, 2.0, 3.0, 4.0, 5.0)
     mean, low, high = Check("x", values, 3.0, random=True).interval
@@ -75,7 +75,7 @@ def test_one_refuted_check_refutes_a_claim():
     assert verdicts == ["confirmed", "inconclusive", "refuted"]
 
 
-def test_a_budget_leaves_out_what_needs_more():
+def test_a_budget_skips_claims_that_need_more():
     claims = [claim(f"g/{b}", b, checks=[SURE]) for b in ("seconds", "cpu", "gpu")]
     for budget, left_out in (("seconds", 2), ("cpu", 1), ("gpu", 0)):
         verdicts = [outcome.verdict for outcome in measure_claims(claims, budget)]
@@ -84,14 +84,14 @@ def test_a_budget_leaves_out_what_needs_more():
     assert skipped.skipped == "needs --budget gpu"
 
 
-def test_minutes_are_kept_by_not_beginning():
+def test_a_claim_does_not_start_if_its_minutes_are_not_left():
     claims = [claim("g/short", checks=[SURE]), claim("g/long", "cpu", 90, [SURE])]
     short, long = measure_claims(claims, 1.0)
     assert (short.verdict, long.verdict) == ("confirmed", "skipped")
     assert long.skipped == "takes about 90 s, 60 s left"
 
 
-def test_a_claim_that_fails_does_not_cost_the_others():
+def test_a_claim_that_fails_does_not_stop_the_others():
     def fail(seeds):
         raise ArithmeticError("no such number")
 
@@ -114,7 +114,7 @@ def test_seeds_are_the_claims_own_or_those_asked_for():
     assert asked == [(0, 1), (), (0, 1, 2), ()]
 
 
-def test_wrong_words_are_answered_with_what_is_right():
+def test_wrong_options_are_answered_with_valid_ones():
     with pytest.raises(ClaimError, match="nearest: 'identifiability/temperature'"):
         find_claims(["identifiability/temprature"])
     with pytest.raises(ClaimError, match="seconds, cpu, gpu, or minutes above 0"):
@@ -125,7 +125,7 @@ def test_wrong_words_are_answered_with_what_is_right():
         measure_claims([claim(checks=[SURE])], seeds=0)
 
 
-def test_a_group_is_all_its_claims():
+def test_a_group_selects_all_its_claims():
     names = {found.name for found in find_claims(["similarities"])}
     assert names
     assert all(name.startswith("similarities/") for name in names)
@@ -161,7 +161,9 @@ def test_the_command_prints_and_writes_what_it_found(tmp_path, capsys):
     page = Page((tmp_path / "claims.html").read_text())
     assert "Of 2 claims: 1 confirmed, 1 refuted." in page.words
     assert not [link for link in page.loads if not link.startswith("data:")]
-    assert "Half of it: the symmetric loss is a mean of two." in page.words
+    assert (
+        "It is half of that: the symmetric loss is a mean of two losses." in page.words
+    )
 
 
 def test_verdicts_do_not_change_the_exit_status(capsys):
@@ -180,7 +182,7 @@ def test_the_list_names_every_claim(capsys):
     assert "identifiability" not in said
 
 
-def test_pictures_of_a_measure_are_drawn():
+def test_data_for_figures_are_drawn():
     from jaxcl.labs.reproduce._figures import draw_figures
 
     rows = np.eye(3)
@@ -193,7 +195,7 @@ def test_pictures_of_a_measure_are_drawn():
     ]
 
 
-def test_a_claim_whose_data_are_missing_is_skipped_and_says_how_to_get_them():
+def test_a_claim_without_its_data_is_skipped_with_instructions():
     def look(seeds):
         raise DataError("data set 'cifar10' is not there. Build it")
 

@@ -10,8 +10,9 @@ from scipy import stats
 
 from jaxcl.config import study_from_dict
 from jaxcl.labs.studies._analysis import compare, find_blocks
-from jaxcl.labs.studies._answer import analyze, say, what_would_change
-from jaxcl.labs.studies._slopes import (
+from jaxcl.labs.studies._answer import analyze, say
+from jaxcl.labs.studies._caveats import what_would_change
+from jaxcl.labs.studies._trends import (
     find_efficiency,
     find_labels_needed,
     find_robustness,
@@ -101,7 +102,7 @@ def one(contrast, arm, mode="true", rate=0.0, shift="color", found=FOUND):
     return chosen
 
 
-def test_information_is_true_less_shuffled_and_method_is_less_the_baseline():
+def test_information_subtracts_the_placebo_and_method_the_baseline():
     assert one("information", "within").effect.difference == pytest.approx(7.0)
     assert one("method", "within").effect.difference == pytest.approx(8.0)
     assert one("method", "within", "shuffled").effect.difference == pytest.approx(1.0)
@@ -185,7 +186,7 @@ def test_trends_have_the_slopes_of_the_table():
     assert ("color", "within", "samples") not in trends
 
 
-def test_the_worth_of_metadata_can_change_with_the_training_samples():
+def test_the_gain_by_metadata_can_change_with_the_training_samples():
     study = dataclasses.replace(STUDY, unlabeled=(100, 400))
     few = FRAME.assign(unlabeled=100)
     many = FRAME.assign(unlabeled=400)
@@ -230,7 +231,7 @@ def test_label_efficiency_is_a_mean_over_two_budgets():
     assert found["color", 0, "plain", "none", 0.0] == pytest.approx((0.30 + 0.20) / 2)
 
 
-def test_labels_needed_are_those_for_the_best_of_the_baseline():
+def test_labels_needed_reach_the_best_accuracy_of_the_baseline():
     found = find_labels_needed(STUDY, FRAME)
     # From 0.24 to 0.38 with one to four labels; the baseline has 0.30 with four.
     share = (0.30 - 0.24) / (0.38 - 0.24)
@@ -241,8 +242,8 @@ def test_labels_needed_are_those_for_the_best_of_the_baseline():
     assert math.isinf(find_labels_needed(STUDY, noisy)["color", 0, "CAD", "true", 0.0])
 
 
-def test_the_answer_counts_and_names_what_is_largest():
-    first, second, third = say(STUDY, find_blocks(STUDY, FRAME), FOUND, 3)
+def test_the_answer_counts_verdicts_and_names_the_extremes():
+    first, second, third = say(find_blocks(STUDY, FRAME), FOUND, 3)
     assert first.startswith("Of 2 comparisons of true with shuffled metadata under 1 ")
     assert "1 improves, 1 no meaningful effect" in first
     assert "within under color, +7.0 [" in second and "CAD under color" in second
@@ -250,10 +251,22 @@ def test_the_answer_counts_and_names_what_is_largest():
     assert "floor" in third and "3 runs are missing" in third
 
 
-def test_an_effect_where_there_is_no_shift_is_told():
+def test_an_effect_without_shift_is_reported():
     points = " ".join(what_would_change(STUDY, find_blocks(STUDY, FRAME), FOUND))
     assert "Where there is no shift" in points and "within +7.0" in points
     assert "floor is left out" in points
+
+
+def test_what_could_change_the_answer_is_reported():
+    sure = one("information", "within")
+    other = sure.other_effect._replace(difference=-5.0)
+    open_ = sure._replace(verdict="inconclusive", seeds_for_margin=7)
+    asked = [sure, sure._replace(other_effect=other), open_]
+    points = what_would_change(STUDY, [], asked)
+    assert points[0] == (
+        "With the other kind of head the sign is reversed for within under color."
+    )
+    assert points[1].endswith("with 80 % power they need 7 to 7 seeds, not 10.")
 
 
 def test_one_seed_is_inconclusive_and_results_are_strict_json():

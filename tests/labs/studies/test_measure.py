@@ -181,7 +181,7 @@ def test_chance_is_the_largest_class_under_shift(data, found):
     assert found["chance", "ood", 0] == max(np.bincount(labels)) / len(labels)
 
 
-def test_an_encoder_that_sees_the_batch_is_found():
+def test_an_encoder_that_depends_on_the_batch_is_detected():
     """BatchNorm in training mode, which evaluation must not use."""
     images = np.random.default_rng(0).integers(0, 255, (8, 4, 4, 3), np.uint8)
 
@@ -194,7 +194,7 @@ def test_an_encoder_that_sees_the_batch_is_found():
         check_inference(SimpleNamespace(encode=encode), None, images)
 
 
-def test_an_encoder_that_moves_while_it_is_measured_is_found(data):
+def test_an_encoder_that_changes_while_measured_is_detected(data):
     state = {"weights": np.zeros(3)}
 
     def encode(state, images):

@@ -6,7 +6,7 @@ from jaxcl.cli import main
 from jaxcl.config import read_study
 from jaxcl.data import DataError
 from jaxcl.labs.studies import StudyError, plan_study
-from jaxcl.labs.studies._own import OwnData, write_own_study
+from jaxcl.labs.studies._own_data import OwnData, write_own_study
 from jaxcl.labs.studies._plan import config_of
 
 
@@ -78,7 +78,7 @@ def test_the_command_says_what_is_wrong(folder, capsys):
 
 
 @pytest.mark.parametrize("part", ["8/8", "-1/2", "two"])
-def test_a_part_that_is_none_is_refused(part, tmp_path, capsys):
+def test_an_invalid_part_is_refused(part, tmp_path, capsys):
     config, out = "configs/studies/quick.toml", str(tmp_path / "out")
     with pytest.raises(SystemExit):
         main(["study", config, f"--part={part}", "--workdir", out])

@@ -63,14 +63,14 @@ def test_a_count_of_samples_becomes_that_share():
         ({"arms": [TREE["arms"][0]] * 2}, "`arms` must differ in name"),
         ({"shifts": []}, "`shifts` must be at least 1"),
         ({"baseline": "plane"}, "`baseline` must be the name of an arm, got 'plane'"),
-        ({"noise": [1.5]}, "`noise` and `dropped` must be shares"),
+        ({"noise": [1.5]}, "`noise` must be shares"),
         (
             {"analysis": {"labels": [1], "primary_labels": 2}},
             "`analysis.primary_labels` must be one of",
         ),
     ],
 )
-def test_a_rule_that_is_broken_is_named(changes, message):
+def test_a_broken_rule_is_named(changes, message):
     with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
         changed(**changes).check()
 
@@ -91,7 +91,7 @@ def test_an_unknown_field_of_an_arm_names_the_nearest():
         config_of(study, plan_study(study)[1], 0)
 
 
-def test_names_that_make_one_folder_are_refused():
+def test_names_that_give_the_same_folder_are_refused():
     arms = [{"name": "a b"}, {"name": "a-b"}]
     with pytest.raises(ConfigError, match="must differ in letters and digits"):
         plan_study(changed(arms=arms))

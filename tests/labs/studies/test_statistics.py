@@ -53,7 +53,7 @@ def test_the_interval_covers_as_often_as_it_says(seeds):
     assert 0.925 <= covered / 2000 <= 0.975
 
 
-def test_an_effect_that_a_seed_has_on_all_targets_is_one():
+def test_the_interval_covers_seed_effects_shared_by_all_targets():
     rng = np.random.default_rng(2)
     covered = 0
     for i in range(1000):
@@ -63,7 +63,7 @@ def test_an_effect_that_a_seed_has_on_all_targets_is_one():
     assert 0.92 <= covered / 1000 <= 0.98
 
 
-def test_the_bootstrap_draws_targets_and_seeds_for_all_alike():
+def test_the_bootstrap_draws_targets_and_shared_seeds():
     """Two targets that differ much: their choice is most of the spread."""
     rows = np.array([[0.0, 1.0, 2.0, 1.0], [9.0, 10.0, 11.0, 10.0]])
     rng = np.random.default_rng(0)
@@ -97,23 +97,19 @@ def test_a_target_without_runs_is_left_out_of_the_mean():
     assert (found.low, found.high) == (-math.inf, math.inf)
 
 
-def test_one_seed_with_all_targets_says_nothing():
-    nan = float("nan")
-    found = effect_of([1.0, 2.0, 3.0], [nan, nan, 2.0])
+@pytest.mark.parametrize(
+    "rows", [([3.0],), ([1.0, 2.0, 3.0], [math.nan, math.nan, 2.0])]
+)
+def test_one_complete_seed_says_nothing(rows):
+    found = effect_of(*rows)
     assert (found.low, found.high) == (-math.inf, math.inf)
     assert (found.p_value, found.equivalence_p, found.seeds) == (1.0, 1.0, 1)
 
 
-def test_rounding_that_targets_leave_is_no_difference():
+def test_rounding_errors_of_cancelling_targets_are_no_difference():
     found = effect_of([0.3, 0.3, 0.3], [-(0.1 + 0.2)] * 3)
     assert found.difference != 0.0
     assert (found.p_value, found.equivalence_p) == (1.0, 0.0)
-
-
-def test_one_seed_says_nothing():
-    found = effect_of([3.0])
-    assert (found.low, found.high) == (-math.inf, math.inf)
-    assert (found.p_value, found.equivalence_p, found.seeds) == (1.0, 1.0, 1)
 
 
 def test_differences_without_spread_have_p_values():
@@ -150,7 +146,7 @@ def test_the_verdict_follows_the_rule(rows, p, verdict):
 
 
 @pytest.mark.parametrize("size", [0.5, 1.0, 2.0])
-def test_so_many_seeds_have_the_power(size):
+def test_seeds_needed_have_the_power_and_one_fewer_has_not(size):
     """By the noncentral t law; one seed fewer does not have it."""
 
     def power(n):
@@ -166,7 +162,7 @@ def test_so_many_seeds_have_the_power(size):
 @pytest.mark.parametrize(
     "deviation", [0.02, 0.04, 0.08, 0.12, 0.14, 0.16, 0.2, 0.5, 2.0, 30.0]
 )
-def test_seeds_are_enough_however_small_the_deviation(deviation):
+def test_seeds_needed_have_the_power_for_every_deviation(deviation):
     """Power by quadrature over the law of the sample deviation."""
     spread = np.linspace(0.0, 8.0, 200_001)
 
@@ -234,7 +230,7 @@ def test_label_efficiency_is_an_area_over_log_labels():
     assert label_efficiency(np.array([5.0]), np.array([0.7])) == 0.7
 
 
-def test_labels_that_are_needed_lie_between_counts():
+def test_labels_needed_are_interpolated_between_counts():
     labels, accuracy = np.array([1.0, 10.0, 1000.0]), np.array([0.2, 0.4, 0.8])
     assert labels_to_reach(labels, accuracy, 0.6) == pytest.approx(100.0)
     assert labels_to_reach(labels, accuracy, 0.1) == 1.0

@@ -7,8 +7,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcl.data._batches import ImageReader, side_data
 from jaxcl.data._decode import decode_image
-from jaxcl.data._pipeline import ImageReader, local_draw, side_data
+from jaxcl.data._pipeline import local_draw
 from jaxcl.labs.benchmarks._data._options import AUGMENTATION, VIEWS
 from jaxcl.labs.benchmarks._data._pipeline import Files, read_encoded
 from jaxcl.labs.benchmarks._data._streams import Stream

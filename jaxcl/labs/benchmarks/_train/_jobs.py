@@ -26,7 +26,7 @@ def time_training(
     """Times the whole step, its pieces, and the loop around it."""
     with _open(row, options, case, tell) as (row, rig, directory):
         parallel = parallelize(
-            rig.experiment.step,
+            rig.experiment.make_step(),
             rig.devices,
             *rig.resident,
             steps=rig.config.steps_per_dispatch,

@@ -86,7 +86,7 @@ def draw_views(rig: Rig) -> np.ndarray:
 
 def _our_call(rig: Rig, views: np.ndarray) -> Callable[[], Any]:
     devices = make_devices("pmap", list(rig.devices.mesh.devices.flat))
-    parallel = parallelize(rig.experiment.step, devices)
+    parallel = parallelize(rig.experiment.make_step(), devices)
     given = dataclasses.replace(rig.batch(), image=None, views=np.swapaxes(views, 0, 1))
     placed, state = split_rows(rig, given, 0), on_all(rig, rig.initial)
 

@@ -20,7 +20,6 @@ from jaxcl.training import (
     TrainState,
     host_copy,
     make_devices,
-    rows_first,
 )
 from jaxcl.training._networks import Views, run_networks, run_target, views_of
 from jaxcl.training._views import with_views
@@ -54,7 +53,7 @@ class Rig(NamedTuple):
         batches = self.experiment.data.batches(
             0, 1, seed=config.seed, augmentation=config.augmentation
         )
-        return rows_first(next(batches))
+        return next(batches)
 
 
 def open_rig(case: Case, devices: int, directory: Path) -> Rig:

@@ -1,0 +1,177 @@
+"""Evaluates the states of a run and writes its report."""
+
+import json
+from typing import Any
+
+from jaxcl.config import as_dict
+from jaxcl.data import Split
+from jaxcl.evaluation import (
+    Embedded,
+    embed,
+    evaluate_embeddings,
+    knn_accuracies,
+    statistics_of_views,
+)
+from jaxcl.experiment._experiment import Experiment
+from jaxcl.reports import render_html
+from jaxcl.training import (
+    Devices,
+    TrainState,
+    Workdir,
+    describe_devices,
+    describe_versions,
+    find_command,
+    find_commit,
+    host_copy,
+    peak_memory_mib,
+    read_lines,
+    total_timings,
+    write_whole,
+)
+
+__all__ = [
+    "evaluate_states",
+    "make_report",
+    "quick_evaluation",
+    "renew_report",
+    "write_report",
+]
+
+
+def _embed_split(
+    experiment: Experiment, state: TrainState, split: Split, max_samples: int
+) -> Embedded:
+    return embed(
+        lambda images: experiment.encode(state, images),
+        experiment.evaluation_batches(split, max_samples),
+    )
+
+
+def _embed_all(
+    experiment: Experiment, state: TrainState
+) -> tuple[Embedded, dict[str, Embedded]]:
+    limits = experiment.config.evaluation
+    train = _embed_split(experiment, state, experiment.data.train, limits.max_train)
+    tests = {
+        name: _embed_split(experiment, state, split, limits.max_test)
+        for name, split in experiment.data.tests.items()
+    }
+    return train, tests
+
+
+def quick_evaluation(experiment: Experiment, state: TrainState) -> dict[str, float]:
+    """Accuracy of kNN on every test split, named as in the metrics log."""
+    train, tests = _embed_all(experiment, host_copy(state))
+    neighbors = experiment.config.evaluation.neighbors
+    accuracies = knn_accuracies(train, tests, neighbors)
+    return {f"knn_accuracy/{name}": value for name, value in accuracies.items()}
+
+
+def evaluate_states(
+    experiment: Experiment, initial: TrainState, state: TrainState
+) -> dict[str, Any]:
+    """Evaluates the first and the last state of a run."""
+    return {
+        "before": _evaluate_state(experiment, initial),
+        "after": _evaluate_state(experiment, state),
+    }
+
+
+def _evaluate_state(experiment: Experiment, state: TrainState) -> dict[str, Any]:
+    config = experiment.config
+    train, tests = _embed_all(experiment, state)
+    statistics = statistics_of_views(
+        lambda images: experiment.project(state, images),
+        experiment.evaluation_batches(
+            experiment.data.train, config.evaluation.max_pairs
+        ),
+        config.augmentation,
+        config.seed,
+    )
+    accuracies = evaluate_embeddings(
+        train,
+        tests,
+        neighbors=config.evaluation.neighbors,
+        domain_names=experiment.data.train.names.get("domain"),
+    )
+    return {
+        "step": int(state.step),
+        **accuracies,
+        "similarity_statistics": statistics,
+    }
+
+
+def make_report(
+    experiment: Experiment,
+    devices: Devices,
+    run: Workdir,
+    started: str,
+    evaluation: dict[str, Any],
+) -> dict[str, Any]:
+    """The report of a run, as written to `report.json`."""
+    config, split = experiment.config, experiment.data.train
+    seconds, timed_steps = total_timings(run.timings)
+    speed = None
+    if seconds.get("train"):
+        speed = timed_steps * config.data.batch_size / seconds["train"]
+    lines = read_lines(run.metrics) if run.metrics.exists() else []
+    return {
+        "name": run.path.name,
+        "run": {
+            "workdir": str(run.path),
+            "command": find_command(),
+            "commit": find_commit(),
+            "started": started,
+            "seconds": {**seconds, "total": sum(seconds.values())},
+            "steps": evaluation["after"]["step"],
+            "images_per_second": speed,
+            "peak_memory_mib": peak_memory_mib(),
+        },
+        "versions": describe_versions(),
+        "devices": describe_devices(devices),
+        "config": as_dict(config),
+        "data": {
+            "name": config.data.path or config.data.name,
+            "labels": list(split.names.get("label", ())),
+            "domains": list(split.names.get("domain", ())) or None,
+            "splits": {
+                config.data.train_split: len(split),
+                **{name: len(test) for name, test in experiment.data.tests.items()},
+            },
+        },
+        "curves": _columns([line for line in lines if "loss" in line]),
+        "evaluation_curves": _columns(
+            [line for line in lines if "loss" not in line], prefix="knn_accuracy/"
+        ),
+        "evaluation": evaluation,
+    }
+
+
+def _columns(lines: list[dict[str, Any]], prefix: str = "") -> dict[str, list[Any]]:
+    """The columns of the lines of a log, with `prefix` removed from their names."""
+    if not lines:
+        return {}
+    names = lines[0]
+    return {
+        name.removeprefix(prefix): [line.get(name) for line in lines] for name in names
+    }
+
+
+def renew_report(run: Workdir, evaluation: dict[str, Any]) -> dict[str, Any] | None:
+    """The stored report with a new evaluation; None if no report of that step exists.
+
+    All else in the report stays unchanged.
+    """
+    try:
+        report = json.loads(run.report_json.read_text())
+        if report["run"]["steps"] == evaluation["after"]["step"]:
+            return {**report, "evaluation": evaluation}
+    except (OSError, ValueError, KeyError):
+        pass
+    return None
+
+
+def write_report(run: Workdir, report: dict[str, Any]) -> None:
+    """Writes `report.json` and `report.html`."""
+    write_whole(run.report_json, json.dumps(report, indent=1))
+    write_whole(run.report_html, render_html([report]))

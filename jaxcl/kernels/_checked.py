@@ -1,0 +1,294 @@
+"""Checks that public functions of arrays share, read from their annotations."""
+
+import functools
+import inspect
+import math
+import types
+from collections.abc import Callable, Mapping
+from typing import (
+    Any,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import AbstractArray, Array, Bool, Float, Int, Real, Shaped
+
+from jaxcl.kernels._meshes import automatic_axes
+from jaxcl.kernels._rows import axis_size
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+Sizes = Mapping[str, int]
+
+# Numbers that must be positive wherever they are an argument.
+_POSITIVE = frozenset(
+    {
+        *("bandwidth", "base_temperature", "power", "ridge", "scale", "step_size"),
+        "temperature",
+    }
+)
+# What the dtype of an annotation asks for, in words and as dtypes.
+_KINDS: dict[Any, tuple[str, tuple[Any, ...]]] = {
+    Float: ("floating", (jnp.floating,)),
+    Int: ("integers", (jnp.integer,)),
+    Real: ("numbers", (jnp.floating, jnp.integer)),
+    Bool: ("boolean", (jnp.bool_,)),
+    Shaped: ("an array", ()),
+}
+
+
+def checked(fn: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """A public function of arrays: checks its arguments, takes sharded arrays.
+
+    It is `check_arguments` around `automatic_axes`. Its signature stays as it is.
+    """
+    return check_arguments(automatic_axes(fn))
+
+
+def check_arguments(fn: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Converts and checks arguments as the annotations of `fn` say, at every call.
+
+    - Arrays may be given as lists or NumPy arrays. They must have the annotated number
+      of axes, the annotated kind of dtype, and rows; axes of one name have one size.
+    - An int must be at least 1, ``float | Float[Array, ""]`` a scalar, a `Literal` one
+      of its values, a `Callable` a function.
+    - `temperature`, `bandwidth` and their like must be positive unless they are traced,
+      and `axis_name` an axis that is mapped.
+
+    Annotations are read once, when `fn` is decorated.
+
+    Example:
+        >>> @check_arguments
+        ... def mean_of(labels: Int[Array, " rows"], where: Bool[Array, " rows"]):
+        ...     return jnp.mean(labels, where=where)
+        >>> float(mean_of([2, 4, 9], [True, True, False]))
+        3.0
+        >>> mean_of([2, 4, 9], [True])
+        Traceback (most recent call last):
+        ...
+        ValueError: `where` must have shape (rows,) = (3,), got (1,)
+    """
+    parameters = inspect.signature(fn).parameters.values()
+    names = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    arrays = {p.name: rule for p in parameters if (rule := _array_rule(p.annotation))}
+    # Axes are bound by annotations of a fixed number of axes first.
+    in_order = sorted(arrays, key=lambda name: arrays[name].is_open)
+    checks = {p.name: check for p in parameters if (check := _value_check(p))}
+
+    call: Any = fn
+
+    @functools.wraps(fn)
+    def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        given: dict[str, Any] = dict(zip(names, args, strict=False)) | kwargs
+        sizes: dict[str, int] = {}
+        for name in in_order:
+            if name not in given or (given[name] is None and arrays[name].optional):
+                continue
+            given[name] = arrays[name].convert(name, given[name])
+            arrays[name].check(name, given[name], sizes)
+        for name, check in checks.items():
+            if name in given:
+                check(name, given[name])
+        placed = [given[name] for name in names[: len(args)]]
+        named = {name: given[name] for name in kwargs}
+        return call(*placed, *args[len(names) :], **named)
+
+    return wrapped
+
+
+class _ArrayRule(NamedTuple):
+    """What an array must be: one of several lists of axes, and a kind of dtype."""
+
+    forms: tuple[tuple[str, ...], ...]
+    kind: str
+    dtypes: tuple[Any, ...]
+    optional: bool
+    mapped: bool
+    """The argument is a mapping from names to such arrays."""
+
+    @property
+    def is_open(self) -> bool:
+        """More than one number of axes will do."""
+        return len(self.forms) > 1 or any("..." in axes for axes in self.forms)
+
+    def convert(self, name: str, value: Any) -> Any:
+        """The value as an array, or as a mapping to arrays."""
+        if not self.mapped:
+            return _as_array(name, value)
+        if not isinstance(value, Mapping):
+            raise ValueError(f"`{name}` must be a mapping by name, got {type(value)}")
+        return {key: _as_column(column) for key, column in value.items()}
+
+    def check(self, name: str, value: Any, sizes: dict[str, int]) -> None:
+        """Raises where axes do not agree with `sizes`; adds the sizes of new axes."""
+        if self.mapped:
+            for key, column in value.items():
+                self._replace(mapped=False).check(f"{name}[{key!r}]", column, sizes)
+            return
+        found = [_match(axes, value.shape, sizes) for axes in self.forms]
+        matching = next((match for match in found if match is not None), None)
+        if matching is None:
+            wanted = _describe_shape(self.forms, sizes)
+            raise ValueError(f"`{name}` must have shape {wanted}, got {value.shape}")
+        if self.dtypes and not _is_kind(value.dtype, self.dtypes):
+            raise ValueError(f"`{name}` must be {self.kind}, got {value.dtype}")
+        if 0 in matching.values():
+            raise ValueError(f"`{name}` must have rows, got shape {value.shape}")
+        sizes |= matching
+
+
+def _array_rule(annotation: Any) -> _ArrayRule | None:
+    """The rule of an annotation by arrays with axes; None for any other."""
+    members = _members(annotation)
+    mappings = [get_args(each)[1] for each in members if get_origin(each) is Mapping]
+    arrays = [
+        member
+        for member in (_members(mappings[0]) if mappings else members)
+        if _is_array(member) and member.dim_str
+    ]
+    if not arrays:
+        return None
+    forms = dict.fromkeys(tuple(array.dim_str.split()) for array in arrays)
+    kind = _KINDS[arrays[0].dtype]
+    return _ArrayRule(tuple(forms), *kind, type(None) in members, bool(mappings))
+
+
+def _value_check(parameter: inspect.Parameter) -> Callable[[str, Any], None] | None:
+    """The check of an argument that is no array with axes; None if there is none."""
+    members = _members(parameter.annotation)
+    optional = type(None) in members
+    if parameter.name == "axis_name":
+        return _check_axis_name
+    if get_origin(parameter.annotation) is Literal:
+        return functools.partial(_check_choice, choices=get_args(parameter.annotation))
+    if get_origin(parameter.annotation) is Callable:
+        return _check_callable
+    if int in members:
+        return functools.partial(_check_count, optional=optional)
+    if parameter.name in _POSITIVE:
+        return functools.partial(_check_positive, optional=optional)
+    if any(_is_array(member) and not member.dim_str for member in members):
+        return _check_scalar
+    return None
+
+
+def _check_positive(name: str, value: Any, optional: bool) -> None:
+    _check_scalar(name, value)
+    if isinstance(value, Tracer) or (value is None and optional):
+        return
+    if value is None or not 0 < float(value) < math.inf:
+        raise ValueError(f"`{name}` must be positive, got {value}")
+
+
+def _check_scalar(name: str, value: Any) -> None:
+    if value is not None and np.shape(value) != ():
+        raise ValueError(f"`{name}` must be a scalar, got shape {np.shape(value)}")
+
+
+def _check_callable(name: str, value: Any) -> None:
+    if not callable(value):
+        raise ValueError(f"`{name}` must be a function, got {value!r}")
+
+
+def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"`{name}` must be one of {listed}, got {value!r}")
+
+
+def _check_count(name: str, value: Any, optional: bool) -> None:
+    if isinstance(value, Tracer) or (optional and value is None):
+        return
+    number = value if isinstance(value, int | np.integer) else 0
+    if isinstance(value, bool) or number < 1:
+        rule = "None or an int >= 1" if optional else "an int >= 1"
+        raise ValueError(f"`{name}` must be {rule}, got {value!r}")
+
+
+def _check_axis_name(name: str, value: Any) -> None:
+    try:
+        axis_size(value)
+    except NameError:
+        raise ValueError(
+            f"`{name}` must be an axis that is mapped here, got {value!r}"
+        ) from None
+
+
+def _as_array(name: str, value: Any) -> Array:
+    if isinstance(value, jax.Array):
+        return value
+    try:
+        return jnp.asarray(value)
+    except (TypeError, ValueError):
+        got, way_out = f"{value!r:.60}", ""
+    if _holds_words(value):
+        way_out = f"; `np.unique({name}, return_inverse=True)[1]` makes ids of words"
+    raise ValueError(f"`{name}` must be an array of numbers, got {got}{way_out}")
+
+
+def _as_column(value: Any) -> Any:
+    """An array; a column of words stays one of NumPy: a relation may not read it."""
+    if isinstance(value, jax.Array):
+        return value
+    column = np.asarray(value)
+    return column if column.dtype.kind in "OSTUMm" else jnp.asarray(column)
+
+
+def _holds_words(value: Any) -> bool:
+    try:
+        return any(isinstance(entry, str) for entry in np.asarray(value).flat)
+    except (TypeError, ValueError):
+        return False
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union; a type alone is one of its own."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return get_args(annotation)
+    return (annotation,)
+
+
+@functools.lru_cache
+def _is_kind(dtype: np.dtype, kinds: tuple[Any, ...]) -> bool:
+    return any(jnp.issubdtype(dtype, kind) for kind in kinds)
+
+
+def _is_array(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, AbstractArray)
+
+
+def _match(axes: tuple[str, ...], shape: tuple[int, ...], sizes: Sizes) -> Sizes | None:
+    """The size of each named axis of a shape; None if it does not fit."""
+    named = tuple(axis for axis in axes if axis != "...")
+    if len(named) < len(axes) and len(shape) >= len(named):
+        cut = len(shape) - len(named)
+        shape = shape[cut:] if axes[0] == "..." else shape[: len(named)]
+    if len(named) != len(shape):
+        return None
+    found = dict(zip(named, shape, strict=True))
+    agree = all(sizes.get(axis, size) == size for axis, size in found.items())
+    return found if agree else None
+
+
+def _describe_shape(forms: tuple[tuple[str, ...], ...], sizes: Sizes) -> str:
+    """The shapes that would do, and the sizes that are known of their axes."""
+    words = " or ".join(_in_brackets(axes) for axes in forms)
+    axes = dict.fromkeys(axis for form in forms for axis in form)
+    known = {axis: sizes[axis] for axis in axes if axis in sizes}
+    if len(forms) == 1 and len(known) == len(axes):
+        return f"{words} = {_in_brackets(tuple(map(str, known.values())))}"
+    listed = " and ".join(f"{axis} = {size}" for axis, size in known.items())
+    return f"{words} with {listed}" if listed else words
+
+
+def _in_brackets(words: tuple[str, ...]) -> str:
+    return f"({words[0]},)" if len(words) == 1 else f"({', '.join(words)})"
