@@ -8,6 +8,7 @@ from rich.markdown import Markdown
 
 from jaxcl.labs.benchmarks._figure import draw_losses
 from jaxcl.labs.benchmarks._measurement import Results
+from jaxcl.reports import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,6 +102,7 @@ def render_page(results: Results) -> str:
     lines = [f"# Benchmark: {results.name}", "", *_describe_origin(results.origin)]
     for what, kind in KINDS.items():
         rows = frame[frame["what"] == what].dropna(axis="columns", how="all")
+        rows = rows.reindex(columns=[*dict.fromkeys([*rows.columns, *_VALUES])])
         if rows.empty:
             continue
         lines += ["", f"## {kind.title}"]
@@ -154,14 +156,7 @@ def _note(row: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any) -> str:
-    """Three digits, all of a large number, or text as it is."""
-    if value is None or value != value:
-        return "–"
-    if isinstance(value, str | bool):
-        return str(value)
-    if value == int(value) or abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.0e}"
+    return str(value) if isinstance(value, str | bool) else number(value)
 
 
 def _line(cells: Iterable[str]) -> str:

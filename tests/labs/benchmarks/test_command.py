@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import pytest
+from labs.benchmarks.made_results import ORIGIN
 
 import jaxcl.labs.benchmarks._command
 from jaxcl.cli import main
@@ -87,7 +88,7 @@ def test_a_fault_of_ours_fails_the_command(monkeypatch, capsys, name):
     monkeypatch.setattr(
         jaxcl.labs.benchmarks._command,
         "run_benchmark",
-        lambda options, tell: Results("data", {}, (FAILED,)),
+        lambda options, tell: Results("data", ORIGIN, (FAILED,)),
     )
     with pytest.raises(SystemExit) as raised:
         main(["bench", name, "--quick"])
@@ -103,7 +104,7 @@ def test_quiet_prints_errors_only(monkeypatch, capsys):
     monkeypatch.setattr(
         jaxcl.labs.benchmarks._command,
         "run_benchmark",
-        lambda options, tell: Results("data", {}, ()),
+        lambda options, tell: Results("data", ORIGIN, ()),
     )
     main(["bench", "data", "--quiet"])
     printed = capsys.readouterr()

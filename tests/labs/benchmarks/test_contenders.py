@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcl.labs.benchmarks import Measurement
+from jaxcl.labs.benchmarks import LossesBenchmark, Measurement
 from jaxcl.labs.benchmarks._losses import _contenders, _jobs
 from jaxcl.labs.benchmarks._losses._calls import Prepared
 from jaxcl.labs.benchmarks._losses._contenders import (
@@ -78,21 +78,10 @@ def test_a_loss_is_timed_only_beside_a_dense_one_with_the_same_gradient(monkeypa
         ),
     )
     monkeypatch.setattr(_jobs, "matmul_peak", lambda dtype: 1e9)
-    found = list(
-        _jobs.time_losses(
-            tell=lambda text: None,
-            losses=["nt_xent"],
-            peers=True,
-            rows=8,
-            dim=4,
-            temperature=0.1,
-            dtype="float32",
-            threads=None,
-            rounds=3,
-            seconds=1.0,
-            seed=0,
-        )
-    )
+    setting = {"loss": "nt_xent", "dim": 4, "dtype": "float32", "threads": None}
+    blank = Measurement("losses", "all", 8, setting, "wall")
+    options = LossesBenchmark(losses=("nt_xent",), rounds=3, seconds=1.0)
+    found = list(_jobs.time_losses(blank, options, tell=lambda text: None))
     apart = {
         row.contender: row for row in found if row.quantity == "gradient difference"
     }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import references
 
-from jaxcl.labs.benchmarks import Measurement
+from jaxcl.labs.benchmarks import LossesBenchmark, Measurement
 from jaxcl.labs.benchmarks._losses import _jax, _oracle
 from jaxcl.labs.benchmarks._losses._accuracy import judge
 from jaxcl.labs.benchmarks._losses._calls import (
@@ -104,7 +104,8 @@ def test_aligned_rows_have_the_cosine_they_say():
 
 def test_accuracy_is_near_rounding_for_ours_and_lost_by_the_dense_code():
     blank = Measurement("accuracy", "all", 64)
-    rows = judge(blank, dim=32, temperatures=[0.05], peers=False, seed=0)
+    options = LossesBenchmark(dim=(32,), peers=False)
+    rows = judge(blank, options, temperatures=(0.05,))
     errors = {
         (
             one.setting["regime"],

@@ -64,29 +64,30 @@ def test_quick_is_small_unless_it_is_told_what_to_measure():
 def test_memory_is_measured_in_a_process_of_its_own():
     options = LossesBenchmark(rows=(64, 128), losses=("nt_xent",), peers=False)
     jobs = list(options.plan("cpu"))
-    assert [job.blank.what for job in jobs] == 2 * ["losses"] + 4 * ["memory"]
-    memory = [(job.blank.contender, job.blank.size) for job in jobs[2:]]
+    assert [job.row.what for job in jobs] == 2 * ["losses"] + 4 * ["memory"]
+    memory = [(job.row.contender, job.row.size) for job in jobs[2:]]
     assert memory == [(n, s) for s in (64, 128) for n in ("jaxcl", "dense jnp")]
 
 
 def test_the_batch_is_doubled_until_a_call_does_not_fit():
     options = LossesBenchmark(rows=(64,), memory=False, largest=True)
     _, ours, _ = options.plan("cpu")
-    fits = ours.blank.of("seconds", 1.0, "s")
-    assert ours.then([fits]).blank.size == 128
-    assert ours.then([ours.blank.of("seconds", 200.0, "s")]) is None
-    assert ours.then([ours.blank]) is None
+    fits = ours.row.of("seconds", 1.0, "s")
+    assert ours.then([fits]).row.size == 128
+    assert ours.then([ours.row.of("seconds", 200.0, "s")]) is None
+    assert ours.then([ours.row]) is None
 
 
 def test_torchvision_never_shares_a_process_with_tensorflow():
     options = DataBenchmark(sizes=(32, 64), data=("cifar10", "jpeg"), threads=(1, 2))
     jobs = list(options.plan("cpu"))
     for job in jobs:
-        assert job.arguments["paths"] in (("jax", "tf_data"), ("torchvision",))
-        assert job.blank.required == (job.arguments["paths"] != ("torchvision",))
+        (paths,) = job.more
+        assert paths in (("jax", "tf_data"), ("torchvision",))
+        assert job.row.required == (paths != ("torchvision",))
     # Two sizes of views, one stored data set, two sizes of pictures.
     assert len(jobs) == 2 * 2 * (2 + 1 + 2)
-    pictures = [j.blank.size for j in jobs if j.blank.setting["source"] == "jpeg"]
+    pictures = [j.row.size for j in jobs if j.row.setting["source"] == "jpeg"]
     assert sorted(pictures) == 4 * [32] + 4 * [64]
 
 
@@ -135,7 +136,7 @@ def test_a_peer_that_is_missing_or_made_for_other_runs_is_named(
 ):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: installed)
     step, *rows = TrainBenchmark(**fields).plan("cpu")
-    assert step.blank.what == "step"
+    assert step.row.what == "step"
     names = [row.contender for row in rows]
     assert names == ["torch + lightly", "torch + lightly, channels last"]
     for row in rows:
@@ -148,5 +149,6 @@ def test_a_peer_that_is_missing_or_made_for_other_runs_is_named(
 def test_the_usual_run_is_compared_with_its_peer(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: ())
     step, peers = TrainBenchmark(threads=(1,)).plan("cpu")
-    assert (step.threads, peers.threads) == (1, 1)
+    threads = [job.row.setting["threads"] for job in (step, peers)]
+    assert threads == [1, 1]
     assert peers.function.endswith(":time_peers")

@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from jaxcl.labs.benchmarks import DataBenchmark
 from jaxcl.labs.benchmarks._data import _streams
 from jaxcl.labs.benchmarks._data._streams import (
     Stream,
@@ -67,7 +68,7 @@ def test_every_stream_is_closed_before_the_next_one_starts(clock):
         name: Stream(lambda name=name: clock.batches(1.0, 1.0, log, name), images=1)
         for name in ("a", "b")
     }
-    samples = interleave_streams(streams, rounds=2, seconds=0.1)
+    samples = interleave_streams(streams, DataBenchmark(rounds=2, seconds=0.1))
     # Two batches to warm up, two that count.
     once = [*["a"] * 4, "a closed", *["b"] * 4, "b closed"]
     assert log == 2 * once
