@@ -189,7 +189,7 @@ def append_line(path: Path, values: Mapping[str, Any]) -> None:
         file.write(json.dumps(values) + "\n")
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[Any]:
     """Reads a JSONL file; lines that a kill left incomplete are skipped."""
     lines = []
     for text in path.read_text().splitlines():

@@ -60,8 +60,8 @@ def test_a_view_is_turned_by_up_to_the_angle_that_was_asked_for():
     image[:, 10, 18] = 255
     config = AugmentationConfig(crop_scale=(1.0, 1.0), rotate=40.0)
     keys = sample_keys(0, 0, jnp.arange(600))
-    views = np.asarray(augment_batch(keys, image, 1, config))
-    light = views[0, ..., 0] / views[0].sum(axis=(1, 2, 3))[:, None, None]
+    views = np.asarray(augment_batch(keys, image, 1, config))[:, 0]
+    light = views[..., 0] / views.sum(axis=(1, 2, 3))[:, None, None]
     row = light.sum(axis=2) @ np.arange(21) - 10
     column = light.sum(axis=1) @ np.arange(21) - 10
     degrees = np.rad2deg(np.arctan2(-row, column))
@@ -197,7 +197,7 @@ def test_the_later_operations_fire_at_their_rates(operation, rate):
     config = dataclasses.replace(nothing, **{operation: rate}, blur_sigma=(1.0, 2.0))
     batch = jnp.asarray(picture(1000, 5, 5, 1))
     keys = sample_keys(0, 0, jnp.arange(1000))
-    views = augment_batch(keys, batch, 1, config)[0]
+    views = augment_batch(keys, batch, 1, config)[:, 0]
     fired = np.abs(views - np.float32(batch) / 255.0).max(axis=(1, 2, 3)) > 1e-4
     assert abs(fired.mean() - rate) < 4 * np.sqrt(rate * (1 - rate) / 1000)
 
