@@ -33,14 +33,14 @@ class Batch:
     position: Int[AnyArray, " batch"] | None = None
     """Index of the sample in its split."""
     epoch: Int[AnyArray, " batch"] | None = None
-    """How often the sample was drawn before. Seed, epoch and instance determine the key
-    of its views."""
+    """Number of earlier draws of the sample, 0 the first time. Seed, epoch and instance
+    determine the key of its views."""
     label: Int[AnyArray, " batch"] | None = None
     """Class."""
     domain: Int[AnyArray, " batch"] | None = None
     """Origin of the sample: hospital, style, camera, color."""
     bias: Int[AnyArray, " batch"] | None = None
-    """An attribute that is correlated with the label in the training data only."""
+    """An attribute that predicts the label in training, but need not under shift."""
     metadata: Mapping[str, Shaped[AnyArray, "batch ..."]] = field(default_factory=dict)
     """All other numbers and categories, by name."""
     views: Shaped[AnyArray, "batch views height width channels"] | None = None

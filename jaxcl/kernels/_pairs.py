@@ -46,7 +46,8 @@ def pair_statistics(
         params: Differentiable inputs of each statistic.
         similarity: "dot" or "negative_euclidean".
         scale: Multiplies all logits; a constant, without a gradient.
-        visits: Pairs of banks to compare, each unordered pair once; None = all pairs.
+        visits: Pairs of banks to compare. Name (a, b) or (b, a), not both; (a, a)
+            compares a bank with itself. None = all of these.
         axis_name: Devices of this axis share the rows of all banks that are not
             `shared`. A `Ring` passes them around instead of gathering them.
         block_size: Tile size; None = one piece for small inputs, else by platform.
@@ -55,8 +56,8 @@ def pair_statistics(
         For each statistic a tuple of answers, each `[anchors]`: one value per row of
         the anchored banks of this device, one bank after another.
         Gradients flow into the rows of all banks that are not shared and into
-        `params`. The gradient is written by hand, so ``jax.jvp`` of the answers raises
-        a `TypeError`; the derivative of the gradient exists in both modes.
+        `params`. The gradient is written by hand: ``jax.jvp`` of the answers raises a
+        `TypeError`, but the gradient can be differentiated in either mode.
 
     Example:
         >>> import jax.numpy as jnp

@@ -20,11 +20,11 @@ Shared arguments:
         positive and no negative; its values change neither the loss nor the gradient of
         any other row.
     axis_name: Mapped axis of `pmap` or `shard_map`, a name or a tuple of names. The
-        devices of the axis share their rows as candidates. The result is this device's
-        share of the global mean: the mean over devices is the value of one device with
-        all rows. Differentiate with `jaxcl.training.value_and_grad`. A name gathers the
-        rows of all devices on each; `jaxcl.kernels.Ring(name)` passes them around
-        instead, one hop after the other, so that no device holds all rows.
+        devices of the axis share their rows as candidates. Each device returns a
+        share: the mean of the shares over the devices is the loss that one device with
+        all rows returns. Differentiate with `jaxcl.training.value_and_grad`. A name
+        gathers the rows of all devices on each; `jaxcl.kernels.Ring(name)` passes them
+        around instead, one hop after the other, so that no device holds all rows.
     block_size: Tile size in rows. None forms the logits in one piece up to about
         260,000 pairs and in tiles above. Tiles keep memory at O(rows·dim + rows·block),
         forward and backward; an integer forces them. The numbers are the same up to

@@ -40,7 +40,7 @@ def negative_variance_penalty(
     block_size: int | None = None,
     reduction: Literal["mean"] = "mean",
 ) -> Float[Array, ""]:
-    r"""Pulls the similarity of every negative pair to its full-batch optimum.
+    r"""Pulls the similarity of every negative pair to −1/(n−1), its full-batch optimum.
 
         1/(m(m−1)) Σ_{i≠j} ( u_i·v_j + 1/(n−1) )²
 
@@ -54,7 +54,7 @@ def negative_variance_penalty(
 
     Args:
         num_instances: n, the size of the training set, not of the batch.
-        power: Exponent, a positive integer; for an odd one of the absolute value.
+        power: Exponent, a positive integer; an odd one acts on the absolute value.
         target: Replaces −1/(n−1).
 
     Returns:

@@ -96,9 +96,9 @@ def contex_loss(
         b_i = −1/|S_i| Σ_{j∈S_i} ( s_ij − log Σ_{k∈A_i} e^{s_ik} )
         loss = label_weight · mean a + (1 − label_weight) · mean b
 
-    each mean over the rows that have what it needs. No positive stands in the
-    denominator of a, which can be negative. At weight ½ the sum a + b is SupCon plus
-    the contrast of two views against other labels.
+    each mean over the rows for which the part is defined. The denominator of a has no
+    positives, so a can be negative. The sum a + b is SupCon plus the contrast of two
+    views against other labels; at weight ½ the loss is half of it.
 
     Pairs: positives same(label) against different(label), same(instance) against
     everyone().

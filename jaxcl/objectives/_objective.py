@@ -70,11 +70,11 @@ what is compared; IRM differentiates by it."""
 
 
 class Objective(NamedTuple):
-    """A loss, with what it learns and carries beside the networks."""
+    """A loss, the scalars that it learns, and the arrays that it carries along."""
 
     loss: LossFn
     anchor_losses: AnchorLosses
-    """The loss of every anchor, without what is added to it."""
+    """The loss of each anchor, before penalties and cross-entropy are added."""
     scalars: Mapping[str, float] = {}
     """Initial values of numbers that are learned with the networks."""
     init_carry: Callable[[int], Carry] = lambda dim: {}

@@ -78,5 +78,6 @@ def minute(started: Any) -> str:
 
 
 def _signed(text: str) -> str:
-    # A hyphen is narrower than a digit, so that signed columns would not line up.
+    # Zero has no sign. A hyphen is narrower than a digit: columns would not line up.
+    text = text if text.strip("-+0.,%") else text.lstrip("-")
     return text.replace("-", _MINUS)

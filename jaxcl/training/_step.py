@@ -129,10 +129,10 @@ def make_train_step(
         axis_name: The mapped axis; None on one device.
 
     Returns:
-        ``step(state, batch) -> (state, metrics)``, to be mapped by `parallelize`. With
-        all images of the split as a third argument, the batch needs `position` instead
-        of `image`. The metric `finite_leaves` has a boolean for each leaf of the
-        gradient; all other metrics are scalars.
+        ``step(state, batch) -> (state, metrics)``, to be mapped by `parallelize`. If
+        all images are on the device, pass them as third argument; the batch then needs
+        `position` instead of `image`. The metric `finite_leaves` has a boolean for each
+        leaf of the gradient; all other metrics are scalars.
     """
     apart = options.views_apart
 

@@ -47,9 +47,7 @@ def with_views(
     drawn, small = batch.views, batch.small_views
     if drawn is None:
         if batch.image is None or batch.epoch is None:
-            raise ValueError(
-                "`batch` must have images and epochs, or views, got neither"
-            )
+            raise ValueError("`batch` must have images and epochs, or views")
         keys = sample_keys(seed, batch.epoch, batch.instance)
         drawn = augment_batch(keys, batch.image, views, augmentation)
         if augmentation.small_views:
