@@ -18,7 +18,6 @@ from jaxcl.reports._reading import (
     score,
     similarity,
 )
-from jaxcl.reports._summary import ARROW
 
 Row = dict[str, Any]
 
@@ -125,7 +124,7 @@ def _variance(report: Report) -> str:
         number(similarity(report, when, "negative_variance"))
         for when in ("before", "after")
     )
-    return new if old == MISSING else f"{old} {ARROW} {new}"
+    return new if old == MISSING else f"{old} \u2192 {new}"
 
 
 def _figures(names: Sequence[str], reports: Sequence[Report]) -> list[Figure]:

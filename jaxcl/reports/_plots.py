@@ -39,7 +39,7 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def one_plot(width: float = 6.4, height: float = 3.9) -> tuple[Any, Any]:
+def one_plot(width: float = 5.2, height: float = 3.3) -> tuple[Any, Any]:
     """A figure and its axes, for use inside of `drawing`."""
     from matplotlib.figure import Figure
 

@@ -12,8 +12,6 @@ from jaxcl.reports._reading import (
     similarity,
 )
 
-ARROW = "\u2192"
-
 
 def summary(report: Report) -> str:
     """The run in one sentence; what the report does not know is not said."""
@@ -87,8 +85,7 @@ def _variance(report: Report) -> dict[str, str]:
         return {}
     if not is_number(old):
         return _tile("Negative variance", number(new), "after training")
-    value = f"{number(old)} {ARROW} {number(new)}"
-    return _tile("Negative variance", value, f"before {ARROW} after training")
+    return _tile("Negative variance", number(new), f"{number(old)} before")
 
 
 def _speed(report: Report) -> dict[str, str]:

@@ -25,8 +25,8 @@ def test_no_text_is_cut_or_overlaps(page, width, faults):
 @pytest.mark.parametrize(
     ("fault", "broken"),
     [
-        ("wider than its box", ".tiles dd { white-space: nowrap; font-size: 24px }"),
-        ("overlaps", ".tiles dd { white-space: nowrap; font-size: 34px }"),
+        ("wider than its box", ".tiles dd { white-space: nowrap; font-size: 60px }"),
+        ("overlaps", ".tiles dd { white-space: nowrap; font-size: 90px }"),
         ("page wider than its window", "table { min-width: 700px }"),
         ("scrolls without a cue", ".scroll { background: none }"),
     ],
