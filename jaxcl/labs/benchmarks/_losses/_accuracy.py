@@ -1,6 +1,7 @@
-"""How right gradients are: relative error against float64, down to tiny losses."""
+"""Relative errors of gradients against float64, down to tiny losses."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -30,50 +31,45 @@ _JUDGED = (
 )
 
 
-def judge(
+def measure_accuracy(
     blank: Measurement,
     options: LossesBenchmark,
+    *,
     tell: Tell = lambda text: None,
     temperatures: tuple[float, ...] = _TEMPERATURES,
 ) -> Iterator[Measurement]:
     """Errors in every regime, at every temperature, of every implementation."""
-    for regime in REGIMES:
-        for temperature in temperatures:
-            truths: dict[tuple[str, str], np.ndarray] = {}
-            for loss, name, dtype, instances in _JUDGED:
-                if name not in (OURS, DENSE) and not options.peers:
-                    continue
-                tell(f"{regime}, t = {temperature}: {loss}, {name}")
-                case = make_case(
-                    blank.size,
-                    options.dim[0],
-                    temperature=temperature,
-                    dtype=dtype,
-                    regime=regime,
-                    instances_per_label=instances,
-                    seed=options.seed,
-                )
-                if (loss, dtype) not in truths:
-                    truths[loss, dtype] = _find_truth(loss, case)
-                row = dataclasses.replace(blank, contender=name).but(
-                    regime=regime, temperature=temperature, loss=loss, dtype=dtype
-                )
-                yield from _judge(row, case, truths[loss, dtype])
+    chosen = [one for one in _JUDGED if options.peers or one[1] in (OURS, DENSE)]
+    for regime, temperature, (loss, name, dtype, instances) in itertools.product(
+        REGIMES, temperatures, chosen
+    ):
+        tell(f"{regime}, t = {temperature}: {loss}, {name}")
+        case = make_case(
+            blank.size,
+            options.dim[0],
+            temperature=temperature,
+            dtype=dtype,
+            regime=regime,
+            instances_per_label=instances,
+            seed=options.seed,
+        )
+        row = dataclasses.replace(blank, contender=name).but(
+            regime=regime, temperature=temperature, loss=loss, dtype=dtype
+        )
+        yield from _judge(row, case)
 
 
-def _find_truth(loss: str, case: Case) -> np.ndarray:
-    if loss == "supcon":
-        return _oracle.supcon(case.u, case.v, case.labels, case.temperature)[1]
-    return _oracle.nt_xent(case.u, case.v, case.temperature)[1]
-
-
-def _judge(row: Measurement, case: Case, truth: np.ndarray) -> Iterator[Measurement]:
+def _judge(row: Measurement, case: Case) -> Iterator[Measurement]:
     entry = find_contender(row.setting["loss"], row.contender)
     found, row = attempt(row, lambda: read_result(prepare(entry, case).call()))
     if found is None:
         yield row
         return
     value, gradient = found
+    if entry.loss == "supcon":
+        _, truth = _oracle.supcon(case.u, case.v, case.labels, case.temperature)
+    else:
+        _, truth = _oracle.nt_xent(case.u, case.v, case.temperature)
     error = np.linalg.norm(gradient - truth) / np.linalg.norm(truth)
     yield row.of("gradient error", float(error))
     yield row.of("value", value)

@@ -1,14 +1,13 @@
 """What a child process measures of the losses."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxcl.labs.benchmarks._children import Tell
-from jaxcl.labs.benchmarks._losses._accuracy import judge
 from jaxcl.labs.benchmarks._losses._calls import (
     Case,
     Prepared,
@@ -24,9 +23,8 @@ from jaxcl.labs.benchmarks._losses._contenders import (
     find_contenders,
     prepare,
 )
-from jaxcl.labs.benchmarks._losses._memory import measure_growth, per_mib
+from jaxcl.labs.benchmarks._losses._memory import measure_call, per_mib
 from jaxcl.labs.benchmarks._losses._options import LossesBenchmark
-from jaxcl.labs.benchmarks._losses._support import prepare_support
 from jaxcl.labs.benchmarks._measurement import Measurement, attempt
 from jaxcl.labs.benchmarks._timing import Samples, summarize, take_turns, time_once
 
@@ -50,7 +48,9 @@ def time_losses(
     for one in found:
         yield one
         if one.quantity == "wall" and one.contender == OURS and one.value is not None:
-            flops = count_flops(one.setting["loss"], case)
+            # Matmuls of our tiles: 4 N²D for one set of N rows, 8 B²D for two of B.
+            batch, dim = case.u.shape
+            flops = (8 if one.setting["loss"] == "info_nce" else 16) * batch**2 * dim
             share = flops / (one.value / 1000) / peak
             yield one.of("peak share", round(share, 4))
     setting = {name: row.setting[name] for name in ("dim", "dtype", "threads")}
@@ -125,12 +125,6 @@ def matmul_peak(dtype: str) -> float:
     return 2.0 * size**3 / min(time_once(product.call)[0] for _ in range(5))
 
 
-def count_flops(loss: str, case: Case) -> float:
-    """Matmul work of our tiles: 4 N²D for one set of N rows, 8 B²D for two of B."""
-    batch, dim = case.u.shape
-    return 8.0 * batch**2 * dim if loss == "info_nce" else 16.0 * batch**2 * dim
-
-
 def compare(
     row: Measurement,
     result: tuple[float, np.ndarray],
@@ -144,18 +138,14 @@ def compare(
     other_value, other = baseline
     apart = abs(value - other_value) / max(abs(other_value), 1e-30)
     yield row.of("value difference", apart)
-    apart = relative_difference(gradient, other)
+    norm = max(np.linalg.norm(other), 1e-300)
+    apart = float(np.linalg.norm(gradient - other) / norm)
     row = row.of("gradient difference", apart)
     # A NaN is no smaller than anything.
     if row.contender == OURS and not apart <= _TOLERANCES[row.setting["dtype"]]:
         reason = f"gradient differs from the dense one by {apart:.1e}"
         row = dataclasses.replace(row, status="failed", reason=reason)
     yield row
-
-
-def relative_difference(x: np.ndarray, y: np.ndarray) -> float:
-    """Norm of the difference over the norm of the second."""
-    return float(np.linalg.norm(x - y) / max(np.linalg.norm(y), 1e-300))
 
 
 def measure_memory(
@@ -173,39 +163,4 @@ def measure_memory(
             prepare(entry, _make_case(small, options)).call()
         return prepared
 
-    yield from _grow(row, make, uses_torch=entry.in_torch)
-
-
-def measure_support(
-    row: Measurement, options: LossesBenchmark, chunk_size: int | None, *, tell: Tell
-) -> Iterator[Measurement]:
-    """Memory of support-corrected InfoNCE, chunked or all at once."""
-    tell(f"{row.setting['loss']}: {row.contender}")
-    yield from _grow(
-        row, lambda: prepare_support(row.size, row.size, chunk_size, options.seed)
-    )
-
-
-def _grow(
-    row: Measurement, make: Callable[[], Prepared], *, uses_torch: bool = False
-) -> Iterator[Measurement]:
-    prepared, row = attempt(row, make)
-    found = None
-    if prepared is not None:
-        found, row = attempt(
-            row, lambda: measure_growth(prepared, uses_torch=uses_torch)
-        )
-    if prepared is None or found is None:
-        yield row
-        return
-    yield row.of("growth", per_mib(found["growth"]), "MiB")
-    yield row.of("temporaries", per_mib(prepared.temporaries), "MiB")
-    yield row.of("seconds", found["seconds"], "s")
-    yield row.of("cpu seconds", found["cpu_seconds"], "s")
-
-
-def measure_accuracy(
-    row: Measurement, options: LossesBenchmark, *, tell: Tell
-) -> Iterator[Measurement]:
-    """Errors of gradients against float64."""
-    yield from judge(row, options, tell)
+    yield from measure_call(row, make, uses_torch=entry.in_torch)

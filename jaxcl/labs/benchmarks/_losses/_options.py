@@ -16,8 +16,9 @@ from jaxcl.labs.benchmarks._losses._contenders import (
 from jaxcl.labs.benchmarks._measurement import Measurement
 from jaxcl.labs.benchmarks._options import Benchmark
 
-_JOBS = "jaxcl.labs.benchmarks._losses._jobs"
+_ROOM = "jaxcl.labs.benchmarks._losses"
 _QUICK_ROWS = (256, 1024)
+_ACCURACY_ROWS = 2048
 _PATIENCE_SECONDS = 600.0
 
 
@@ -47,9 +48,7 @@ class LossesBenchmark(Benchmark):
     memory: bool = True
     """Measure the memory of a call, each in a process of its own."""
     accuracy: bool = False
-    """Compare gradients with float64, at temperatures down to 0.01."""
-    accuracy_rows: int = 2048
-    """Rows of that comparison."""
+    """Compare gradients of 2,048 rows with float64, at temperatures down to 0.01."""
     large: bool = False
     """One call of 262,144 rows, and the support-corrected loss."""
     large_rows: int = 262_144
@@ -111,12 +110,12 @@ class LossesBenchmark(Benchmark):
     ) -> Job:
         setting = {"loss": loss, "dim": dim, "dtype": self.dtype, "threads": None}
         row = Measurement(what, name, rows, setting, "growth", required=False)
-        return Job(f"{_JOBS}:measure_memory", row, self, **fields)
+        return Job(f"{_ROOM}._jobs:measure_memory", row, self, **fields)
 
     def _time(self, rows: int, dim: int, threads: int | None) -> Job:
         job = self._job("losses", ", ".join(self.losses), "all", rows, dim)
         row = dataclasses.replace(job.row, quantity="wall", required=True)
-        return Job(f"{_JOBS}:time_losses", row.but(threads=threads), self)
+        return Job(f"{_ROOM}._jobs:time_losses", row.but(threads=threads), self)
 
     def _double(self, name: str, rows: int, dim: int) -> Job:
         """Twice the rows after each call that fits and does not take too long."""
@@ -132,9 +131,9 @@ class LossesBenchmark(Benchmark):
 
     def _judge(self) -> Job:
         setting = {"regime": "all", "temperature": 0.0, "loss": "all", "dtype": "all"}
-        rows, what = self.accuracy_rows, "gradient error"
-        row = Measurement("accuracy", "all", rows, setting, what, required=False)
-        return Job(f"{_JOBS}:measure_accuracy", row, self)
+        row = Measurement("accuracy", "all", _ACCURACY_ROWS, setting, required=False)
+        row = row.of("gradient error", None)
+        return Job(f"{_ROOM}._accuracy:measure_accuracy", row, self)
 
     def _support(self, platform: str) -> Iterator[Job]:
         # An accelerator wants many rows at once, a CPU as many as its caches hold.
@@ -145,4 +144,6 @@ class LossesBenchmark(Benchmark):
                 name = f"support-corrected, {count:,} negatives an anchor"
                 job = self._job("large", name, how, count, 3, more=(chunk_size,))
                 row = job.row.but(dtype="float32")
-                yield job._replace(function=f"{_JOBS}:measure_support", row=row)
+                yield job._replace(
+                    function=f"{_ROOM}._support:measure_support", row=row
+                )
