@@ -6,7 +6,6 @@ are set before JAX starts and a call that runs out of memory ends nothing else. 
 results are rows of one table, of `Measurement`.
 """
 
-from jaxcl.labs.benchmarks._command import show_benchmark as show_benchmark
 from jaxcl.labs.benchmarks._data._options import DataBenchmark as DataBenchmark
 from jaxcl.labs.benchmarks._losses._options import LossesBenchmark as LossesBenchmark
 from jaxcl.labs.benchmarks._measurement import (
@@ -17,6 +16,7 @@ from jaxcl.labs.benchmarks._measurement import (
 from jaxcl.labs.benchmarks._run import (
     find_faults as find_faults,
     run_benchmark as run_benchmark,
+    show_benchmark as show_benchmark,
 )
 from jaxcl.labs.benchmarks._tables import (
     render_page as render_page,

@@ -1,6 +1,7 @@
 """Times implementations in one process, one run of each in turn."""
 
 import gc
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +42,13 @@ def take_turns(
                 time.sleep(_PAUSE_SECONDS)
                 found[name].append(measure())
     return {name: Samples(*zip(*pairs, strict=True)) for name, pairs in found.items()}
+
+
+def count_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def time_once(call: Callable[[], object]) -> tuple[float, float]:

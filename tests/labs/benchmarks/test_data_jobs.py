@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 
 import pytest
 
@@ -22,7 +23,7 @@ def paths(monkeypatch):
     """Every contender a stream of its material, on a machine without tf.data."""
 
     def stream(material):
-        return Stream(lambda: iter([material]), images=1)
+        return Stream(lambda: itertools.repeat(material), images=1)
 
     table = [one._replace(make=stream) for one in CONTENDERS]
     monkeypatch.setattr(_contenders, "CONTENDERS", table)

@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from jaxcl.labs.benchmarks._data import _peers, _pipeline, _views
@@ -9,6 +10,7 @@ from jaxcl.labs.benchmarks._data._options import PathName
 from jaxcl.labs.benchmarks._data._streams import Stream
 from jaxcl.labs.benchmarks._measurement import Excuse
 
+_KEPT, _BYTES = "images kept on the device + JAX views", "torchvision, bytes in memory"
 # What the others of each part are compared with.
 BASELINES = {"views": "jaxcl: JAX", "pipeline": "grain + JAX views"}
 _PACKAGES = {"jax": "jax", "tf_data": "tensorflow", "torchvision": "torchvision"}
@@ -24,39 +26,34 @@ class Contender(NamedTuple):
     part: str
     path: PathName
     name: str
-    make: Callable[[Any], Stream]
-    """From images in memory, or from the files of a data set."""
+    make: Callable[..., Stream]
+    """Takes `Pictures`, or `Files` in the part "pipeline"."""
     ours: bool = True
 
 
+_images, _to_views = _pipeline.images_of, _pipeline.device_views
 # TensorFlow must not be loaded before torch, whose Triton then crashes: torchvision is
 # measured in a process of its own, together with the baseline.
 CONTENDERS: tuple[Contender, ...] = (
     Contender("views", "jax", BASELINES["views"], _views.jax_views),
     Contender("views", "tf_data", "jaxcl: tf.data", _views.tf_views),
     Contender(
-        "views", "tf_data", "tf.data with tf.image", _peers.tf_image_views, ours=False
+        "views", "tf_data", "tf.data with tf.image", _peers.tf_image_views, False
+    ),
+    Contender("views", "torchvision", "torchvision", _peers.torchvision_views, False),
+    Contender("pipeline", "jax", BASELINES["pipeline"], partial(_to_views, "grain")),
+    Contender("pipeline", "jax", "grain, images only", partial(_images, "grain")),
+    Contender("pipeline", "jax", _KEPT, _pipeline.kept_views),
+    Contender(
+        "pipeline", "tf_data", "tf.data, images only", partial(_images, "tf_data")
     ),
     Contender(
-        "views", "torchvision", "torchvision", _peers.torchvision_views, ours=False
-    ),
-    Contender("pipeline", "jax", BASELINES["pipeline"], _pipeline.grain_views),
-    Contender("pipeline", "jax", "grain, images only", _pipeline.grain_images),
-    Contender(
-        "pipeline", "jax", "images kept on the device + JAX views", _pipeline.kept_views
-    ),
-    Contender("pipeline", "tf_data", "tf.data, images only", _pipeline.tf_images),
-    Contender("pipeline", "tf_data", "tf.data + JAX views", _pipeline.tf_device_views),
-    Contender(
-        "pipeline", "tf_data", "tf.data, views on the host", _pipeline.tf_host_views
+        "pipeline", "tf_data", "tf.data + JAX views", partial(_to_views, "tf_data")
     ),
     Contender(
-        "pipeline",
-        "torchvision",
-        "torchvision, bytes in memory",
-        _peers.torchvision_pipeline,
-        ours=False,
+        "pipeline", "tf_data", "tf.data, views on the host", _pipeline.host_views
     ),
+    Contender("pipeline", "torchvision", _BYTES, _peers.torchvision_pipeline, False),
 )
 
 

@@ -1,11 +1,13 @@
-"""What a child process measures of the input paths."""
+"""Times input paths, in a child process."""
 
 import dataclasses
 import statistics
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from jaxcl.labs.benchmarks._children import Tell
 from jaxcl.labs.benchmarks._data._contenders import (
@@ -13,14 +15,13 @@ from jaxcl.labs.benchmarks._data._contenders import (
     find_contenders,
     make_stream,
 )
-from jaxcl.labs.benchmarks._data._operations import OPERATIONS, Operations
+from jaxcl.labs.benchmarks._data._operations import OPERATIONS
 from jaxcl.labs.benchmarks._data._options import DataBenchmark, batch_of
-from jaxcl.labs.benchmarks._data._pipeline import Files, open_source
-from jaxcl.labs.benchmarks._data._streams import Stream, interleave_streams, run_once
+from jaxcl.labs.benchmarks._data._pipeline import open_source
+from jaxcl.labs.benchmarks._data._streams import Stream, interleave_streams, time_stream
 from jaxcl.labs.benchmarks._data._views import Pictures, make_pictures
 from jaxcl.labs.benchmarks._measurement import Measurement, attempt
-from jaxcl.labs.benchmarks._origin import count_cores
-from jaxcl.labs.benchmarks._timing import Samples, summarize
+from jaxcl.labs.benchmarks._timing import Samples, count_cores, summarize
 
 
 def time_views(
@@ -47,7 +48,11 @@ def time_pipeline(
             for path, operations in OPERATIONS.items()
             if path in streams and path in rows
         }
-        parts = prepare_operations(alone.values(), files)
+        # Paths share operations: each is timed once, under its own name.
+        functions = [make for path in alone.values() for make in path.values()]
+        parts = {make.__name__: make(files) for make in functions}
+        for stream in parts.values():
+            time_stream(stream, 0.0)
         found = interleave_streams(streams | parts, options, tell)
         yield from _summarize(rows, found)
         for path, operations in alone.items():
@@ -59,7 +64,7 @@ def time_pipeline(
 def prepare(
     blank: Measurement, paths: tuple[str, ...], material: Any, tell: Tell
 ) -> tuple[dict[str, Stream], dict[str, Measurement]]:
-    """Streams that run, and a row of every contender that was asked for."""
+    """Streams that run, and a row of each contender that was asked for."""
     streams: dict[str, Stream] = {}
     rows: dict[str, Measurement] = {}
     for one in find_contenders(blank.what, paths):
@@ -67,8 +72,8 @@ def prepare(
 
         def start(one=one) -> Stream:
             stream = make_stream(one, material)
-            # Compiles, starts processes, and shows what fails.
-            run_once(stream)
+            # Compiles, starts processes, and shows failures.
+            time_stream(stream, 0.0)
             return stream
 
         row = dataclasses.replace(blank, contender=one.name, required=one.ours)
@@ -79,15 +84,6 @@ def prepare(
             rows[one.name] = row
     # A baseline that nothing is compared with need not be run.
     return (streams if streams.keys() & rows.keys() else {}), rows
-
-
-def prepare_operations(paths: Iterable[Operations], files: Files) -> dict[str, Stream]:
-    """The operations of some paths, each run once, by the names of their functions."""
-    functions = {one.__name__: one for path in paths for one in path.values()}
-    streams = {name: make(files) for name, make in functions.items()}
-    for stream in streams.values():
-        run_once(stream)
-    return streams
 
 
 def _summarize(
@@ -106,13 +102,14 @@ def compare(
     row: Measurement, whole: Samples, parts: Mapping[str, Samples]
 ) -> Iterator[Measurement]:
     """A path beside the sum of its operations in the same rounds."""
+    together = 0.0
     for name, one in parts.items():
-        yield row.of(name, 1e6 * statistics.median(one.wall), "µs")
-        yield row.of(f"{name} cpu", 1e6 * statistics.median(one.cpu), "µs")
-    together = sum(1e6 * statistics.median(one.wall) for one in parts.values())
+        wall, cpu = (1e6 * statistics.median(seconds) for seconds in one)
+        yield row.of(name, wall, "µs")
+        yield row.of(f"{name} cpu", cpu, "µs")
+        together += wall
     yield row.of("together", together, "µs")
-    walls, cpus = zip(*parts.values(), strict=True)
-    sums = Samples(*(tuple(map(sum, zip(*one, strict=True))) for one in (walls, cpus)))
+    sums = Samples(*np.sum(list(parts.values()), axis=0).tolist())
     yield from summarize(row, whole, "µs", sums)
     wall, cpu = map(statistics.median, whole)
     cores = row.setting["threads"] or count_cores()

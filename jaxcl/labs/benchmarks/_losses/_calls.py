@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.labs.benchmarks._origin import count_cores
+from jaxcl.labs.benchmarks._timing import count_cores
 
 Regime = Literal["random", "clustered", "aligned"]
 
