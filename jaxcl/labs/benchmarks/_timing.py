@@ -4,18 +4,18 @@ import gc
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from jaxcl.labs.benchmarks._measurement import Measurement
 
-# OpenMP's threads keep a core busy for a while after the call they worked for.
+# OpenMP's threads keep a core busy for a while after a call.
 _PAUSE_SECONDS = 0.005
 _SCALES = {"ms": 1e3, "µs": 1e6}
 
 
 class Samples(NamedTuple):
-    """Seconds by round: a slow implementation sits later rounds out."""
+    """Seconds by round; a slow implementation has fewer rounds."""
 
     wall: tuple[float, ...]
     cpu: tuple[float, ...]
@@ -26,12 +26,9 @@ def take_turns(
     rounds: Mapping[str, int],
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Samples]:
-    """One after the other, round after round, so that all share the same noise.
+    """Measures all in turn, each for its number of rounds: they share the same noise.
 
-    Args:
-        measures: Each returns wall and CPU seconds.
-        rounds: How often each has its turn; the others go on without it.
-        tell: Takes a line of progress.
+    A measure returns wall and CPU seconds.
     """
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in measures}
     for i in range(max(rounds.values(), default=0)):
@@ -58,9 +55,7 @@ def time_once(call: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def ratios_by_round(
-    samples: tuple[float, ...], baseline: tuple[float, ...]
-) -> list[float]:
+def ratios_by_round(samples: Sequence[float], baseline: Sequence[float]) -> list[float]:
     """The time over the baseline's time, in the rounds that both took part in."""
     pairs = zip(samples, baseline, strict=False)
     return [mine / other for mine, other in pairs if other > 0]

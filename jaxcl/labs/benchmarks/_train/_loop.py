@@ -2,7 +2,7 @@
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from jaxcl.experiment import Experiment, Session, run_steps
 from jaxcl.labs.benchmarks._measurement import Measurement
 from jaxcl.labs.benchmarks._timing import ratios_by_round
 from jaxcl.labs.benchmarks._train._setup import Rig
-from jaxcl.labs.benchmarks._train._steps import IN_FLIGHT, Feed, Run, make_calls
+from jaxcl.labs.benchmarks._train._steps import IN_FLIGHT, Feed, Run, chain, make_calls
 from jaxcl.training import (
     Checkpoints,
     Clock,
@@ -22,12 +22,12 @@ from jaxcl.training import (
 
 
 class _Fed(Experiment):
-    """An experiment whose batches are there already."""
+    """An experiment that takes its batches from a feed."""
 
     feed: Feed
 
     def batches(self, start: int, stop: int) -> Iterator[Any]:
-        """The same one again and again, however many are asked for."""
+        """The same batch again and again."""
         return iter(self.feed)
 
 
@@ -42,21 +42,15 @@ def measure_overhead(
 ) -> Iterator[Measurement]:
     """Times `run_steps` and a bare loop of as many calls, in turn, in one process.
 
-    The loop logs and watches as in a run, without input, evaluation and checkpoints. It
-    waits for the devices every tenth step, as on a CPU, and so does the bare loop.
-
-    Args:
-        row: To be filled in.
-        rig: A run.
-        parallel: Its mapped step, for the bare loop.
-        directory: Where the loop writes.
-        calls: Of the step in one round.
-        rounds: How many.
+    The loop logs as in a run, without input, evaluation and checkpoints. Both wait for
+    the devices every tenth step, as the trainer does on a CPU.
     """
     taken = rig.config.steps_per_dispatch
     calls = _whole_spans(calls, taken)
     batch = next(iter(rig.stream()))
-    bare = Run(_bare_call(rig, parallel, batch), calls, taken)
+    placed = parallel.place_batch(batch)
+    state = parallel.place_state(rig.initial)
+    bare = Run(chain(parallel.step, state, lambda: placed), calls, taken)
     make_calls(bare, 2)
     feed = Feed(batch, lambda: make_calls(bare, calls), calls=calls, rounds=rounds)
     _run_fed(rig, feed, directory, calls)
@@ -66,40 +60,21 @@ def measure_overhead(
 def compare_loops(row: Measurement, feed: Feed, *, steps: int) -> Iterator[Measurement]:
     """The ratio of the medians, and the ratio by round."""
     row = row.but(steps=steps)
-    loop, loop_cpu = _per_step(feed.loop, steps)
-    bare, bare_cpu = _per_step(feed.bare, steps)
-    times = {"loop": loop, "bare": bare, "loop cpu": loop_cpu, "bare cpu": bare_cpu}
+    times: dict[str, list[float]] = {}
+    for name, rounds in (("loop", feed.loop), ("bare", feed.bare)):
+        times[name] = [1000 * wall / steps for wall, _ in rounds]
+        times[f"{name} cpu"] = [1000 * cpu / steps for _, cpu in rounds]
     medians = {name: statistics.median(one) for name, one in times.items()}
-    for name, samples in times.items():
-        yield row.of(name, medians[name], "ms", samples)
-    ratio = medians["loop"] / medians["bare"]
-    yield row.of("ratio", ratio, "", ratios_by_round(loop, bare))
-
-
-def _per_step(
-    rounds: list[tuple[float, float]], steps: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Wall and CPU milliseconds of a step, by round."""
-    walls, cpus = zip(*rounds, strict=True)
-    return tuple(1000 * s / steps for s in walls), tuple(1000 * s / steps for s in cpus)
+    for name in ("loop", "bare", "loop cpu", "bare cpu"):
+        yield row.of(name, medians[name], "ms", times[name])
+    ratios = ratios_by_round(times["loop"], times["bare"])
+    yield row.of("ratio", medians["loop"] / medians["bare"], "", ratios)
 
 
 def _whole_spans(calls: int, taken: int) -> int:
-    """As many calls, or somewhat more, so that a round ends when the loop waits."""
+    """Rounds a number of calls up, so that a round ends when the loop waits."""
     span = min(calls, -(-IN_FLIGHT // taken))
     return -(-calls // span) * span
-
-
-def _bare_call(rig: Rig, parallel: Parallel, batch: Any) -> Callable[[], Any]:
-    placed = parallel.place_batch(batch)
-    state = parallel.place_state(rig.initial)
-
-    def call() -> Any:
-        nonlocal state
-        state, metrics = parallel.step(state, placed)
-        return metrics
-
-    return call
 
 
 def _run_fed(rig: Rig, feed: Feed, directory: Path, calls: int) -> None:
@@ -116,15 +91,10 @@ def _run_fed(rig: Rig, feed: Feed, directory: Path, calls: int) -> None:
     )
     experiment = _Fed(*rig.experiment)._replace(config=config)
     experiment.feed = feed
-    run = open_workdir(directory, config)
+    run, clock = open_workdir(directory, config), Clock()
     with Checkpoints(run.checkpoints) as checkpoints:
+        progress, stop = Progress(steps, quiet=True), StopRequest()
         session = Session(
-            experiment,
-            rig.devices,
-            run,
-            checkpoints,
-            Progress(steps, quiet=True),
-            Clock(),
-            StopRequest(),
+            experiment, rig.devices, run, checkpoints, progress, clock, stop
         )
         run_steps(session, rig.initial, rig.initial)

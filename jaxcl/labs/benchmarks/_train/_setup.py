@@ -1,6 +1,8 @@
 """A run to be measured, and made-up inputs for the pieces of its step."""
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,14 +15,9 @@ from jaxcl.batch import Batch
 from jaxcl.config import ConfigError, TrainConfig, from_dict
 from jaxcl.experiment import Experiment, make_experiment
 from jaxcl.labs.benchmarks._data._views import write_pictures
+from jaxcl.labs.benchmarks._measurement import Measurement
 from jaxcl.labs.benchmarks._train._options import Case
-from jaxcl.training import (
-    AXIS,
-    Devices,
-    TrainState,
-    host_copy,
-    make_devices,
-)
+from jaxcl.training import AXIS, Devices, TrainState, host_copy, make_devices
 from jaxcl.training._networks import Views, run_networks, run_target, views_of
 from jaxcl.training._views import with_views
 
@@ -44,7 +41,7 @@ class Rig(NamedTuple):
         return self.experiment.config
 
     def stream(self) -> Iterator[Any]:
-        """What every call of the mapped step is given, read ahead, without end."""
+        """Endless batches for the mapped step, read ahead."""
         return self.experiment.batches(0, _FOREVER)
 
     def batch(self) -> Batch:
@@ -56,14 +53,22 @@ class Rig(NamedTuple):
         return next(batches)
 
 
-def open_rig(case: Case, devices: int, directory: Path) -> Rig:
-    """Opens a run.
+@contextmanager
+def open_rig(
+    row: Measurement, case: Case, devices: int
+) -> Iterator[tuple[Measurement, Rig, Path]]:
+    """A run, the row with its image size and devices, and a directory for its files."""
+    if devices:
+        # Of a CPU; JAX has not started yet.
+        jax.config.update("jax_num_cpu_devices", devices)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        rig = _open(case, devices, directory)
+        size = rig.experiment.data.train.image_shape[0]
+        yield row.but(image_size=size, devices=rig.devices.size), rig, directory
 
-    Args:
-        case: The run.
-        devices: How many to use; 0 = all.
-        directory: Where images are made.
-    """
+
+def _open(case: Case, devices: int, directory: Path) -> Rig:
     config = case.config
     if case.made:
         count = _BATCHES_OF_IMAGES * config["data"]["batch_size"]
@@ -76,12 +81,8 @@ def open_rig(case: Case, devices: int, directory: Path) -> Rig:
         raise ConfigError(f"`devices` must be at most {len(jax.devices())}")
     chosen = make_devices(run.parallel, jax.devices()[: devices or None])
     experiment = make_experiment(run, chosen)
-    return Rig(
-        experiment=experiment,
-        devices=chosen,
-        initial=host_copy(experiment.init()),
-        resident=experiment.resident_images(),
-    )
+    initial, resident = host_copy(experiment.init()), experiment.resident_images()
+    return Rig(experiment, chosen, initial, resident)
 
 
 # Neither so small that it ends below what float32 holds, nor so large that it grows.
@@ -89,15 +90,15 @@ _GRADIENT = 1e-3
 
 
 class Made(NamedTuple):
-    """On the host."""
+    """Inputs of the pieces, on the host."""
 
     batch: Batch
-    """As it comes from the data; every other array has the view first."""
+    """From the data; every other array has the view first."""
     views: Views
     said: dict[str, Any]
-    """What the networks say."""
+    """Outputs of the networks."""
     targets: Any
-    """What their slow copies say; None without."""
+    """Outputs of their slow copies; None without."""
     gradient: Any
     """Of the parameters."""
 
@@ -108,13 +109,8 @@ def make_inputs(rig: Rig) -> Made:
     shape = experiment.data.train.image_shape
 
     def see(batch: Batch) -> Views:
-        batch = with_views(
-            batch,
-            config.seed,
-            config.data.views,
-            config.augmentation,
-            experiment.normalization,
-        )
+        chosen = config.augmentation, experiment.normalization
+        batch = with_views(batch, config.seed, config.data.views, *chosen)
         return views_of(batch, experiment.objective, experiment.model)
 
     image = np.zeros((len(batch.where), *shape), np.uint8)
@@ -126,19 +122,14 @@ def make_inputs(rig: Rig) -> Made:
     def fill(tree: Any) -> Any:
         return jax.tree.map(lambda leaf: draw(leaf.shape, np.float32), tree)
 
-    return Made(
-        batch=batch,
-        views=fill(views),
-        said=fill(said),
-        targets=fill(targets),
-        gradient=jax.tree.map(
-            lambda leaf: np.full_like(leaf, _GRADIENT), rig.initial.params
-        ),
+    gradient = jax.tree.map(
+        lambda leaf: np.full_like(leaf, _GRADIENT), rig.initial.params
     )
+    return Made(batch, fill(views), fill(said), fill(targets), gradient)
 
 
 def _say(rig: Rig, views: Views) -> tuple[Any, Any]:
-    """The shapes of what the networks say, and their slow copies."""
+    """Shapes of the outputs of the networks and of their slow copies."""
     model = rig.experiment.model
     apart = rig.config.model.batch_norm_views == "each"
 
@@ -155,7 +146,7 @@ def _say(rig: Rig, views: Views) -> tuple[Any, Any]:
             )
         return said, targets
 
-    # BatchNorm speaks to the other devices of an axis: here there is one.
+    # BatchNorm averages over the devices of an axis: here there is one.
     one = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), views
     )
@@ -172,13 +163,7 @@ def on_all(rig: Rig, tree: Any) -> Any:
 
 
 def split_rows(rig: Rig, tree: Any, axis: int) -> Any:
-    """Arrays on the devices: a device on the first axis, then what is its own.
-
-    Args:
-        rig: Whose devices.
-        tree: NumPy arrays.
-        axis: Where their samples are.
-    """
+    """Splits NumPy arrays along the axis of their samples, devices first."""
     mesh, parts = rig.devices.mesh, rig.devices.size
     each = NamedSharding(mesh, PartitionSpec(AXIS))
 

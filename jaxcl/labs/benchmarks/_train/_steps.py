@@ -35,9 +35,9 @@ def plan_run(
     ahead: int = 0,
     wait: Callable[[Any], Any] = jax.block_until_ready,
 ) -> Run:
-    """As many calls as fit into some seconds, but not more than some steps.
+    """As many calls as fit into some seconds, and at most so many steps.
 
-    Two calls go before: the first one compiles.
+    Two calls are made before, since they compile.
     """
     for _ in range(2):
         wait(call())
@@ -94,23 +94,27 @@ def make_calls(run: Run, count: int) -> None:
             run.wait(result)
 
 
+def chain(
+    step: Callable[[Any, Any], tuple[Any, Any]],
+    state: Any,
+    next_batch: Callable[[], Any],
+) -> Callable[[], Any]:
+    """Calls of a step, each with the state that the one before returned."""
+
+    def call() -> Any:
+        nonlocal state
+        state, said = step(state, next_batch())
+        return state, said
+
+    return call
+
+
 class Feed:
-    """Ready batches for the trainer's loop, and a bare loop in its pauses.
+    """Ready batches for the trainer's loop, and a bare loop between its rounds.
 
-    The loop asks for a batch when the one before is done with. What passes between the
-    first question of a round and the first of the next is what the round takes.
-
-    Args:
-        batch: Given again and again.
-        bare: A bare loop over the same number of calls.
-        calls: Of a round.
-        rounds: How many; each is followed by a bare loop.
-        now: A clock, in seconds.
-        spent: One of CPU time.
-
-    Attributes:
-        loop: Wall and CPU seconds of every round.
-        bare: Those of every bare loop.
+    The loop asks for the next batch when it has finished with one. A round lasts from
+    its first request to the first of the next round; then a bare loop of as many calls
+    is timed. Both lists hold wall and CPU seconds of every round.
     """
 
     def __init__(
@@ -126,7 +130,7 @@ class Feed:
         self.loop: list[tuple[float, float]] = []
         self.bare: list[tuple[float, float]] = []
         self._batch, self._run_bare = batch, bare
-        self._now, self._spent = now, spent
+        self._clocks = lambda: (now(), spent())
         self._calls, self._rounds = calls, rounds
 
     @property
@@ -139,10 +143,11 @@ class Feed:
         # Not measured: the second call can compile again.
         yield from itertools.repeat(self._batch, self._calls)
         for _ in range(self._rounds):
-            wall, cpu = self._now(), self._spent()
+            start = self._clocks()
             yield from itertools.repeat(self._batch, self._calls)
-            self.loop.append((self._now() - wall, self._spent() - cpu))
-            wall, cpu = self._now(), self._spent()
+            middle = self._clocks()
             self._run_bare()
-            self.bare.append((self._now() - wall, self._spent() - cpu))
+            end = self._clocks()
+            self.loop.append((middle[0] - start[0], middle[1] - start[1]))
+            self.bare.append((end[0] - middle[0], end[1] - middle[1]))
         yield self._batch
