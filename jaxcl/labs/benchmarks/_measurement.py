@@ -1,4 +1,4 @@
-"""The one table of results: each row holds one number and says what it measures."""
+"""The table of results: each row holds one number and its description."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ class Measurement:
     """One row of the table of results."""
 
     what: str
-    """What was measured: a key of `SHEETS`."""
+    """The kind of measurement: a key of `_tables.KINDS`."""
     contender: str
     size: int
     """Rows of a loss, pixels of an image, images of a training step."""

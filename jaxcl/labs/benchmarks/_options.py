@@ -58,14 +58,14 @@ class Benchmark(abc.ABC):
 
     @abc.abstractmethod
     def resolve(self) -> "Benchmark":
-        """The same options with what `quick` stands for."""
+        """These options, made small where `quick` is set."""
 
     @abc.abstractmethod
     def plan(self, platform: str) -> Iterable[Job | Measurement]:
         """The work of every child process on a platform, and rows that need none."""
 
     def describe(self) -> dict[str, Any]:
-        """The fields that change what is measured, as plain values."""
+        """The fields that affect measurements, as plain values."""
         return {
             name: str(value) if isinstance(value, Path) else value
             for name, value in vars(self).items()

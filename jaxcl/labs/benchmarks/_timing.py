@@ -23,13 +23,15 @@ class Samples(NamedTuple):
 
 def take_turns(
     measures: Mapping[str, Callable[[], tuple[float, float]]],
-    rounds: Mapping[str, int],
+    rounds: Mapping[str, int] | int,
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Samples]:
-    """Measures all in turn, each for its number of rounds: they share the same noise.
+    """Measures all in turn, each for its number of rounds, under the same noise.
 
     A measure returns wall and CPU seconds.
     """
+    if isinstance(rounds, int):
+        rounds = dict.fromkeys(measures, rounds)
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in measures}
     for i in range(max(rounds.values(), default=0)):
         gc.collect()

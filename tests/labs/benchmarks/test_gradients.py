@@ -6,13 +6,13 @@ import references
 
 from jaxcl.labs.benchmarks import LossesBenchmark, Measurement
 from jaxcl.labs.benchmarks._losses import _jax, _oracle
-from jaxcl.labs.benchmarks._losses._accuracy import measure_accuracy
 from jaxcl.labs.benchmarks._losses._calls import (
     REGIMES,
     make_case,
     prepare_jax,
     read_result,
 )
+from jaxcl.labs.benchmarks._losses._jobs import measure_accuracy
 
 
 def labelled_case(regime="random", temperature=0.5):

@@ -5,11 +5,12 @@ from jaxcl.labs.benchmarks._timing import Samples
 from jaxcl.labs.benchmarks._train import _peers
 from jaxcl.labs.benchmarks._train._contenders import REST, WHOLE
 from jaxcl.labs.benchmarks._train._jobs import break_down
-from jaxcl.labs.benchmarks._train._loop import _whole_spans, compare_loops
 from jaxcl.labs.benchmarks._train._peers import compare_steps
 from jaxcl.labs.benchmarks._train._steps import (
     Feed,
     Run,
+    _whole_spans,
+    compare_loops,
     count_calls,
     make_calls,
     time_run,
@@ -141,12 +142,12 @@ def test_a_peer_trains_on_the_views_of_ours(monkeypatch):
 
     monkeypatch.setattr(_peers, "make_torch_step", make_step)
     options = TrainBenchmark(
-        encoder=("mlp",), batch_size=(4,), image_size=8, rounds=1, seconds=0.01, steps=1
+        encoder=("mlp",), batch_size=(8,), image_size=8, rounds=1, seconds=0.01, steps=1
     )
     (case,) = options.cases()
-    row = Measurement("peers", "jaxcl", 4, case.describe(None))
+    row = Measurement("peers", "jaxcl", 8, case.describe(None))
     rows = list(_peers.time_peers(row, options, case, tell=lambda text: None))
     assert {row.status for row in rows} == {"measured"}
-    assert given[0].shape == (2, 4, 8, 8, 3)
+    assert given[0].shape == (2, 8, 8, 8, 3)
     names = {row.contender for row in rows if row.quantity == "wall ratio"}
     assert names == {"jaxcl", "torch + lightly", "torch + lightly, channels last"}

@@ -15,7 +15,7 @@ PathName = Literal["jax", "tf_data", "torchvision"]
 
 JPEG = "jpeg"
 VIEWS = 2
-# The views of every contender, as far as each of them can make them.
+# The views that all contenders make, where their library can.
 AUGMENTATION = AugmentationConfig(
     crop_scale=(0.08, 1.0), flip=0.5, jitter=0.8, grayscale=0.2
 )
@@ -46,7 +46,7 @@ class DataBenchmark(Benchmark):
     """Data sets to read, in their size or another (pacs@224); jpeg: pictures made in
     each of the sizes."""
     paths: tuple[PathName, ...] = ("jax", "tf_data", "torchvision")
-    """What to compare, as far as it is installed."""
+    """Input paths to compare, where they are installed."""
     quick: bool = False
     """Under half a minute: 32 pixels, short runs, one data set, no torchvision."""
 
@@ -64,7 +64,7 @@ class DataBenchmark(Benchmark):
             raise ConfigError("`paths` must name at least one path")
 
     def resolve(self) -> "DataBenchmark":
-        """The same options with what `quick` stands for; what was named stays."""
+        """These options, made small where `quick` is set and none were given."""
         if not self.quick:
             return self
         small: dict[str, Any] = {

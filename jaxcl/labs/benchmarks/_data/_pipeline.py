@@ -1,4 +1,4 @@
-"""Whole input paths of ours: from the files of a data set to views."""
+"""Input paths of this library, from the files of a data set to views."""
 
 import dataclasses
 from collections.abc import Iterator

@@ -39,7 +39,7 @@ def interleave_streams(
         name: functools.partial(time_stream, stream, options.seconds)
         for name, stream in streams.items()
     }
-    return take_turns(measures, dict.fromkeys(streams, options.rounds), tell)
+    return take_turns(measures, options.rounds, tell)
 
 
 def time_stream(stream: Stream, seconds: float) -> tuple[float, float]:

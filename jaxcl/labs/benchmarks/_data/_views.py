@@ -1,4 +1,4 @@
-"""Our views of images that are in memory: by JAX, and by tf.data."""
+"""Views of images in memory, by JAX and by tf.data."""
 
 import functools
 import itertools
@@ -57,7 +57,7 @@ def write_pictures(
 
 
 def jax_views(pictures: Pictures) -> Stream:
-    """`augment_batch` on the default device, from images that are there already."""
+    """`augment_batch` of images on the default device."""
     views, images = compile_views(pictures.seed), jnp.asarray(pictures.images)
     instances = jnp.arange(len(images))
 

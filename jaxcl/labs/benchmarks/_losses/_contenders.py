@@ -1,4 +1,4 @@
-"""The table of what is compared, and why one of them may not take part."""
+"""The implementations that are compared, and the reasons to leave one out."""
 
 import importlib.util
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The losses in JAX: dense code as one writes it by hand, and this library's functions.
+"""The losses in JAX: plain dense code, and the functions of this library.
 
 All take the two views, labels and domains of the instances, and a temperature.
 """

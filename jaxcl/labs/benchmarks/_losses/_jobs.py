@@ -1,6 +1,7 @@
-"""What a child process measures of the losses."""
+"""Time, memory and accuracy of the losses, measured in a child process."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping
 
 import jax
@@ -8,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcl.labs.benchmarks._children import Tell
+from jaxcl.labs.benchmarks._losses import _oracle
 from jaxcl.labs.benchmarks._losses._calls import (
+    REGIMES,
     Case,
     Prepared,
     make_case,
@@ -28,6 +31,17 @@ from jaxcl.labs.benchmarks._losses._options import LossesBenchmark
 from jaxcl.labs.benchmarks._measurement import Measurement, attempt
 from jaxcl.labs.benchmarks._timing import Samples, summarize, take_turns, time_once
 
+_TEMPERATURES = (0.5, 0.1, 0.05, 0.02, 0.01)
+# Loss, contender, type, and instances of a label. SupCon has three positives a row
+# where rows are random or aligned, a whole cluster where they are clustered.
+_JUDGED = (
+    ("nt_xent", OURS, "float32", 1),
+    ("nt_xent", OURS, "bfloat16", 1),
+    ("nt_xent", DENSE, "float32", 1),
+    ("nt_xent", "torch cross-entropy", "float32", 1),
+    ("supcon", OURS, "float32", 2),
+    ("supcon", DENSE, "float32", 2),
+)
 _LEAST_ROUNDS = 3
 # Largest difference from the dense code, relative, that is still the same loss.
 _TOLERANCES = {"float32": 1e-3, "bfloat16": 5e-2}
@@ -141,7 +155,7 @@ def compare(
     norm = max(np.linalg.norm(other), 1e-300)
     apart = float(np.linalg.norm(gradient - other) / norm)
     row = row.of("gradient difference", apart)
-    # A NaN is no smaller than anything.
+    # A comparison with NaN is false.
     if row.contender == OURS and not apart <= _TOLERANCES[row.setting["dtype"]]:
         reason = f"gradient differs from the dense one by {apart:.1e}"
         row = dataclasses.replace(row, status="failed", reason=reason)
@@ -158,9 +172,53 @@ def measure_memory(
     def make() -> Prepared:
         prepared = prepare(entry, _make_case(row, options))
         if entry.in_torch:
-            # Loads its libraries; JAX has loaded its own to compile.
+            # The first call loads libraries; JAX loaded its own to compile.
             small = dataclasses.replace(row, size=32)
             prepare(entry, _make_case(small, options)).call()
         return prepared
 
     yield from measure_call(row, make, uses_torch=entry.in_torch)
+
+
+def measure_accuracy(
+    blank: Measurement,
+    options: LossesBenchmark,
+    *,
+    tell: Tell = lambda text: None,
+    temperatures: tuple[float, ...] = _TEMPERATURES,
+) -> Iterator[Measurement]:
+    """Errors in every regime, at every temperature, of every implementation."""
+    chosen = [one for one in _JUDGED if options.peers or one[1] in (OURS, DENSE)]
+    for regime, temperature, (loss, name, dtype, instances) in itertools.product(
+        REGIMES, temperatures, chosen
+    ):
+        tell(f"{regime}, t = {temperature}: {loss}, {name}")
+        case = make_case(
+            blank.size,
+            options.dim[0],
+            temperature=temperature,
+            dtype=dtype,
+            regime=regime,
+            instances_per_label=instances,
+            seed=options.seed,
+        )
+        row = dataclasses.replace(blank, contender=name).but(
+            regime=regime, temperature=temperature, loss=loss, dtype=dtype
+        )
+        yield from _judge(row, case)
+
+
+def _judge(row: Measurement, case: Case) -> Iterator[Measurement]:
+    entry = find_contender(row.setting["loss"], row.contender)
+    found, row = attempt(row, lambda: read_result(prepare(entry, case).call()))
+    if found is None:
+        yield row
+        return
+    value, gradient = found
+    if entry.loss == "supcon":
+        _, truth = _oracle.supcon(case.u, case.v, case.labels, case.temperature)
+    else:
+        _, truth = _oracle.nt_xent(case.u, case.v, case.temperature)
+    error = np.linalg.norm(gradient - truth) / np.linalg.norm(truth)
+    yield row.of("gradient error", float(error))
+    yield row.of("value", value)

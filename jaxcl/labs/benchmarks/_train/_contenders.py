@@ -30,7 +30,7 @@ def why_not(config: Mapping[str, Any], devices: int) -> Excuse | None:
 
 
 def _find_other(config: Mapping[str, Any]) -> str | None:
-    """What a run must be to be compared, where it is not."""
+    """The first condition of the comparison that a run does not meet."""
     model, objective = config["model"], config["objective"]
     beside = [objective["cross_entropy"], *objective["penalties"].values()]
     wanted = {

@@ -11,7 +11,6 @@ from jaxcl.labs.benchmarks._children import Tell
 from jaxcl.labs.benchmarks._measurement import Measurement
 from jaxcl.labs.benchmarks._timing import Samples, summarize
 from jaxcl.labs.benchmarks._train._contenders import INPUT, REST, WHOLE
-from jaxcl.labs.benchmarks._train._loop import measure_overhead
 from jaxcl.labs.benchmarks._train._options import Case, TrainBenchmark
 from jaxcl.labs.benchmarks._train._pieces import make_pieces
 from jaxcl.labs.benchmarks._train._setup import Rig, open_rig
@@ -20,6 +19,7 @@ from jaxcl.labs.benchmarks._train._steps import (
     chain,
     interleave_runs,
     make_calls,
+    measure_overhead,
     plan_run,
     time_run,
 )
@@ -39,7 +39,7 @@ def time_training(
         parallel = parallelize(step, rig.devices, *rig.resident, steps=taken)
         tell("compiling")
         runs = plan_runs(rig, parallel, steps=options.steps, seconds=options.seconds)
-        found = interleave_runs(runs, rounds=options.rounds, tell=tell)
+        found = interleave_runs(runs, options.rounds, tell)
         yield from break_down(row, found)
         tell("the trainer's loop")
         row = dataclasses.replace(row, what="loop", contender="trainer's loop")

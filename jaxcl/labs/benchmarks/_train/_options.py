@@ -49,7 +49,7 @@ class Case(NamedTuple):
 
     config: dict[str, Any]
     made: int
-    """Height and width of the images that are made for it; 0 = its data are there."""
+    """Height and width of the images to make; 0 = the config has its own data."""
 
     def describe(self, threads: int | None) -> dict[str, Any]:
         """The settings of the run, without the size of its batch."""
@@ -82,11 +82,11 @@ class TrainBenchmark(Benchmark):
     batch_size: tuple[int, ...] = ()
     """Samples a step; the config's, or 64, when left out."""
     dtype: tuple[DtypeName, ...] = ()
-    """What is computed in; the config's, or float32, when left out."""
+    """Types of the computation; the config's, or float32, when left out."""
     steps_per_dispatch: tuple[int, ...] = ()
     """Steps of one call; the config's, or 1, when left out."""
     keep_on_device: bool = False
-    """Keep all images in the device's memory, whatever the config says."""
+    """Keep all images in the device's memory, even if the config does not."""
     image_size: int = 0
     """Height and width of made images; 32 when left out."""
     devices: int = 0
@@ -96,7 +96,7 @@ class TrainBenchmark(Benchmark):
     seconds: float = 10.0
     """Slow pieces take fewer steps, so that a run is not much longer than this."""
     peers: bool = True
-    """Compare with PyTorch and lightly, as far as they are installed."""
+    """Compare with PyTorch and lightly, where they are installed."""
     trace: Path | None = None
     """Directory for a profiler's trace of a few steps."""
     quick: bool = False
@@ -120,7 +120,7 @@ class TrainBenchmark(Benchmark):
             from_dict(case.config).check()
 
     def resolve(self) -> "TrainBenchmark":
-        """The same options with what `quick` stands for; what was named stays."""
+        """These options, made small where `quick` is set and none were given."""
         if not self.quick:
             return self
         small = {}

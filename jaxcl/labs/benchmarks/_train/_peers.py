@@ -53,7 +53,7 @@ def measure_peers(
 
         def start(last=last) -> tuple[Run, int]:
             call, count = make_torch_step(rig.config, views, channels_last=last)
-            # The number is there when the device has finished.
+            # `float` waits for the device.
             return plan_run(call, wait=float, **limits), count
 
         theirs = dataclasses.replace(row, contender=name, required=False)
@@ -62,7 +62,7 @@ def measure_peers(
             yield theirs
         else:
             runs[name], counts[name] = started
-    found = interleave_runs(runs, rounds=options.rounds, tell=tell)
+    found = interleave_runs(runs, options.rounds, tell)
     yield from compare_steps(row, found, counts)
 
 

@@ -1,4 +1,4 @@
-"""The pieces of a training step, each a program of its own.
+"""The pieces of a training step, each a separate program.
 
 They call the functions of the step, in its order, and are mapped in the same way. Their
 inputs are on the devices already, as inside the step.
@@ -49,7 +49,7 @@ def _bind(
     rig: Rig, piece: _Piece, state: Any, batch: Any, *constants: Any
 ) -> Callable[[], Any]:
     """A call of a mapped piece, whose state goes from one call to the next."""
-    # pmap lets every device return what is its own.
+    # With pmap each device returns its own part.
     devices = make_devices("pmap", list(rig.devices.mesh.devices.flat))
     parallel = parallelize(piece, devices, *constants)
     # As it comes back, so that the second call finds its program compiled.
