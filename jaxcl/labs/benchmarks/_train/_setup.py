@@ -1,7 +1,7 @@
-"""A run to be measured, and made-up inputs for the pieces of its step."""
+"""The run that is measured, and random inputs for the pieces of its step."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +37,7 @@ class Rig(NamedTuple):
 
     @property
     def config(self) -> TrainConfig:
-        """The run."""
+        """The config of the run."""
         return self.experiment.config
 
     def stream(self) -> Iterator[Any]:
@@ -85,11 +85,7 @@ def _open(case: Case, devices: int, directory: Path) -> Rig:
     return Rig(experiment, chosen, initial, resident)
 
 
-# Neither so small that it ends below what float32 holds, nor so large that it grows.
-_GRADIENT = 1e-3
-
-
-class Made(NamedTuple):
+class Inputs(NamedTuple):
     """Inputs of the pieces, on the host."""
 
     batch: Batch
@@ -99,62 +95,47 @@ class Made(NamedTuple):
     """Outputs of the networks."""
     targets: Any
     """Outputs of their slow copies; None without."""
-    gradient: Any
-    """Of the parameters."""
 
 
-def make_inputs(rig: Rig) -> Made:
-    """Inputs of every piece."""
+def make_inputs(rig: Rig) -> Inputs:
+    """A batch, and random numbers in the shapes of what is computed from it."""
     config, experiment, batch = rig.config, rig.experiment, rig.batch()
     shape = experiment.data.train.image_shape
+    image = np.zeros((len(batch.where), *shape), np.uint8)
+    shown = batch if batch.image is not None else replace(batch, image=image)
+    draw = np.random.default_rng(config.seed).standard_normal
 
     def see(batch: Batch) -> Views:
         chosen = config.augmentation, experiment.normalization
         batch = with_views(batch, config.seed, config.data.views, *chosen)
         return views_of(batch, experiment.objective, experiment.model)
 
-    image = np.zeros((len(batch.where), *shape), np.uint8)
-    shown = batch if batch.image is not None else replace(batch, image=image)
-    views = jax.eval_shape(see, shown)
-    said, targets = _say(rig, views)
-    draw = np.random.default_rng(config.seed).standard_normal
+    def fill(tree: Any, start: int = 0) -> Any:
+        return jax.tree.map(lambda leaf: draw(leaf.shape[start:], np.float32), tree)
 
-    def fill(tree: Any) -> Any:
-        return jax.tree.map(lambda leaf: draw(leaf.shape, np.float32), tree)
-
-    gradient = jax.tree.map(
-        lambda leaf: np.full_like(leaf, _GRADIENT), rig.initial.params
-    )
-    return Made(batch, fill(views), fill(said), fill(targets), gradient)
+    views = fill(jax.eval_shape(see, shown))
+    # BatchNorm averages over the devices of an axis: here there is one.
+    one = jax.tree.map(lambda leaf: leaf[None], views)
+    mapped = jax.vmap(_run_all(rig), in_axes=(None, 0), axis_name=AXIS)
+    said, targets = fill(jax.eval_shape(mapped, rig.initial, one), start=1)
+    return Inputs(batch, views, said, targets)
 
 
-def _say(rig: Rig, views: Views) -> tuple[Any, Any]:
-    """Shapes of the outputs of the networks and of their slow copies."""
+def _run_all(rig: Rig) -> Callable[[TrainState, Views], tuple[Any, Any]]:
+    """Outputs of the networks and of their slow copies."""
     model = rig.experiment.model
     apart = rig.config.model.batch_norm_views == "each"
 
-    def say(state: TrainState, views: Views) -> tuple[Any, Any]:
-        key = jax.random.key(0)
+    def run(state: TrainState, views: Views) -> tuple[Any, Any]:
+        rest, targets = (views, jax.random.key(0)), None
         said, _ = run_networks(
-            model, state.params, state.model_state, views, key, views_apart=apart
+            model, state.params, state.model_state, *rest, views_apart=apart
         )
-        targets = None
-        if state.target:
-            slow = state.target
-            targets, _ = run_target(
-                model, slow["params"], slow["model_state"], views, key
-            )
+        if slow := state.target:
+            targets, _ = run_target(model, slow["params"], slow["model_state"], *rest)
         return said, targets
 
-    # BatchNorm averages over the devices of an axis: here there is one.
-    one = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), views
-    )
-    mapped = jax.vmap(say, in_axes=(None, 0), axis_name=AXIS)
-    shapes = jax.eval_shape(mapped, rig.initial, one)
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), shapes
-    )
+    return run
 
 
 def on_all(rig: Rig, tree: Any) -> Any:
