@@ -77,14 +77,6 @@ def find_contenders(part: str, paths: tuple[str, ...]) -> list[Contender]:
     ]
 
 
-def make_stream(contender: Contender, material: Any) -> Stream:
-    """A contender's stream; raises `Excuse` where its package is not installed."""
-    package = _PACKAGES[contender.path]
-    if importlib.util.find_spec(package) is None:
-        raise Excuse("not installed", _INSTALL[package])
-    return contender.make(material)
-
-
 def time_views(
     row: Measurement, options: DataBenchmark, paths: tuple[str, ...], *, tell: Tell
 ) -> Iterator[Measurement]:
@@ -104,11 +96,8 @@ def time_pipeline(
         files = open_source(source, row.size, options.seed, Path(directory))
         row = dataclasses.replace(row, size=files.size).but(batch_size=files.batch_size)
         streams, rows = prepare(row, paths, files, tell)
-        alone = {
-            path: operations
-            for path, operations in OPERATIONS.items()
-            if path in streams and path in rows
-        }
+        timed = streams.keys() & rows.keys()
+        alone = {path: one for path, one in OPERATIONS.items() if path in timed}
         # Paths share operations: each is timed once, under its own name.
         functions = [make for path in alone.values() for make in path.values()]
         parts = {make.__name__: make(files) for make in functions}
@@ -132,7 +121,10 @@ def prepare(
         tell(f"{blank.setting['source']}, {blank.size} pixels: {one.name}")
 
         def start(one=one) -> Stream:
-            stream = make_stream(one, material)
+            package = _PACKAGES[one.path]
+            if importlib.util.find_spec(package) is None:
+                raise Excuse("not installed", _INSTALL[package])
+            stream = one.make(material)
             # Compiles, starts processes, and shows failures.
             time_stream(stream, 0.0)
             return stream

@@ -1,8 +1,9 @@
 """Views of images in memory, by JAX and by tf.data."""
 
+import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,15 +81,11 @@ def compile_views(seed: int) -> Callable[[Any, Any, Any], jax.Array]:
     return views
 
 
-def completed(batches: Iterator[jax.Array]) -> Iterator[jax.Array]:
+def completed(batches: Generator[jax.Array, None, None]) -> Iterator[jax.Array]:
     """Complete batches; the next one is being made meanwhile, as in training."""
-    try:
-        before = next(batches)
-        for batch in batches:
+    with contextlib.closing(batches):
+        for before, _ in itertools.pairwise(batches):
             yield jax.block_until_ready(before)
-            before = batch
-    finally:
-        getattr(batches, "close", lambda: None)()
 
 
 def tf_views(pictures: Pictures) -> Stream:

@@ -100,14 +100,11 @@ def prepare(contender: Contender, case: Case) -> Prepared:
 
 def check_contender(contender: Contender, rows: int, free_bytes: float) -> None:
     """Raises `Excuse` where a contender is not installed or would need too much."""
-    package = contender.package
-    if importlib.util.find_spec(package) is None:
-        raise Excuse("not installed", f"pip install {package.replace('_', '-')}")
-    if contender.in_torch and on_accelerator():
-        if importlib.util.find_spec("torch") is None:
-            raise Excuse("not installed", "pip install torch")
-        if not load_torch().cuda.is_available():
-            raise Excuse("skipped", "this torch has no GPU")
+    for package in (contender.package, *["torch"] * contender.in_torch):
+        if importlib.util.find_spec(package) is None:
+            raise Excuse("not installed", f"pip install {package.replace('_', '-')}")
+    if contender.in_torch and on_accelerator() and not load_torch().cuda.is_available():
+        raise Excuse("skipped", "this torch has no GPU")
     if contender.max_rows is not None and rows > contender.max_rows:
         reason = f"up to {contender.max_rows:,} rows only, because of memory"
         raise Excuse("skipped", reason)

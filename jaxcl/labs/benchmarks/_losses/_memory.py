@@ -20,15 +20,16 @@ def measure_call(
     row: Measurement, make: Callable[[], Prepared], *, uses_torch: bool = False
 ) -> Iterator[Measurement]:
     """Memory and time of one call, or why there is none."""
-    prepared, row = attempt(row, make)
-    if prepared is None:
-        yield row
-        return
-    found, row = attempt(row, lambda: measure_growth(prepared, uses_torch=uses_torch))
+
+    def measure() -> tuple[Prepared, tuple[int | None, float, float]]:
+        prepared = make()
+        return prepared, measure_growth(prepared, uses_torch=uses_torch)
+
+    found, row = attempt(row, measure)
     if found is None:
         yield row
         return
-    growth, wall, cpu = found
+    prepared, (growth, wall, cpu) = found
     yield row.of("growth", per_mib(growth), "MiB")
     yield row.of("temporaries", per_mib(prepared.temporaries), "MiB")
     yield row.of("seconds", wall, "s")
