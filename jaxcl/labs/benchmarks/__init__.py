@@ -1,12 +1,10 @@
-"""What losses, input paths and training cost, and how right the losses are.
+"""Benchmarks of losses, input paths and training.
 
-`_losses`, `_data` and `_train` say what is timed and beside whom. Every number is
-measured in a process of its own (`python -m jaxcl.labs.benchmarks`), so that threads
-are set before JAX starts and a call that runs out of memory ends nothing else. All
-results are rows of one table, of `Measurement`.
+`_losses`, `_data` and `_train` define what is timed and compared. Measurements run in
+child processes: threads are set before JAX starts, and a call that runs out of memory
+ends only its own process. All results are rows of one table, each a `Measurement`.
 """
 
-from jaxcl.labs.benchmarks._command import show_benchmark as show_benchmark
 from jaxcl.labs.benchmarks._data._options import DataBenchmark as DataBenchmark
 from jaxcl.labs.benchmarks._losses._options import LossesBenchmark as LossesBenchmark
 from jaxcl.labs.benchmarks._measurement import (
@@ -17,6 +15,7 @@ from jaxcl.labs.benchmarks._measurement import (
 from jaxcl.labs.benchmarks._run import (
     find_faults as find_faults,
     run_benchmark as run_benchmark,
+    show_benchmark as show_benchmark,
 )
 from jaxcl.labs.benchmarks._tables import (
     render_page as render_page,

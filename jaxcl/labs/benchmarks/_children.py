@@ -1,7 +1,6 @@
-"""Runs a job in a process of its own and takes what it measures, row by row.
+"""Runs a job in a process of its own, which sends each row when it is measured.
 
-A child that dies (out of memory, a crash) is reported like any other failure and costs
-nothing but what it was doing.
+A child that dies (out of memory, a crash) is reported as a failure; its rows are kept.
 """
 
 import dataclasses
@@ -19,7 +18,7 @@ from jaxcl.labs.benchmarks._measurement import Measurement, describe_error
 
 # A fork would copy a JAX that has started, and locks that its threads hold.
 _SPAWN = multiprocessing.get_context("spawn")
-# A library that does not end its threads is not waited for.
+# How long to wait for a library to end its threads.
 _LAST_SECONDS = 10.0
 
 Tell = Callable[[str], None]
@@ -29,10 +28,10 @@ class Job(NamedTuple):
     """Work for one child process."""
 
     function: str
-    """`module:name` of a generator of measurements. It is given the row, the options,
-    more, and `tell`, which takes a line of progress."""
+    """`module:name` of a generator of measurements. Its arguments are the row, the
+    options, more, and `tell`, which takes a line of progress."""
     row: Measurement
-    """What is to be filled in, and what is reported as failed when the child dies."""
+    """Where measurements start from; reported as failed when the child dies."""
     options: Any
     more: tuple[Any, ...] = ()
     then: Callable[[list[Measurement]], "Job | None"] = lambda found: None
@@ -55,13 +54,9 @@ def run_child(
     threads: int | None = None,
     tell: Tell = lambda text: None,
 ) -> tuple[list[Any], str]:
-    """What a generator yields in a new process, and why it died ("": it did not).
+    """What a generator yields in a new process, and why that died ("": it did not).
 
-    Args:
-        function: `module:name`.
-        arguments: Of the generator, beside `tell`.
-        threads: Cores the process may use; None = all.
-        tell: Called with what the child is doing at the moment.
+    The process may use some cores (None = all), and tells what it is doing.
     """
     found, doing, death = [], "starting", None
     receiver, sender = _SPAWN.Pipe(duplex=False)
@@ -100,7 +95,7 @@ def _serve(
     threads: int | None,
 ) -> None:
     """The child's side."""
-    # What libraries print is of interest only when the process dies.
+    # Output of libraries is read only when the process dies.
     file = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
@@ -120,9 +115,9 @@ def _serve(
 
 @contextmanager
 def _environment(threads: int | None) -> Iterator[None]:
-    """What a child that starts now finds in its environment."""
+    """Sets the environment that a new child inherits."""
     before = dict(os.environ)
-    # Two libraries share the accelerator: JAX must not take most of it at its start.
+    # Libraries share the accelerator: JAX must not take most of its memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if threads is not None:
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

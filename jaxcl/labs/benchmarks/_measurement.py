@@ -1,9 +1,9 @@
-"""The one table of results: each row holds one number and says what it measures."""
+"""The table of results: each row holds one number and its description."""
 
 import dataclasses
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -19,12 +19,12 @@ class Measurement:
     """One row of the table of results."""
 
     what: str
-    """What was measured: a key of `SHEETS`."""
+    """The kind of measurement: a key of `_tables.KINDS`."""
     contender: str
     size: int
     """Rows of a loss, pixels of an image, images of a training step."""
     setting: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Whatever else two measurements can differ in, as plain values."""
+    """Everything else that tells two measurements apart, as plain values."""
     quantity: str = ""
     value: float | None = None
     unit: str = ""
@@ -37,16 +37,11 @@ class Measurement:
     """Whether a failure is a fault of this library."""
 
     def of(
-        self,
-        quantity: str,
-        value: float | None,
-        unit: str = "",
-        samples: Sequence[float] = (),
+        self, what: str, value: float | None, unit: str = "", samples: Any = ()
     ) -> "Measurement":
         """The same row for one of its quantities."""
-        return dataclasses.replace(
-            self, quantity=quantity, value=value, unit=unit, samples=tuple(samples)
-        )
+        found = {"value": value, "unit": unit, "samples": tuple(samples)}
+        return dataclasses.replace(self, quantity=what, **found)
 
     def but(self, **setting: Any) -> "Measurement":
         """The same row with some of its setting replaced."""
@@ -57,14 +52,14 @@ class Measurement:
         """The quartiles of the samples; None without samples."""
         if not self.samples:
             return None
-        # One sample has no quartiles: it stands for two.
+        # `quantiles` needs two samples.
         several = self.samples if len(self.samples) > 1 else 2 * self.samples
         low, _, high = statistics.quantiles(several, n=4, method="inclusive")
         return low, high
 
 
 class Excuse(Exception):
-    """Why a contender takes no part, though nothing is broken."""
+    """Why a contender is not measured, though nothing is broken."""
 
     def __init__(self, status: Status, reason: str):
         super().__init__(reason)
@@ -74,7 +69,7 @@ class Excuse(Exception):
 def attempt(
     row: Measurement, make: Callable[[], T]
 ) -> tuple[T, Measurement] | tuple[None, Measurement]:
-    """What `make` returns, or None and the row with the reason why it does not."""
+    """What `make` returns, or None and the row with the reason of its failure."""
     try:
         return make(), row
     except Excuse as excuse:
@@ -85,19 +80,19 @@ def attempt(
 
 
 def describe_error(error: Exception) -> str:
-    """The type of an error and the line of its text that says most."""
+    """The type of an error and the most telling line of its text."""
     said = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-    # TensorFlow says "in user code:", and what is wrong at the end.
+    # TensorFlow begins with "in user code:" and ends with the reason.
     line = said[-1] if said[0].endswith(":") else said[0]
     return f"{type(error).__name__}: {line}"[:300]
 
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """All that one command measured, and where it was measured."""
+    """The measurements of one command, and where they were made."""
 
     name: str
-    """Of the files: losses, data or train."""
+    """The name of the files: losses, data or train."""
     origin: dict[str, Any]
     measurements: tuple[Measurement, ...] = ()
 
@@ -116,15 +111,14 @@ class Results:
 
         rows = []
         for one in self.measurements:
-            row = {**dataclasses.asdict(one), **one.setting}
-            del row["setting"], row["samples"]
-            row["low"], row["high"] = one.spread or (None, None)
-            # None would be a value that is missing.
-            rows.append(
-                row | ({"threads": "all"} if row.get("threads", 0) is None else {})
-            )
-        columns = [field.name for field in dataclasses.fields(Measurement)]
-        return pd.DataFrame(rows, columns=None if rows else columns)
+            low, high = one.spread or (None, None)
+            row = {**vars(one), **one.setting, "low": low, "high": high}
+            # None would be a missing value.
+            if row.get("threads", 0) is None:
+                row["threads"] = "all"
+            rows.append(row)
+        columns = None if rows else [*vars(Measurement("", "", 0))]
+        return pd.DataFrame(rows, columns=columns).drop(columns=["setting", "samples"])
 
 
 def read_results(path: Path) -> Results:

@@ -1,4 +1,4 @@
-"""What every benchmark can be asked."""
+"""The options that all benchmarks share."""
 
 import abc
 import dataclasses
@@ -13,12 +13,12 @@ from jaxcl.labs.benchmarks._measurement import Measurement
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Benchmark(abc.ABC):
-    """The options that all benchmarks share."""
+    """What to measure, and how often."""
 
     name: ClassVar[str]
-    """Of the files it writes."""
+    """The name of its files."""
     packages: ClassVar[tuple[str, ...]]
-    """Those whose versions are reported, beside JAX and its companions."""
+    """Packages whose versions are reported, beside those of a run."""
 
     threads: tuple[int, ...] = ()
     """Numbers of cores to use, one measurement each; all cores when left out."""
@@ -27,7 +27,7 @@ class Benchmark(abc.ABC):
     seconds: float = 1.0
     """Length of a measured run."""
     quick: bool = False
-    """A small version of the benchmark; what is named explicitly stays."""
+    """A small version of the benchmark; options that are given stay."""
     seed: int = 0
     """Seed of everything that is drawn."""
     out: Path | None = None
@@ -53,26 +53,21 @@ class Benchmark(abc.ABC):
                 raise ConfigError(f"`{name}` must be at least {least}, got {value}")
 
     def is_default(self, name: str) -> bool:
-        """Whether a field was left as it is."""
+        """Whether a field has its default."""
         return getattr(self, name) == type(self).__dataclass_fields__[name].default
 
     @abc.abstractmethod
     def resolve(self) -> "Benchmark":
-        """The same options with what `quick` stands for."""
+        """These options, made small where `quick` is set."""
 
     @abc.abstractmethod
     def plan(self, platform: str) -> Iterable[Job | Measurement]:
-        """The work of every child process, and rows that need none.
-
-        Args:
-            platform: What JAX computes on.
-        """
+        """The work of every child process on a platform, and rows that need none."""
 
     def describe(self) -> dict[str, Any]:
-        """The fields that change what is measured, as plain values."""
+        """The fields that affect measurements, as plain values."""
         return {
-            field.name: str(value) if isinstance(value, Path) else value
-            for field in dataclasses.fields(self)
-            if field.name not in ("out", "json", "quiet")
-            for value in (getattr(self, field.name),)
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in vars(self).items()
+            if name not in ("out", "json", "quiet")
         }

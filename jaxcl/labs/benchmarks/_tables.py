@@ -1,4 +1,4 @@
-"""Renders the table of results: as Markdown, which a terminal shows too."""
+"""Renders results as Markdown, for a page and for a terminal."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +12,6 @@ from jaxcl.reports import number
 
 if TYPE_CHECKING:
     import pandas as pd
-
 
 _VALUES = ("what", "quantity", "value", "unit", "low", "high", "status", "reason")
 _VALUES += ("required",)
@@ -97,7 +96,7 @@ KINDS: dict[str, Kind] = {
 
 
 def render_page(results: Results) -> str:
-    """A Markdown page of the tables, with machine, versions and command above them."""
+    """A Markdown page: machine, versions and command, then the tables."""
     frame = results.to_frame()
     lines = [f"# Benchmark: {results.name}", "", *_describe_origin(results.origin)]
     for what, kind in KINDS.items():
@@ -106,10 +105,7 @@ def render_page(results: Results) -> str:
         if rows.empty:
             continue
         lines += ["", f"## {kind.title}"]
-        groups = (
-            rows.groupby(list(kind.split), sort=False) if kind.split else [((), rows)]
-        )
-        for _, part in groups:
+        for _, part in rows.groupby(list(kind.split or ("what",)), sort=False):
             lines += ["", *_render_table(part)]
         lines += ["", kind.caption]
     return "\n".join(lines) + "\n"
@@ -121,7 +117,7 @@ def render_results(results: Results) -> Markdown:
 
 
 def _render_table(rows: "pd.DataFrame") -> Iterator[str]:
-    """What all rows share; a line for each contender, a column for each quantity."""
+    """The shared settings; a line for each contender, a column for each quantity."""
     heads = (rows["quantity"] + " " + rows.get("unit", "")).str.strip()
     rows = rows.assign(quantity=heads).sort_values("size", kind="stable")
     keys = [str(name) for name in rows if name not in _VALUES]

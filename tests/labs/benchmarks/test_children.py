@@ -8,8 +8,8 @@ import os
 from jaxcl.labs.benchmarks import Measurement
 
 def work(number, *, tell):
-    print("a library that chatters")
-    os.write(1, b"and one that does so below Python")
+    print("output of a library")
+    os.write(1, b"output below Python")
     tell("doubling")
     yield 2 * number
 
@@ -35,7 +35,7 @@ def jobs(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
 
-def test_results_come_back_and_chatter_does_not():
+def test_results_come_back_and_output_does_not():
     heard = []
     found, death = run_child("jobs_of_a_test:work", 21, tell=heard.append)
     assert (found, death) == ([42], "")

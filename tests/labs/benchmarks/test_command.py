@@ -4,7 +4,7 @@ import json
 import pytest
 from labs.benchmarks.made_results import ORIGIN
 
-import jaxcl.labs.benchmarks._command
+import jaxcl.labs.benchmarks._run
 from jaxcl.cli import main
 from jaxcl.labs.benchmarks import Measurement, Results, read_results
 
@@ -86,7 +86,7 @@ def test_quick_measures_a_training_step_whose_pieces_add_up(tmp_path, capsys):
 @pytest.mark.parametrize("name", ["losses", "data", "train"])
 def test_a_fault_of_ours_fails_the_command(monkeypatch, capsys, name):
     monkeypatch.setattr(
-        jaxcl.labs.benchmarks._command,
+        jaxcl.labs.benchmarks._run,
         "run_benchmark",
         lambda options, tell: Results("data", ORIGIN, (FAILED,)),
     )
@@ -102,7 +102,7 @@ def test_a_fault_of_ours_fails_the_command(monkeypatch, capsys, name):
 
 def test_quiet_prints_errors_only(monkeypatch, capsys):
     monkeypatch.setattr(
-        jaxcl.labs.benchmarks._command,
+        jaxcl.labs.benchmarks._run,
         "run_benchmark",
         lambda options, tell: Results("data", ORIGIN, ()),
     )

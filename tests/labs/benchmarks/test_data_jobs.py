@@ -1,15 +1,18 @@
 import dataclasses
+import itertools
 
 import pytest
 
 from jaxcl.labs.benchmarks import Measurement
-from jaxcl.labs.benchmarks._data import _contenders
-from jaxcl.labs.benchmarks._data._contenders import (
+from jaxcl.labs.benchmarks._data import _jobs
+from jaxcl.labs.benchmarks._data._jobs import (
     BASELINES,
     CONTENDERS,
+    _summarize,
+    compare,
     find_contenders,
+    prepare,
 )
-from jaxcl.labs.benchmarks._data._jobs import _summarize, compare, prepare
 from jaxcl.labs.benchmarks._data._streams import Stream
 from jaxcl.labs.benchmarks._timing import Samples
 
@@ -22,13 +25,13 @@ def paths(monkeypatch):
     """Every contender a stream of its material, on a machine without tf.data."""
 
     def stream(material):
-        return Stream(lambda: iter([material]), images=1)
+        return Stream(lambda: itertools.repeat(material), images=1)
 
     table = [one._replace(make=stream) for one in CONTENDERS]
-    monkeypatch.setattr(_contenders, "CONTENDERS", table)
-    monkeypatch.setitem(_contenders._PACKAGES, "tf_data", "no_such_package")
-    monkeypatch.setitem(_contenders._PACKAGES, "torchvision", "jax")
-    monkeypatch.setitem(_contenders._INSTALL, "no_such_package", "pip install it")
+    monkeypatch.setattr(_jobs, "CONTENDERS", table)
+    monkeypatch.setitem(_jobs._PACKAGES, "tf_data", "no_such_package")
+    monkeypatch.setitem(_jobs._PACKAGES, "torchvision", "jax")
+    monkeypatch.setitem(_jobs._INSTALL, "no_such_package", "pip install it")
     return table
 
 

@@ -6,13 +6,13 @@ import references
 
 from jaxcl.labs.benchmarks import LossesBenchmark, Measurement
 from jaxcl.labs.benchmarks._losses import _jax, _oracle
-from jaxcl.labs.benchmarks._losses._accuracy import judge
 from jaxcl.labs.benchmarks._losses._calls import (
     REGIMES,
     make_case,
     prepare_jax,
     read_result,
 )
+from jaxcl.labs.benchmarks._losses._jobs import measure_accuracy
 
 
 def labelled_case(regime="random", temperature=0.5):
@@ -64,7 +64,7 @@ def test_the_oracle_keeps_its_digits_where_the_loss_vanishes():
 @pytest.mark.parametrize("name", ["nt_xent", "supcon"])
 def test_dense_gradients_are_those_of_the_oracle(name):
     case = labelled_case()
-    dense = getattr(_jax, f"dense_{name}")(case)
+    dense = getattr(_jax, f"dense_{name}")
     value, gradient = read_result(prepare_jax(dense, case).call())
     truth, true_gradient = oracle_of(name, case)(case.u, case.v)
     assert value == pytest.approx(truth, rel=1e-5)
@@ -92,7 +92,7 @@ def test_the_dense_code_has_the_values_of_the_papers():
         "combined": weighted + _jax.PENALTY_WEIGHT * variance,
     }
     for name, paper in papers.items():
-        dense = getattr(_jax, f"dense_{name}")(case)
+        dense = getattr(_jax, f"dense_{name}")
         value, _ = read_result(prepare_jax(dense, case).call())
         assert value == pytest.approx(paper, rel=1e-5), name
 
@@ -105,7 +105,7 @@ def test_aligned_rows_have_the_cosine_they_say():
 def test_accuracy_is_near_rounding_for_ours_and_lost_by_the_dense_code():
     blank = Measurement("accuracy", "all", 64)
     options = LossesBenchmark(dim=(32,), peers=False)
-    rows = judge(blank, options, temperatures=(0.05,))
+    rows = measure_accuracy(blank, options, temperatures=(0.05,))
     errors = {
         (
             one.setting["regime"],

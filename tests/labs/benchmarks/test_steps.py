@@ -1,18 +1,20 @@
 import pytest
 
-from jaxcl.labs.benchmarks import Measurement
+from jaxcl.labs.benchmarks import Measurement, TrainBenchmark
 from jaxcl.labs.benchmarks._timing import Samples
+from jaxcl.labs.benchmarks._train import _peers
 from jaxcl.labs.benchmarks._train._contenders import REST, WHOLE
-from jaxcl.labs.benchmarks._train._loop import _whole_spans, compare_loops
+from jaxcl.labs.benchmarks._train._jobs import break_down
 from jaxcl.labs.benchmarks._train._peers import compare_steps
 from jaxcl.labs.benchmarks._train._steps import (
     Feed,
     Run,
+    _whole_spans,
+    compare_loops,
     count_calls,
     make_calls,
     time_run,
 )
-from jaxcl.labs.benchmarks._train._whole import break_down
 
 ROW = Measurement("step", WHOLE, 8, {"encoder": "mlp"}, "wall")
 
@@ -129,3 +131,23 @@ def test_a_peer_is_compared_with_ours_in_the_same_rounds():
     assert values["torch", "cpu ratio"] == 2.0
     assert values["torch", "parameters"] == 5
     assert values["torch", "images per second"] == pytest.approx(8 / 2.25)
+
+
+def test_a_peer_trains_on_the_views_of_ours(monkeypatch):
+    given = []
+
+    def make_step(config, views, *, channels_last):
+        given.append(views)
+        return lambda: 0.5, 7
+
+    monkeypatch.setattr(_peers, "make_torch_step", make_step)
+    options = TrainBenchmark(
+        encoder=("mlp",), batch_size=(8,), image_size=8, rounds=1, seconds=0.01, steps=1
+    )
+    (case,) = options.cases()
+    row = Measurement("peers", "jaxcl", 8, case.describe(None))
+    rows = list(_peers.time_peers(row, options, case, tell=lambda text: None))
+    assert {row.status for row in rows} == {"measured"}
+    assert given[0].shape == (2, 8, 8, 8, 3)
+    names = {row.contender for row in rows if row.quantity == "wall ratio"}
+    assert names == {"jaxcl", "torch + lightly", "torch + lightly, channels last"}

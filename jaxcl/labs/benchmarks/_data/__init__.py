@@ -1,1 +1,1 @@
-"""What views and whole input paths cost beside other ways to the same views."""
+"""Times views and whole input paths, beside other ways to make the same views."""

@@ -1,26 +1,80 @@
-"""What a child process measures of the input paths."""
+"""Times input paths, in a child process."""
 
 import dataclasses
+import importlib.util
 import statistics
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from jaxcl.labs.benchmarks._children import Tell
-from jaxcl.labs.benchmarks._data._contenders import (
-    BASELINES,
-    find_contenders,
-    make_stream,
-)
-from jaxcl.labs.benchmarks._data._operations import OPERATIONS, Operations
-from jaxcl.labs.benchmarks._data._options import DataBenchmark, batch_of
-from jaxcl.labs.benchmarks._data._pipeline import Files, open_source
-from jaxcl.labs.benchmarks._data._streams import Stream, interleave_streams, run_once
+from jaxcl.labs.benchmarks._data import _peers, _pipeline, _views
+from jaxcl.labs.benchmarks._data._operations import OPERATIONS
+from jaxcl.labs.benchmarks._data._options import DataBenchmark, PathName, batch_of
+from jaxcl.labs.benchmarks._data._pipeline import open_source
+from jaxcl.labs.benchmarks._data._streams import Stream, interleave_streams, time_stream
 from jaxcl.labs.benchmarks._data._views import Pictures, make_pictures
-from jaxcl.labs.benchmarks._measurement import Measurement, attempt
-from jaxcl.labs.benchmarks._origin import count_cores
-from jaxcl.labs.benchmarks._timing import Samples, summarize
+from jaxcl.labs.benchmarks._measurement import Excuse, Measurement, attempt
+from jaxcl.labs.benchmarks._timing import Samples, count_cores, summarize
+
+_KEPT, _BYTES = "images kept on the device + JAX views", "torchvision, bytes in memory"
+# The contender of each part that the others are compared with.
+BASELINES = {"views": "jaxcl: JAX", "pipeline": "grain + JAX views"}
+_PACKAGES = {"jax": "jax", "tf_data": "tensorflow", "torchvision": "torchvision"}
+_INSTALL = {
+    "tensorflow": "pip install 'jaxcl[tf]'",
+    "torchvision": "pip install torchvision",
+}
+
+
+class Contender(NamedTuple):
+    """One implementation of views, or of a whole path."""
+
+    part: str
+    path: PathName
+    name: str
+    make: Callable[..., Stream]
+    """Takes `Pictures`, or `Files` in the part "pipeline"."""
+    ours: bool = True
+
+
+_images, _to_views = _pipeline.images_of, _pipeline.device_views
+# TensorFlow must not be loaded before torch, whose Triton then crashes: torchvision is
+# measured in a process of its own, together with the baseline.
+CONTENDERS: tuple[Contender, ...] = (
+    Contender("views", "jax", BASELINES["views"], _views.jax_views),
+    Contender("views", "tf_data", "jaxcl: tf.data", _views.tf_views),
+    Contender(
+        "views", "tf_data", "tf.data with tf.image", _peers.tf_image_views, False
+    ),
+    Contender("views", "torchvision", "torchvision", _peers.torchvision_views, False),
+    Contender("pipeline", "jax", BASELINES["pipeline"], partial(_to_views, "grain")),
+    Contender("pipeline", "jax", "grain, images only", partial(_images, "grain")),
+    Contender("pipeline", "jax", _KEPT, _pipeline.kept_views),
+    Contender(
+        "pipeline", "tf_data", "tf.data, images only", partial(_images, "tf_data")
+    ),
+    Contender(
+        "pipeline", "tf_data", "tf.data + JAX views", partial(_to_views, "tf_data")
+    ),
+    Contender(
+        "pipeline", "tf_data", "tf.data, views on the host", _pipeline.host_views
+    ),
+    Contender("pipeline", "torchvision", _BYTES, _peers.torchvision_pipeline, False),
+)
+
+
+def find_contenders(part: str, paths: tuple[str, ...]) -> list[Contender]:
+    """The rows of the table for some paths; the baseline comes first in any case."""
+    return [
+        one
+        for one in CONTENDERS
+        if one.part == part and (one.path in paths or one.name == BASELINES[part])
+    ]
 
 
 def time_views(
@@ -42,12 +96,13 @@ def time_pipeline(
         files = open_source(source, row.size, options.seed, Path(directory))
         row = dataclasses.replace(row, size=files.size).but(batch_size=files.batch_size)
         streams, rows = prepare(row, paths, files, tell)
-        alone = {
-            path: operations
-            for path, operations in OPERATIONS.items()
-            if path in streams and path in rows
-        }
-        parts = prepare_operations(alone.values(), files)
+        timed = streams.keys() & rows.keys()
+        alone = {path: one for path, one in OPERATIONS.items() if path in timed}
+        # Paths share operations: each is timed once, under its own name.
+        functions = [make for path in alone.values() for make in path.values()]
+        parts = {make.__name__: make(files) for make in functions}
+        for stream in parts.values():
+            time_stream(stream, 0.0)
         found = interleave_streams(streams | parts, options, tell)
         yield from _summarize(rows, found)
         for path, operations in alone.items():
@@ -59,16 +114,19 @@ def time_pipeline(
 def prepare(
     blank: Measurement, paths: tuple[str, ...], material: Any, tell: Tell
 ) -> tuple[dict[str, Stream], dict[str, Measurement]]:
-    """Streams that run, and a row of every contender that was asked for."""
+    """Streams that run, and a row of each contender that was asked for."""
     streams: dict[str, Stream] = {}
     rows: dict[str, Measurement] = {}
     for one in find_contenders(blank.what, paths):
         tell(f"{blank.setting['source']}, {blank.size} pixels: {one.name}")
 
         def start(one=one) -> Stream:
-            stream = make_stream(one, material)
-            # Compiles, starts processes, and shows what fails.
-            run_once(stream)
+            package = _PACKAGES[one.path]
+            if importlib.util.find_spec(package) is None:
+                raise Excuse("not installed", _INSTALL[package])
+            stream = one.make(material)
+            # Compiles, starts processes, and shows failures.
+            time_stream(stream, 0.0)
             return stream
 
         row = dataclasses.replace(blank, contender=one.name, required=one.ours)
@@ -79,15 +137,6 @@ def prepare(
             rows[one.name] = row
     # A baseline that nothing is compared with need not be run.
     return (streams if streams.keys() & rows.keys() else {}), rows
-
-
-def prepare_operations(paths: Iterable[Operations], files: Files) -> dict[str, Stream]:
-    """The operations of some paths, each run once, by the names of their functions."""
-    functions = {one.__name__: one for path in paths for one in path.values()}
-    streams = {name: make(files) for name, make in functions.items()}
-    for stream in streams.values():
-        run_once(stream)
-    return streams
 
 
 def _summarize(
@@ -106,13 +155,14 @@ def compare(
     row: Measurement, whole: Samples, parts: Mapping[str, Samples]
 ) -> Iterator[Measurement]:
     """A path beside the sum of its operations in the same rounds."""
+    together = 0.0
     for name, one in parts.items():
-        yield row.of(name, 1e6 * statistics.median(one.wall), "µs")
-        yield row.of(f"{name} cpu", 1e6 * statistics.median(one.cpu), "µs")
-    together = sum(1e6 * statistics.median(one.wall) for one in parts.values())
+        wall, cpu = (1e6 * statistics.median(seconds) for seconds in one)
+        yield row.of(name, wall, "µs")
+        yield row.of(f"{name} cpu", cpu, "µs")
+        together += wall
     yield row.of("together", together, "µs")
-    walls, cpus = zip(*parts.values(), strict=True)
-    sums = Samples(*(tuple(map(sum, zip(*one, strict=True))) for one in (walls, cpus)))
+    sums = Samples(*np.sum(list(parts.values()), axis=0).tolist())
     yield from summarize(row, whole, "µs", sums)
     wall, cpu = map(statistics.median, whole)
     cores = row.setting["threads"] or count_cores()

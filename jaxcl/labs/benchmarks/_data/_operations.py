@@ -1,4 +1,4 @@
-"""The operations of our input paths, each alone: where a path waits, they do not."""
+"""The operations of our input paths, each alone, without waiting for the others."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -13,16 +13,10 @@ from jaxcl.data._pipeline import local_draw
 from jaxcl.labs.benchmarks._data._options import AUGMENTATION, VIEWS
 from jaxcl.labs.benchmarks._data._pipeline import Files, read_encoded
 from jaxcl.labs.benchmarks._data._streams import Stream
-from jaxcl.labs.benchmarks._data._views import (
-    compile_views,
-    completed,
-    draw_base,
-)
+from jaxcl.labs.benchmarks._data._views import compile_views, completed, draw_base
 
-# Different ones, since a processor learns what it sees again and again.
+# Several, since a processor gets faster at one it has seen again and again.
 _BATCHES = 4
-
-Operations = dict[str, Callable[[Files], Stream]]
 
 
 def read(files: Files) -> Stream:
@@ -47,29 +41,25 @@ def decode_by_pillow(files: Files) -> Stream:
     """Bytes to a batch of pixels."""
     batches = [read_encoded(files, step) for step in range(_BATCHES)]
 
-    def of_step(step: int) -> np.ndarray:
-        return _decode(files, batches[step % _BATCHES])
-
-    return _of_steps(of_step, files)
+    return _of_steps(lambda step: _decode(files, batches[step % _BATCHES]), files)
 
 
 def decode_by_tf(files: Files) -> Stream:
     """The same by TensorFlow."""
-    from jaxcl.data._tf import tensorflow
     from jaxcl.data._tf._decode import decode_and_fit
 
-    tf, split = tensorflow(), files.data.train
+    split = files.data.train
     encoded = np.array([read_encoded(files, i) for i in range(_BATCHES)], object)
 
     def of_batch(data: Any) -> Any:
         return decode_and_fit(data, split.image_shape, split.fit)
 
-    return _of_tensors(tf, (encoded,), of_batch, files)
+    return _of_tensors((encoded,), of_batch, files)
 
 
 def views_by_jax(files: Files) -> Stream:
     """Pixels to views."""
-    views, images = compile_views(files.seed), decoded(files)
+    views, images = compile_views(files.seed), _decoded(files)
     instances = jnp.arange(files.batch_size)
 
     def batches() -> Iterator[Any]:
@@ -84,36 +74,25 @@ def views_by_jax(files: Files) -> Stream:
 
 def views_by_tf(files: Files) -> Stream:
     """The same by TensorFlow, with the numbers drawn before."""
-    from jaxcl.data._tf import tensorflow
     from jaxcl.data._tf._views import make_views
 
-    tf, images = tensorflow(), decoded(files)
+    images = _decoded(files)
     draw_step = draw_base(files.seed, files.batch_size)
     base = np.stack([draw_step(step) for step in range(_BATCHES)])
 
     def of_batch(images: Any, base: Any) -> Any:
         return make_views(images, base, None, AUGMENTATION, VIEWS)
 
-    return _of_tensors(tf, (images, base), of_batch, files)
+    return _of_tensors((images, base), of_batch, files)
 
 
-# By the name of the path they make up, in its order.
-OPERATIONS: dict[str, Operations] = {
-    "grain + JAX views": {
-        "read": read,
-        "decode": decode_by_pillow,
-        "views": views_by_jax,
-    },
-    "tf.data, views on the host": {
-        "read": read,
-        "draw": draw,
-        "decode": decode_by_tf,
-        "views": views_by_tf,
-    },
-}
+# By the name of the path, in its order.
+_JAX = {"read": read, "decode": decode_by_pillow, "views": views_by_jax}
+_TF = {"read": read, "draw": draw, "decode": decode_by_tf, "views": views_by_tf}
+OPERATIONS = {"grain + JAX views": _JAX, "tf.data, views on the host": _TF}
 
 
-def decoded(files: Files) -> np.ndarray:
+def _decoded(files: Files) -> np.ndarray:
     """The pixels of the first steps, `[steps, batch, height, width, channels]`."""
     encoded = (read_encoded(files, step) for step in range(_BATCHES))
     return np.stack([_decode(files, batch) for batch in encoded])
@@ -132,9 +111,12 @@ def _of_steps(function: Callable[[int], Any], files: Files) -> Stream:
 
 
 def _of_tensors(
-    tf: Any, tensors: tuple[Any, ...], function: Callable[..., Any], files: Files
+    tensors: tuple[Any, ...], function: Callable[..., Any], files: Files
 ) -> Stream:
-    """A function of batches, one after the other, as the pipeline maps it."""
+    """A function of batches, mapped as in our tf.data path."""
+    from jaxcl.data._tf import tensorflow
+
+    tf = tensorflow()
     same = tf.data.Dataset.from_tensor_slices(tensors).repeat()
     mapped = same.map(function, num_parallel_calls=tf.data.AUTOTUNE)
     batches = mapped.prefetch(tf.data.AUTOTUNE)

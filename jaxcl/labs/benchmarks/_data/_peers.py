@@ -1,4 +1,4 @@
-"""The customary ways to the same views: tf.image on every image, and torchvision."""
+"""The usual ways to the same views: tf.image on each image, and torchvision."""
 
 import importlib
 import io
@@ -11,9 +11,7 @@ from jaxcl.labs.benchmarks._data._options import AUGMENTATION, VIEWS
 from jaxcl.labs.benchmarks._data._pipeline import Files, read_encoded
 from jaxcl.labs.benchmarks._data._streams import Stream
 from jaxcl.labs.benchmarks._data._views import Pictures
-from jaxcl.labs.benchmarks._origin import count_cores
-
-_SETTINGS = AUGMENTATION
+from jaxcl.labs.benchmarks._timing import count_cores
 
 
 def tf_image_views(pictures: Pictures) -> Stream:
@@ -27,11 +25,8 @@ def tf_image_views(pictures: Pictures) -> Stream:
 
     def views(image, number):
         image = tf.image.convert_image_dtype(image, tf.float32)
-        made = [
-            _tf_image_view(tf, image, tf.stack([number, tf.cast(i, tf.int64)]))
-            for i in range(VIEWS)
-        ]
-        return tf.stack(made)
+        seeds = (tf.stack([number, tf.cast(i, tf.int64)]) for i in range(VIEWS))
+        return tf.stack([_tf_image_view(tf, image, seed) for seed in seeds])
 
     both = tf.data.Dataset.zip((samples, seeds))
     mapped = both.map(views, num_parallel_calls=tf.data.AUTOTUNE)
@@ -46,26 +41,27 @@ def _tf_image_view(tf: Any, image: Any, seed: Any) -> Any:
         tf.zeros((1, 0, 4)),
         seed,
         min_object_covered=0.0,
-        aspect_ratio_range=_SETTINGS.crop_ratio,
-        area_range=_SETTINGS.crop_scale,
+        aspect_ratio_range=AUGMENTATION.crop_ratio,
+        area_range=AUGMENTATION.crop_scale,
         max_attempts=10,
         use_image_if_no_bounding_boxes=True,
     )
     draws = tf.random.stateless_uniform([7], seed)
+
+    def maybe(draw, probability, change, image):
+        return tf.cond(draw < probability, lambda: change(image), lambda: image)
+
+    def jitter(image):
+        return _tf_image_jitter(tf, image, draws)
+
+    def gray(image):
+        return tf.image.grayscale_to_rgb(tf.image.rgb_to_grayscale(image))
+
     image = tf.image.resize(tf.slice(image, begin, extent), (height, width))
     image.set_shape((height, width, 3))
-    flipped = tf.image.flip_left_right
-    image = tf.cond(draws[0] < _SETTINGS.flip, lambda: flipped(image), lambda: image)
-    image = tf.cond(
-        draws[1] < _SETTINGS.jitter,
-        lambda: _tf_image_jitter(tf, image, draws),
-        lambda: image,
-    )
-    return tf.cond(
-        draws[6] < _SETTINGS.grayscale,
-        lambda: tf.image.grayscale_to_rgb(tf.image.rgb_to_grayscale(image)),
-        lambda: image,
-    )
+    image = maybe(draws[0], AUGMENTATION.flip, tf.image.flip_left_right, image)
+    image = maybe(draws[1], AUGMENTATION.jitter, jitter, image)
+    return maybe(draws[6], AUGMENTATION.grayscale, gray, image)
 
 
 def _tf_image_jitter(tf: Any, image: Any, draws: Any) -> Any:
@@ -74,22 +70,25 @@ def _tf_image_jitter(tf: Any, image: Any, draws: Any) -> Any:
     def factor(draw, strength):
         return 1.0 + strength * (2.0 * draw - 1.0)
 
-    image = tf.clip_by_value(image * factor(draws[2], _SETTINGS.brightness), 0.0, 1.0)
-    image = tf.image.adjust_contrast(image, factor(draws[3], _SETTINGS.contrast))
-    image = tf.clip_by_value(image, 0.0, 1.0)
-    saturation = factor(draws[4], _SETTINGS.saturation)
+    def clip(image):
+        return tf.clip_by_value(image, 0.0, 1.0)
+
+    image = clip(image * factor(draws[2], AUGMENTATION.brightness))
+    image = clip(
+        tf.image.adjust_contrast(image, factor(draws[3], AUGMENTATION.contrast))
+    )
+    saturation = factor(draws[4], AUGMENTATION.saturation)
     image = tf.image.adjust_saturation(image, saturation)
-    image = tf.image.adjust_hue(image, _SETTINGS.hue * (2.0 * draws[5] - 1.0))
-    return tf.clip_by_value(image, 0.0, 1.0)
+    return clip(tf.image.adjust_hue(image, factor(draws[5], AUGMENTATION.hue) - 1.0))
 
 
 def torchvision_views(pictures: Pictures) -> Stream:
-    """Views of images by torchvision, as Pillow holds them; a process for each core."""
+    """Views by torchvision of images in memory, by one process for each core."""
     return _load(list(pictures.images), pictures.images.shape[1], len(pictures.images))
 
 
 def torchvision_pipeline(files: Files) -> Stream:
-    """The same of encoded images; they are in memory, so that reading costs nothing."""
+    """The same of encoded images, which are in memory: reading costs nothing."""
     return _load(read_encoded(files, 0), files.size, files.batch_size)
 
 
@@ -114,7 +113,20 @@ class PillowSamples:
     """Images, as arrays or encoded, and their views as torchvision makes them."""
 
     def __init__(self, images: list[Any], size: int):
-        self._images, self._transform = images, _make_transform(size)
+        self._images = images
+        transforms = importlib.import_module("torchvision.transforms")
+        views = AUGMENTATION
+        jitter = transforms.ColorJitter(
+            views.brightness, views.contrast, views.saturation, views.hue
+        )
+        steps = [
+            transforms.RandomResizedCrop(size, views.crop_scale, views.crop_ratio),
+            transforms.RandomHorizontalFlip(views.flip),
+            transforms.RandomApply([jitter], views.jitter),
+            transforms.RandomGrayscale(views.grayscale),
+            transforms.ToTensor(),
+        ]
+        self._transform = transforms.Compose(steps)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -126,21 +138,3 @@ class PillowSamples:
         else:
             picture = Image.fromarray(image)
         return tuple(self._transform(picture) for _ in range(VIEWS))
-
-
-def _make_transform(size: int) -> Any:
-    transforms = importlib.import_module("torchvision.transforms")
-    jitter = transforms.ColorJitter(
-        _SETTINGS.brightness, _SETTINGS.contrast, _SETTINGS.saturation, _SETTINGS.hue
-    )
-    return transforms.Compose(
-        [
-            transforms.RandomResizedCrop(
-                size, _SETTINGS.crop_scale, _SETTINGS.crop_ratio
-            ),
-            transforms.RandomHorizontalFlip(_SETTINGS.flip),
-            transforms.RandomApply([jitter], _SETTINGS.jitter),
-            transforms.RandomGrayscale(_SETTINGS.grayscale),
-            transforms.ToTensor(),
-        ]
-    )

@@ -1,9 +1,9 @@
-"""Whole input paths of ours: from the files of a data set to views."""
+"""Input paths of this library, from the files of a data set to views."""
 
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,12 @@ from jaxcl.labs.benchmarks._data._views import compile_views, completed, write_p
 
 _STOP = 1_000_000_000
 _BATCHES_OF_PICTURES = 4
-_HOST = dataclasses.replace(AUGMENTATION, on="host")
+
+PipelineName = Literal["grain", "tf_data"]
 
 
 class Files(NamedTuple):
-    """A data set that is there, and how it is read."""
+    """An opened data set."""
 
     data: RunData
     seed: int
@@ -38,22 +39,12 @@ class Files(NamedTuple):
 
 
 def open_source(source: str, size: int, seed: int, directory: Path) -> Files:
-    """Opens a data set by its name in the options.
-
-    Args:
-        source: A data set, name@pixels to have it in another size, or jpeg.
-        size: Of the pictures that are made for jpeg.
-        seed: Of those and of the order.
-        directory: Where they are made.
-    """
+    """Opens a data set, name@pixels, or JPEG files that it makes in a directory."""
     if source == JPEG:
         count = _BATCHES_OF_PICTURES * batch_of(size)
         write_pictures(directory / "pictures", count, size, seed, "jpg")
-        config = DataConfig(
-            path=str(directory / "pictures"),
-            data_dir=str(directory / "data"),
-            image_size=size,
-        )
+        made, stored = str(directory / "pictures"), str(directory / "data")
+        config = DataConfig(path=made, data_dir=stored, image_size=size)
     else:
         name, _, pixels = source.partition("@")
         config = DataConfig(name=name, image_size=int(pixels or 0))
@@ -69,56 +60,13 @@ def read_encoded(files: Files, step: int) -> list[bytes]:
     return [record["image"] for record in records if record is not None]
 
 
-def grain_images(files: Files) -> Stream:
-    """Images, read and decoded ahead by grain."""
-    return _images(files, "grain")
-
-
-def tf_images(files: Files) -> Stream:
-    """Images, read ahead and decoded by tf.data."""
-    return _images(files, "tf_data")
-
-
-def grain_views(files: Files) -> Stream:
-    """Images by grain, views by JAX."""
-    return _with_jax_views(files, "grain")
-
-
-def tf_device_views(files: Files) -> Stream:
-    """Images by tf.data, views by JAX."""
-    return _with_jax_views(files, "tf_data")
-
-
-def tf_host_views(files: Files) -> Stream:
-    """Images and views by tf.data."""
-    return Stream(lambda: _batches(files, "tf_data", _HOST), files.batch_size)
-
-
-def kept_views(files: Files) -> Stream:
-    """Images that are on the device from the start, views by JAX."""
-    data = files.data
-    images = jnp.asarray(data.train_images())
-    views = compile_views(files.seed)
-    taken = jax.jit(
-        lambda epoch, instance, position, images: views(
-            epoch, instance, images[position]
-        )
-    )
-
-    def batches() -> Iterator[jax.Array]:
-        return completed(
-            taken(batch.epoch, batch.instance, batch.position, images)
-            for batch in _batches(files, "grain", keep_on_device=True)
-        )
-
-    return Stream(batches, files.batch_size)
-
-
-def _images(files: Files, pipeline: str) -> Stream:
+def images_of(pipeline: PipelineName, files: Files) -> Stream:
+    """Images, read and decoded ahead by a pipeline."""
     return Stream(lambda: _batches(files, pipeline), files.batch_size)
 
 
-def _with_jax_views(files: Files, pipeline: str) -> Stream:
+def device_views(pipeline: PipelineName, files: Files) -> Stream:
+    """Images by a pipeline, views by JAX."""
     views = compile_views(files.seed)
 
     def batches() -> Iterator[jax.Array]:
@@ -130,18 +78,37 @@ def _with_jax_views(files: Files, pipeline: str) -> Stream:
     return Stream(batches, files.batch_size)
 
 
+def host_views(files: Files) -> Stream:
+    """Images and views by tf.data."""
+    host = dataclasses.replace(AUGMENTATION, on="host")
+    return Stream(lambda: _batches(files, "tf_data", host), files.batch_size)
+
+
+def kept_views(files: Files) -> Stream:
+    """Images that are on the device from the start, views by JAX."""
+    images, views = jnp.asarray(files.data.train_images()), compile_views(files.seed)
+
+    @jax.jit
+    def taken(epoch, instance, position, images):
+        return views(epoch, instance, images[position])
+
+    def batches() -> Iterator[jax.Array]:
+        return completed(
+            taken(batch.epoch, batch.instance, batch.position, images)
+            for batch in _batches(files, "grain", keep_on_device=True)
+        )
+
+    return Stream(batches, files.batch_size)
+
+
 def _batches(
     files: Files,
-    pipeline: Any,
+    pipeline: PipelineName,
     augmentation: AugmentationConfig | None = None,
     *,
     keep_on_device: bool = False,
 ) -> Iterator[Any]:
-    config = dataclasses.replace(
-        files.data.config,
-        pipeline=pipeline,
-        keep_on_device=keep_on_device,
-        views=VIEWS,
-    )
+    changes = {"pipeline": pipeline, "keep_on_device": keep_on_device, "views": VIEWS}
+    config = dataclasses.replace(files.data.config, **changes)
     data = dataclasses.replace(files.data, config=config)
     return data.batches(0, _STOP, seed=files.seed, augmentation=augmentation)

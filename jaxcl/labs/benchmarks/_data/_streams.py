@@ -12,17 +12,16 @@ from jaxcl.labs.benchmarks._children import Tell
 from jaxcl.labs.benchmarks._data._options import DataBenchmark
 from jaxcl.labs.benchmarks._timing import Samples, take_turns
 
-# Share of a run that goes by before the clock is started: threads have to find their
-# work, and what was read ahead while nobody looked must be used up.
+# Share of a run before the clock starts: threads start, and batches that were read
+# ahead before the run are used up.
 _WARM_UP = 0.3
-_WARM_UP_BATCHES = 2
 _LEAST_BATCHES = 2
 _LONGEST_WAIT = 3.0
 _LOOK_SECONDS = 0.03
 
 
 class Stream(NamedTuple):
-    """Batches without end, complete when they come."""
+    """Endless batches, each complete when it is returned."""
 
     start: Callable[[], Iterator[Any]]
     """A new iterator, which starts at the first batch."""
@@ -40,57 +39,41 @@ def interleave_streams(
         name: functools.partial(time_stream, stream, options.seconds)
         for name, stream in streams.items()
     }
-    return take_turns(measures, dict.fromkeys(streams, options.rounds), tell)
+    return take_turns(measures, options.rounds, tell)
 
 
 def time_stream(stream: Stream, seconds: float) -> tuple[float, float]:
     """Wall and CPU seconds for an image of a stream that runs already.
 
-    What is read ahead at the start of the clock was not paid for, what is read ahead at
-    its end was not used: in a stream that runs both are the same.
+    Batches that were read ahead when the clock starts cost nothing, those read ahead
+    when it stops are not used: once a stream runs, both are as many.
     """
-    batches = stream.start()
+    batches: Any = stream.start()
     try:
-        _take(batches, _WARM_UP * seconds, _WARM_UP_BATCHES)
+        _take(batches, _WARM_UP * seconds)
         wall, cpu = time.perf_counter(), cpu_seconds()
-        count = _take(batches, seconds, _LEAST_BATCHES)
+        images = _take(batches, seconds) * stream.images
         wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
     finally:
-        _close(batches)
-    # Nobody may hold the iterator any more when its threads are waited for.
+        if hasattr(batches, "close"):
+            batches.close()
+    # The last reference: TensorFlow ends its threads when the iterator is deleted.
     del batches
     _rest()
-    return wall / (count * stream.images), cpu / (count * stream.images)
+    return wall / images, cpu / images
 
 
-def run_once(stream: Stream) -> Any:
-    """The first batch of a stream, which is left again."""
-    batches = stream.start()
-    try:
-        first = next(batches)
-    finally:
-        _close(batches)
-    del batches
-    _rest()
-    return first
-
-
-def _take(batches: Iterator[Any], seconds: float, least: int) -> int:
-    """Takes batches for some seconds and says how many."""
+def _take(batches: Iterator[Any], seconds: float) -> int:
+    """Takes batches for some seconds and returns how many."""
     start, count = time.perf_counter(), 0
-    while count < least or time.perf_counter() - start < seconds:
+    while count < _LEAST_BATCHES or time.perf_counter() - start < seconds:
         next(batches)
         count += 1
     return count
 
 
-def _close(batches: Any) -> None:
-    if hasattr(batches, "close"):
-        batches.close()
-
-
 def _rest() -> None:
-    """Waits until what was read ahead of a stream that was left is done."""
+    """Waits until threads have finished what they were reading ahead."""
     deadline = time.perf_counter() + _LONGEST_WAIT
     while time.perf_counter() < deadline:
         before = cpu_seconds()
@@ -100,10 +83,9 @@ def _rest() -> None:
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process and of those it started and that still run."""
-    return time.process_time() + sum(
-        _seconds_of(child.pid) for child in multiprocessing.active_children()
-    )
+    """CPU time of this process and of its children that still run."""
+    children = multiprocessing.active_children()
+    return time.process_time() + sum(_seconds_of(child.pid) for child in children)
 
 
 def _seconds_of(pid: int | None) -> float:

@@ -1,8 +1,9 @@
-"""Our views of images that are in memory: by JAX, and by tf.data."""
+"""Views of images in memory, by JAX and by tf.data."""
 
+import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +19,6 @@ from jaxcl.labs.benchmarks._data._streams import Stream
 _QUALITY = 90
 _PICTURES_AT_ONCE = 64
 
-Views = Callable[[Any, Any, Any], jax.Array]
-
 
 class Pictures(NamedTuple):
     """Images of one batch, the same for every implementation."""
@@ -30,23 +29,20 @@ class Pictures(NamedTuple):
 
 
 def make_pictures(count: int, size: int, seed: int) -> np.ndarray:
-    """Images of smooth blots and some grain, as compressible as photographs.
-
-    Returns:
-        `[count, size, size, 3]` of uint8.
+    """Smooth spots with noise, as compressible as photographs, `[n, size, size, 3]`.
 
     Example:
         >>> make_pictures(2, 16, seed=0).shape
         (2, 16, 16, 3)
     """
     generator = np.random.default_rng(seed)
-    blots = generator.uniform(0, 255, (count, 4, 4, 3))
+    spots = generator.uniform(0, 255, (count, 4, 4, 3))
     # Bilinear, from 4 by 4 colors to all pixels.
     places = np.linspace(0, 3, size)
     weights = np.maximum(0.0, 1.0 - np.abs(places[:, None] - np.arange(4)))
-    smooth = np.einsum("yh,xw,nhwc->nyxc", weights, weights, blots, optimize=True)
-    grain = generator.normal(0, 8, smooth.shape)
-    return np.clip(smooth + grain, 0, 255).astype(np.uint8)
+    smooth = np.einsum("yh,xw,nhwc->nyxc", weights, weights, spots, optimize=True)
+    noise = generator.normal(0, 8, smooth.shape)
+    return np.clip(smooth + noise, 0, 255).astype(np.uint8)
 
 
 def write_pictures(
@@ -62,9 +58,8 @@ def write_pictures(
 
 
 def jax_views(pictures: Pictures) -> Stream:
-    """`augment_batch` on the default device, from images that are there already."""
-    views = compile_views(pictures.seed)
-    images = jnp.asarray(pictures.images)
+    """`augment_batch` of images on the default device."""
+    views, images = compile_views(pictures.seed), jnp.asarray(pictures.images)
     instances = jnp.arange(len(images))
 
     def batches() -> Iterator[jax.Array]:
@@ -75,7 +70,7 @@ def jax_views(pictures: Pictures) -> Stream:
 
 
 @functools.cache
-def compile_views(seed: int) -> Views:
+def compile_views(seed: int) -> Callable[[Any, Any, Any], jax.Array]:
     """Views of (epoch, instances, images) in one program, keys and all."""
 
     @jax.jit
@@ -86,15 +81,11 @@ def compile_views(seed: int) -> Views:
     return views
 
 
-def completed(batches: Iterator[jax.Array]) -> Iterator[jax.Array]:
-    """Batches that are there; the next one is on its way then, as in training."""
-    try:
-        before = next(batches)
-        for batch in batches:
+def completed(batches: Generator[jax.Array, None, None]) -> Iterator[jax.Array]:
+    """Complete batches; the next one is being made meanwhile, as in training."""
+    with contextlib.closing(batches):
+        for before, _ in itertools.pairwise(batches):
             yield jax.block_until_ready(before)
-            before = batch
-    finally:
-        getattr(batches, "close", lambda: None)()
 
 
 def tf_views(pictures: Pictures) -> Stream:
@@ -103,9 +94,8 @@ def tf_views(pictures: Pictures) -> Stream:
     from jaxcl.data._tf._views import make_views
 
     tf = tensorflow()
-    count = len(pictures.images)
+    images, count = tf.constant(pictures.images), len(pictures.images)
     draw = draw_base(pictures.seed, count)
-    images = tf.constant(pictures.images)
 
     def of_step(step):
         base = tf.numpy_function(draw, [step], tf.float32)
@@ -117,12 +107,11 @@ def tf_views(pictures: Pictures) -> Stream:
 
 
 def draw_base(seed: int, count: int) -> Callable[[Any], np.ndarray]:
-    """What draws the numbers of all views of a step, as our tf.data path does."""
-    instances = np.arange(count)
+    """A function that draws the numbers of a step's views, as our tf.data path does."""
 
     def draw(step):
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            keys = sample_keys(seed, jnp.int32(step), jnp.asarray(instances))
+            keys = sample_keys(seed, jnp.int32(step), jnp.arange(count))
             return np.asarray(draw_numbers(keys, VIEWS, AUGMENTATION)[0])
 
     return draw

@@ -1,4 +1,4 @@
-"""The table of what is compared, and why one of them may not take part."""
+"""The implementations that are compared, and the reasons to leave one out."""
 
 import importlib.util
 from collections.abc import Callable
@@ -25,7 +25,7 @@ LOSSES: dict[str, str] = {
     "combined": "SupCon with domain weights + 30 · negative variance",
 }
 OURS, DENSE = "jaxcl", "dense jnp"
-_PML = "pytorch_metric_learning"
+_PML, _SUPCONTRAST = "pytorch_metric_learning", "SupContrast (definition)"
 
 
 class Contender(NamedTuple):
@@ -33,8 +33,8 @@ class Contender(NamedTuple):
 
     loss: LossName
     name: str
-    make: Callable[[Case], Callable[..., Any]]
-    """A loss of (u, v, labels, domains), in torch of (u, v, labels)."""
+    function: Callable[..., Any]
+    """The loss, of u, v, labels, domains and temperature."""
     package: str = "jax"
     bytes_per_pair: float = 0.0
     """Memory of a call for every pair of rows; 0 = its compiler says beforehand."""
@@ -57,18 +57,14 @@ CONTENDERS: tuple[Contender, ...] = (
     Contender("nt_xent", "lightly NTXentLoss", _peers.lightly_nt_xent, "lightly", 18),
     Contender("nt_xent", "PML NTXentLoss", _peers.pml_nt_xent, _PML, 10_000, 512),
     Contender("nt_xent", "PML SupConLoss", _peers.pml_one_positive, _PML, 47),
-    Contender(
-        "nt_xent", "SupContrast (definition)", _peers.supcontrast_nt_xent, "torch", 34
-    ),
+    Contender("nt_xent", _SUPCONTRAST, _peers.supcontrast_nt_xent, "torch", 34),
     Contender("info_nce", OURS, _jax.our_info_nce),
     Contender("info_nce", DENSE, _jax.dense_info_nce),
     Contender("info_nce", "torch cross-entropy", _peers.torch_clip, "torch", 8),
     Contender("supcon", OURS, _jax.our_supcon),
     Contender("supcon", DENSE, _jax.dense_supcon),
     Contender("supcon", "PML SupConLoss", _peers.pml_supcon, _PML, 47),
-    Contender(
-        "supcon", "SupContrast (definition)", _peers.supcontrast_supcon, "torch", 34
-    ),
+    Contender("supcon", _SUPCONTRAST, _peers.supcontrast_supcon, "torch", 34),
     Contender("combined", OURS, _jax.our_combined),
     Contender("combined", DENSE, _jax.dense_combined),
 )
@@ -89,37 +85,30 @@ def find_contender(loss: str, name: str) -> Contender:
 
 
 def prepare(contender: Contender, case: Case) -> Prepared:
-    """Makes an implementation ready to be called; raises `Excuse` where it cannot."""
+    """Makes an implementation ready to be called; raises `Excuse` if it cannot."""
     # Rows and gradients need memory too, and other programs where there are some.
     free = free_memory() * (0.9 if on_accelerator() else 0.7)
     check_contender(contender, 2 * len(case.u), free)
-    prepared = (prepare_torch if contender.in_torch else prepare_jax)(
-        contender.make(case), case
-    )
-    if prepared.temporaries is not None and prepared.temporaries > free:
-        needed = prepared.temporaries / 2**30
-        reason = f"its temporaries are {needed:.0f} GiB, {free / 2**30:.0f} are free"
-        raise Excuse("skipped", reason)
+    prepare_call = prepare_torch if contender.in_torch else prepare_jax
+    prepared = prepare_call(contender.function, case)
+    needed = prepared.temporaries or 0
+    if needed > free:
+        sizes = f"{needed / 2**30:.0f} GiB, {free / 2**30:.0f} are free"
+        raise Excuse("skipped", f"its temporaries are {sizes}")
     return prepared
 
 
 def check_contender(contender: Contender, rows: int, free_bytes: float) -> None:
     """Raises `Excuse` where a contender is not installed or would need too much."""
-    package = contender.package
-    if importlib.util.find_spec(package) is None:
-        raise Excuse("not installed", f"pip install {package.replace('_', '-')}")
-    if contender.in_torch and on_accelerator():
-        if importlib.util.find_spec("torch") is None:
-            raise Excuse("not installed", "pip install torch")
-        if not load_torch().cuda.is_available():
-            raise Excuse("skipped", "this torch has no GPU")
+    for package in (contender.package, *["torch"] * contender.in_torch):
+        if importlib.util.find_spec(package) is None:
+            raise Excuse("not installed", f"pip install {package.replace('_', '-')}")
+    if contender.in_torch and on_accelerator() and not load_torch().cuda.is_available():
+        raise Excuse("skipped", "this torch has no GPU")
     if contender.max_rows is not None and rows > contender.max_rows:
         reason = f"up to {contender.max_rows:,} rows only, because of memory"
         raise Excuse("skipped", reason)
     needed = contender.bytes_per_pair * rows**2
     if needed > free_bytes:
-        raise Excuse(
-            "skipped",
-            f"would need about {needed / 2**30:.0f} GiB, "
-            f"{free_bytes / 2**30:.0f} GiB are free",
-        )
+        sizes = f"{needed / 2**30:.0f} GiB, {free_bytes / 2**30:.0f} GiB are free"
+        raise Excuse("skipped", f"would need about {sizes}")

@@ -1,15 +1,17 @@
-"""What a child process measures of the losses."""
+"""Time, memory and accuracy of the losses, measured in a child process."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxcl.labs.benchmarks._children import Tell
-from jaxcl.labs.benchmarks._losses._accuracy import judge
+from jaxcl.labs.benchmarks._losses import _oracle
 from jaxcl.labs.benchmarks._losses._calls import (
+    REGIMES,
     Case,
     Prepared,
     make_case,
@@ -24,12 +26,22 @@ from jaxcl.labs.benchmarks._losses._contenders import (
     find_contenders,
     prepare,
 )
-from jaxcl.labs.benchmarks._losses._memory import measure_growth, per_mib
+from jaxcl.labs.benchmarks._losses._memory import measure_call, per_mib
 from jaxcl.labs.benchmarks._losses._options import LossesBenchmark
-from jaxcl.labs.benchmarks._losses._support import prepare_support
 from jaxcl.labs.benchmarks._measurement import Measurement, attempt
 from jaxcl.labs.benchmarks._timing import Samples, summarize, take_turns, time_once
 
+_TEMPERATURES = (0.5, 0.1, 0.05, 0.02, 0.01)
+# Loss, contender, type, and instances of a label. SupCon has three positives a row
+# where rows are random or aligned, a whole cluster where they are clustered.
+_JUDGED = (
+    ("nt_xent", OURS, "float32", 1),
+    ("nt_xent", OURS, "bfloat16", 1),
+    ("nt_xent", DENSE, "float32", 1),
+    ("nt_xent", "torch cross-entropy", "float32", 1),
+    ("supcon", OURS, "float32", 2),
+    ("supcon", DENSE, "float32", 2),
+)
 _LEAST_ROUNDS = 3
 # Largest difference from the dense code, relative, that is still the same loss.
 _TOLERANCES = {"float32": 1e-3, "bfloat16": 5e-2}
@@ -50,7 +62,9 @@ def time_losses(
     for one in found:
         yield one
         if one.quantity == "wall" and one.contender == OURS and one.value is not None:
-            flops = count_flops(one.setting["loss"], case)
+            # Matmuls of our tiles: 4 N²D for one set of N rows, 8 B²D for two of B.
+            batch, dim = case.u.shape
+            flops = (8 if one.setting["loss"] == "info_nce" else 16) * batch**2 * dim
             share = flops / (one.value / 1000) / peak
             yield one.of("peak share", round(share, 4))
     setting = {name: row.setting[name] for name in ("dim", "dtype", "threads")}
@@ -125,12 +139,6 @@ def matmul_peak(dtype: str) -> float:
     return 2.0 * size**3 / min(time_once(product.call)[0] for _ in range(5))
 
 
-def count_flops(loss: str, case: Case) -> float:
-    """Matmul work of our tiles: 4 N²D for one set of N rows, 8 B²D for two of B."""
-    batch, dim = case.u.shape
-    return 8.0 * batch**2 * dim if loss == "info_nce" else 16.0 * batch**2 * dim
-
-
 def compare(
     row: Measurement,
     result: tuple[float, np.ndarray],
@@ -144,18 +152,14 @@ def compare(
     other_value, other = baseline
     apart = abs(value - other_value) / max(abs(other_value), 1e-30)
     yield row.of("value difference", apart)
-    apart = relative_difference(gradient, other)
+    norm = max(np.linalg.norm(other), 1e-300)
+    apart = float(np.linalg.norm(gradient - other) / norm)
     row = row.of("gradient difference", apart)
-    # A NaN is no smaller than anything.
+    # A comparison with NaN is false.
     if row.contender == OURS and not apart <= _TOLERANCES[row.setting["dtype"]]:
         reason = f"gradient differs from the dense one by {apart:.1e}"
         row = dataclasses.replace(row, status="failed", reason=reason)
     yield row
-
-
-def relative_difference(x: np.ndarray, y: np.ndarray) -> float:
-    """Norm of the difference over the norm of the second."""
-    return float(np.linalg.norm(x - y) / max(np.linalg.norm(y), 1e-300))
 
 
 def measure_memory(
@@ -168,44 +172,53 @@ def measure_memory(
     def make() -> Prepared:
         prepared = prepare(entry, _make_case(row, options))
         if entry.in_torch:
-            # Loads its libraries; JAX has loaded its own to compile.
+            # The first call loads libraries; JAX loaded its own to compile.
             small = dataclasses.replace(row, size=32)
             prepare(entry, _make_case(small, options)).call()
         return prepared
 
-    yield from _grow(row, make, uses_torch=entry.in_torch)
-
-
-def measure_support(
-    row: Measurement, options: LossesBenchmark, chunk_size: int | None, *, tell: Tell
-) -> Iterator[Measurement]:
-    """Memory of support-corrected InfoNCE, chunked or all at once."""
-    tell(f"{row.setting['loss']}: {row.contender}")
-    yield from _grow(
-        row, lambda: prepare_support(row.size, row.size, chunk_size, options.seed)
-    )
-
-
-def _grow(
-    row: Measurement, make: Callable[[], Prepared], *, uses_torch: bool = False
-) -> Iterator[Measurement]:
-    prepared, row = attempt(row, make)
-    found = None
-    if prepared is not None:
-        found, row = attempt(
-            row, lambda: measure_growth(prepared, uses_torch=uses_torch)
-        )
-    if prepared is None or found is None:
-        yield row
-        return
-    yield row.of("growth", per_mib(found["growth"]), "MiB")
-    yield row.of("temporaries", per_mib(prepared.temporaries), "MiB")
-    yield row.of("seconds", found["seconds"], "s")
-    yield row.of("cpu seconds", found["cpu_seconds"], "s")
+    yield from measure_call(row, make, uses_torch=entry.in_torch)
 
 
 def measure_accuracy(
-    row: Measurement, options: LossesBenchmark, *, tell: Tell
+    blank: Measurement,
+    options: LossesBenchmark,
+    *,
+    tell: Tell = lambda text: None,
+    temperatures: tuple[float, ...] = _TEMPERATURES,
 ) -> Iterator[Measurement]:
-    """Errors of gradients against float64."""
-    yield from judge(row, options, tell)
+    """Errors in every regime, at every temperature, of every implementation."""
+    chosen = [one for one in _JUDGED if options.peers or one[1] in (OURS, DENSE)]
+    for regime, temperature, (loss, name, dtype, instances) in itertools.product(
+        REGIMES, temperatures, chosen
+    ):
+        tell(f"{regime}, t = {temperature}: {loss}, {name}")
+        case = make_case(
+            blank.size,
+            options.dim[0],
+            temperature=temperature,
+            dtype=dtype,
+            regime=regime,
+            instances_per_label=instances,
+            seed=options.seed,
+        )
+        row = dataclasses.replace(blank, contender=name).but(
+            regime=regime, temperature=temperature, loss=loss, dtype=dtype
+        )
+        yield from _judge(row, case)
+
+
+def _judge(row: Measurement, case: Case) -> Iterator[Measurement]:
+    entry = find_contender(row.setting["loss"], row.contender)
+    found, row = attempt(row, lambda: read_result(prepare(entry, case).call()))
+    if found is None:
+        yield row
+        return
+    value, gradient = found
+    if entry.loss == "supcon":
+        _, truth = _oracle.supcon(case.u, case.v, case.labels, case.temperature)
+    else:
+        _, truth = _oracle.nt_xent(case.u, case.v, case.temperature)
+    error = np.linalg.norm(gradient - truth) / np.linalg.norm(truth)
+    yield row.of("gradient error", float(error))
+    yield row.of("value", value)

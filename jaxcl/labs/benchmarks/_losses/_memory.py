@@ -6,34 +6,63 @@ import gc
 import os
 import resource
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 
 from jaxcl.labs.benchmarks._losses._calls import Prepared, load_torch, on_accelerator
+from jaxcl.labs.benchmarks._measurement import Measurement, attempt
 from jaxcl.labs.benchmarks._timing import time_once
 
-_STATUS = Path("/proc/self/status")
+
+def measure_call(
+    row: Measurement, make: Callable[[], Prepared], *, uses_torch: bool = False
+) -> Iterator[Measurement]:
+    """Memory and time of one call, or why there is none."""
+
+    def measure() -> tuple[Prepared, tuple[int | None, float, float]]:
+        prepared = make()
+        return prepared, measure_growth(prepared, uses_torch=uses_torch)
+
+    found, row = attempt(row, measure)
+    if found is None:
+        yield row
+        return
+    prepared, (growth, wall, cpu) = found
+    yield row.of("growth", per_mib(growth), "MiB")
+    yield row.of("temporaries", per_mib(prepared.temporaries), "MiB")
+    yield row.of("seconds", wall, "s")
+    yield row.of("cpu seconds", cpu, "s")
 
 
-def measure_growth(prepared: Prepared, *, uses_torch: bool = False) -> dict[str, Any]:
-    """Runs a call once and reports its seconds and the growth of memory, in bytes.
+def measure_growth(
+    prepared: Prepared, *, uses_torch: bool = False
+) -> tuple[int | None, float, float]:
+    """Growth of memory in bytes, wall seconds and CPU seconds of one call.
 
     The growth is the highest resident memory during the call less the resident memory
-    just before it. The highest mark is the one of `ru_maxrss`, put back to the present
-    before the call where the system allows: what was resident before compilation ended
-    would hide a smaller call.
+    just before it; on an accelerator, what torch allocated or XLA planned. The highest
+    mark is reset before the call where the system allows: compilation may have taken
+    more memory than the call does.
     """
-    if on_accelerator():
-        return _measure_device(prepared, uses_torch)
-    gc.collect()
-    _return_free_memory()
-    _forget_highest()
-    before = _resident()
+    if not on_accelerator():
+        gc.collect()
+        _return_free_memory()
+        _reset_highest()
+        before = _resident("VmRSS")
+        wall, cpu = time_once(prepared.call)
+        return max(0, _resident("VmHWM") - before), wall, cpu
+    cuda = load_torch().cuda if uses_torch else None
+    if cuda is not None:
+        cuda.reset_peak_memory_stats()
+    before = cuda.memory_allocated() if cuda is not None else 0
+    prepared.call()
+    # The first call loads kernels; the second one is what a step pays.
     wall, cpu = time_once(prepared.call)
-    growth = max(0, _highest() - before)
-    return {"seconds": wall, "cpu_seconds": cpu, "growth": growth}
+    if cuda is not None:
+        return cuda.max_memory_allocated() - before, wall, cpu
+    return prepared.temporaries, wall, cpu
 
 
 def free_memory() -> int:
@@ -42,60 +71,39 @@ def free_memory() -> int:
         found = jax.devices()[0].memory_stats() or {}
         return int(found.get("bytes_limit", 0)) - int(found.get("bytes_in_use", 0))
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        available = next(line for line in lines if line.startswith("MemAvailable"))
-        return int(available.split()[1]) * 1024
-    except (OSError, StopIteration):
+        return _read_bytes("/proc/meminfo", "MemAvailable")
+    except (OSError, IndexError):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _measure_device(prepared: Prepared, uses_torch: bool) -> dict[str, Any]:
-    cuda = load_torch().cuda if uses_torch else None
-    if cuda is not None:
-        cuda.reset_peak_memory_stats()
-        before = cuda.memory_allocated()
-    prepared.call()
-    # The first call loads kernels; the second one is what a step pays.
-    wall, cpu = time_once(prepared.call)
-    growth = prepared.temporaries
-    if cuda is not None:
-        growth = cuda.max_memory_allocated() - before
-    return {"seconds": wall, "cpu_seconds": cpu, "growth": growth}
-
-
 def _return_free_memory() -> None:
-    """Hands freed pages back: a call that fills them again would look free."""
+    """Returns freed pages to the system: a call that fills them again must pay."""
     name = ctypes.util.find_library("c")
     trim = getattr(ctypes.CDLL(name), "malloc_trim", None) if name else None
     if trim is not None:
         trim(0)
 
 
-def _forget_highest() -> None:
+def _reset_highest() -> None:
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         return  # the mark then holds what came before, and the growth is a lower bound
 
 
-def _resident() -> int:
-    return _from_status("VmRSS") if _STATUS.exists() else _highest()
+def _resident(field: str) -> int:
+    """A figure of this process; off Linux, the highest mark is all there is."""
+    try:
+        return _read_bytes("/proc/self/status", field)
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _highest() -> int:
-    if _STATUS.exists():
-        return _from_status("VmHWM")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+def _read_bytes(file: str, field: str) -> int:
+    return int(Path(file).read_text().split(f"{field}:")[1].split()[0]) * 1024
 
 
-def _from_status(field: str) -> int:
-    for line in _STATUS.read_text().splitlines():
-        if line.startswith(field):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-def per_mib(size: float | None, digits: int = 2) -> float | None:
+def per_mib(size: int | None) -> float | None:
     """Bytes as MiB."""
-    return None if size is None else round(size / 2**20, digits)
+    return None if size is None else round(size / 2**20, 2)

@@ -1,9 +1,9 @@
-"""What `jaxcl bench losses` can be asked, and the jobs that answer it."""
+"""The options of `jaxcl bench losses`, and the jobs they stand for."""
 
 import dataclasses
 import itertools
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from jaxcl.config import ConfigError
 from jaxcl.labs.benchmarks._children import Job
@@ -16,8 +16,9 @@ from jaxcl.labs.benchmarks._losses._contenders import (
 from jaxcl.labs.benchmarks._measurement import Measurement
 from jaxcl.labs.benchmarks._options import Benchmark
 
-_JOBS = "jaxcl.labs.benchmarks._losses._jobs"
+_ROOM = "jaxcl.labs.benchmarks._losses"
 _QUICK_ROWS = (256, 1024)
+_ACCURACY_ROWS = 2048
 _PATIENCE_SECONDS = 600.0
 
 
@@ -43,13 +44,11 @@ class LossesBenchmark(Benchmark):
     temperature: float = 0.1
     """Divides the similarities."""
     peers: bool = True
-    """Compare with other libraries, as far as they are installed."""
+    """Compare with other libraries, where they are installed."""
     memory: bool = True
-    """Measure the memory of a call, each in a process of its own."""
+    """Measure the memory of each call, in its own process."""
     accuracy: bool = False
-    """Compare gradients with float64, at temperatures down to 0.01."""
-    accuracy_rows: int = 2048
-    """Rows of that comparison."""
+    """Compare gradients of 2,048 rows with float64, at temperatures down to 0.01."""
     large: bool = False
     """One call of 262,144 rows, and the support-corrected loss."""
     large_rows: int = 262_144
@@ -77,7 +76,7 @@ class LossesBenchmark(Benchmark):
             raise ConfigError(f"`temperature` must be positive, got {self.temperature}")
 
     def resolve(self) -> "LossesBenchmark":
-        """The same options with what `quick` stands for."""
+        """These options, made small where `quick` is set."""
         if not self.quick:
             return self
         rows = _QUICK_ROWS if self.is_default("rows") else self.rows
@@ -86,39 +85,38 @@ class LossesBenchmark(Benchmark):
         )
 
     def plan(self, platform: str) -> Iterator[Job]:
-        """Times, then memory, accuracy and the large cases, as far as asked for."""
-        for threads in self.threads or (None,):
-            yield from (self._time(*size, threads) for size in self._sizes())
+        """Times, then memory, accuracy and the large cases."""
+        sizes = [(rows, dim) for dim in self.dim for rows in self.rows]
+        for threads, (rows, dim) in itertools.product(self.threads or (None,), sizes):
+            row = self._row("losses", ", ".join(self.losses), "all", rows, dim)
+            row = dataclasses.replace(row, quantity="wall", required=True)
+            yield Job(f"{_ROOM}._jobs:time_losses", row.but(threads=threads), self)
         if self.memory:
             entries = find_contenders(self.losses, peers=self.peers)
-            for size, one in itertools.product(self._sizes(), entries):
-                yield self._job("memory", one.loss, one.name, *size)
+            for size, one in itertools.product(sizes, entries):
+                yield self._call(self._row("memory", one.loss, one.name, *size))
         if self.accuracy:
-            yield self._judge()
+            names = {"regime": "all", "temperature": 0.0, "loss": "all", "dtype": "all"}
+            row = Measurement("accuracy", "all", _ACCURACY_ROWS, names, required=False)
+            row = row.of("gradient error", None)
+            yield Job(f"{_ROOM}._jobs:measure_accuracy", row, self)
         if self.large:
-            yield self._job("large", "nt_xent", OURS, self.large_rows, self.dim[0])
+            rows, dim = self.large_rows, self.dim[0]
+            yield self._call(self._row("large", "nt_xent", OURS, rows, dim))
             yield from self._support(platform)
         if self.largest:
             for dim, name in itertools.product(self.dim, (OURS, DENSE)):
-                yield self._double(name, max(self.rows), dim)
+                row = self._row("largest", "nt_xent", name, max(self.rows), dim)
+                yield self._double(row)
 
-    def _sizes(self) -> list[tuple[int, int]]:
-        """Rows and dimensions."""
-        return [(rows, dim) for dim in self.dim for rows in self.rows]
-
-    def _job(
-        self, what: str, loss: str, name: str, rows: int, dim: int, **fields: Any
-    ) -> Job:
+    def _row(self, what: str, loss: str, name: str, rows: int, dim: int) -> Measurement:
         setting = {"loss": loss, "dim": dim, "dtype": self.dtype, "threads": None}
-        row = Measurement(what, name, rows, setting, "growth", required=False)
-        return Job(f"{_JOBS}:measure_memory", row, self, **fields)
+        return Measurement(what, name, rows, setting, "growth", required=False)
 
-    def _time(self, rows: int, dim: int, threads: int | None) -> Job:
-        job = self._job("losses", ", ".join(self.losses), "all", rows, dim)
-        row = dataclasses.replace(job.row, quantity="wall", required=True)
-        return Job(f"{_JOBS}:time_losses", row.but(threads=threads), self)
+    def _call(self, row: Measurement) -> Job:
+        return Job(f"{_ROOM}._jobs:measure_memory", row, self)
 
-    def _double(self, name: str, rows: int, dim: int) -> Job:
+    def _double(self, row: Measurement) -> Job:
         """Twice the rows after each call that fits and does not take too long."""
 
         def then(found: list[Measurement]) -> Job | None:
@@ -126,23 +124,17 @@ class LossesBenchmark(Benchmark):
             # The next one takes four times as long.
             if not seconds or 4 * seconds[0] > _PATIENCE_SECONDS:
                 return None
-            return self._double(name, 2 * rows, dim)
+            return self._double(dataclasses.replace(row, size=2 * row.size))
 
-        return self._job("largest", "nt_xent", name, rows, dim, then=then)
-
-    def _judge(self) -> Job:
-        setting = {"regime": "all", "temperature": 0.0, "loss": "all", "dtype": "all"}
-        rows, what = self.accuracy_rows, "gradient error"
-        row = Measurement("accuracy", "all", rows, setting, what, required=False)
-        return Job(f"{_JOBS}:measure_accuracy", row, self)
+        return self._call(row)._replace(then=then)
 
     def _support(self, platform: str) -> Iterator[Job]:
-        # An accelerator wants many rows at once, a CPU as many as its caches hold.
+        # Accelerators are faster with large chunks, CPUs with those that fit a cache.
         chunks = (1, 10) if platform == "cpu" else (50, 200)
         for count, sizes in ((500, (None, *chunks)), (2000, (None, chunks[-1]))):
+            name = f"support-corrected, {count:,} negatives an anchor"
             for chunk_size in sizes:
                 how = "all at once" if chunk_size is None else f"chunks of {chunk_size}"
-                name = f"support-corrected, {count:,} negatives an anchor"
-                job = self._job("large", name, how, count, 3, more=(chunk_size,))
-                row = job.row.but(dtype="float32")
-                yield job._replace(function=f"{_JOBS}:measure_support", row=row)
+                row = self._row("large", name, how, count, 3).but(dtype="float32")
+                job = f"{_ROOM}._support:measure_support"
+                yield Job(job, row, self, (chunk_size,))

@@ -1,6 +1,6 @@
-"""Loss and gradient in float64, in the form that keeps its digits near zero.
+"""Loss and gradient in float64, in a form that stays accurate near zero.
 
-Plain NumPy and gradients by hand: no line is shared with what is judged.
+Plain NumPy and gradients by hand; shares no code with the losses it checks.
 """
 
 import numpy as np

@@ -1,5 +1,10 @@
-"""What other libraries offer for the same losses, as their documentation calls it."""
+"""The same losses in other libraries, called as their documentation says.
 
+Torch and its libraries are imported by the first call: not everybody installs them.
+"""
+
+import functools
+import importlib
 import importlib.abc
 import importlib.machinery
 import sys
@@ -7,110 +12,85 @@ import types
 from typing import Any
 
 import jax.numpy as jnp
+import optax
 
-from jaxcl.labs.benchmarks._losses._calls import Case, load_torch
+from jaxcl.labs.benchmarks._losses._calls import load_torch
 
 
-def optax_ntxent(case: Case):
+def optax_ntxent(u, v, labels, domains, temperature):
     """`optax.losses.ntxent`: rows with the same id are positives."""
-    ntxent = importlib.import_module("optax.losses").ntxent
-
-    def loss(u, v, labels, domains):
-        del labels, domains
-        ids = jnp.tile(jnp.arange(len(u)), 2)
-        return ntxent(jnp.concatenate([u, v]), ids, case.temperature)
-
-    return loss
+    ids = jnp.tile(jnp.arange(len(u)), 2)
+    return optax.losses.ntxent(jnp.concatenate([u, v]), ids, temperature)
 
 
-def torch_nt_xent(case: Case):
-    """NT-Xent as the cross-entropy of all rows against all rows, itself left out."""
+def torch_nt_xent(u, v, labels, domains, temperature):
+    """NT-Xent as the cross-entropy of each row against all the others."""
     torch = load_torch()
-    functional = torch.nn.functional
-
-    def loss(u, v, labels):
-        del labels
-        z = functional.normalize(torch.cat([u, v]))
-        logits = z @ z.T / case.temperature
-        itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
-        logits = logits.masked_fill(itself, float("-inf"))
-        targets = torch.arange(len(z), device=z.device).roll(len(u))
-        return functional.cross_entropy(logits, targets)
-
-    return loss
+    z = torch.nn.functional.normalize(torch.cat([u, v]))
+    logits = z @ z.T / temperature
+    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    logits = logits.masked_fill(itself, float("-inf"))
+    targets = torch.arange(len(z), device=z.device).roll(len(u))
+    return torch.nn.functional.cross_entropy(logits, targets)
 
 
-def torch_clip(case: Case):
+def torch_clip(u, v, labels, domains, temperature):
     """CLIP as two cross-entropies, of the logits and of their transpose."""
-    torch = load_torch()
-    functional = torch.nn.functional
-
-    def loss(u, v, labels):
-        del labels
-        logits = functional.normalize(u) @ functional.normalize(v).T / case.temperature
-        targets = torch.arange(len(u), device=u.device)
-        one_way = functional.cross_entropy(logits, targets)
-        return (one_way + functional.cross_entropy(logits.T, targets)) / 2
-
-    return loss
+    functional = load_torch().nn.functional
+    logits = functional.normalize(u) @ functional.normalize(v).T / temperature
+    targets = _instances(u)
+    one_way = functional.cross_entropy(logits, targets)
+    return (one_way + functional.cross_entropy(logits.T, targets)) / 2
 
 
-def lightly_nt_xent(case: Case):
+def lightly_nt_xent(u, v, labels, domains, temperature):
     """`lightly.loss.NTXentLoss`."""
-    criterion = import_lightly().NTXentLoss(temperature=case.temperature)
-    return lambda u, v, labels: criterion(u, v)
+    return _criterion("lightly", "NTXentLoss", temperature)(u, v)
 
 
-def pml_nt_xent(case: Case):
+def pml_nt_xent(u, v, labels, domains, temperature):
     """`pytorch_metric_learning.losses.NTXentLoss`; rows with one id are positives."""
-    return _pml("NTXentLoss", case, by_label=False)
+    return _pml("NTXentLoss", u, v, _instances(u), temperature)
 
 
-def pml_one_positive(case: Case):
+def pml_one_positive(u, v, labels, domains, temperature):
     """Its `SupConLoss` with the instance as label: NT-Xent by its fast path."""
-    return _pml("SupConLoss", case, by_label=False)
+    return _pml("SupConLoss", u, v, _instances(u), temperature)
 
 
-def pml_supcon(case: Case):
+def pml_supcon(u, v, labels, domains, temperature):
     """`pytorch_metric_learning.losses.SupConLoss`."""
-    return _pml("SupConLoss", case, by_label=True)
+    return _pml("SupConLoss", u, v, labels, temperature)
 
 
-def _pml(name: str, case: Case, *, by_label: bool):
-    torch = load_torch()
-    losses = importlib.import_module("pytorch_metric_learning.losses")
-    criterion = getattr(losses, name)(temperature=case.temperature)
-
-    def loss(u, v, labels):
-        ids = labels if by_label else torch.arange(len(u), device=u.device)
-        return criterion(torch.cat([u, v]), ids.repeat(2))
-
-    return loss
-
-
-def supcontrast_nt_xent(case: Case):
+def supcontrast_nt_xent(u, v, labels, domains, temperature):
     """The SupCon of its reference code without labels, which is NT-Xent."""
-    torch = load_torch()
-
-    def loss(u, v, labels):
-        del labels
-        ids = torch.arange(len(u), device=u.device)
-        return supcontrast_loss(u, v, ids, case.temperature)
-
-    return loss
+    return supcontrast_supcon(u, v, _instances(u), domains, temperature)
 
 
-def supcontrast_supcon(case: Case):
-    """The SupCon of its reference code, base temperature = temperature."""
-    return lambda u, v, labels: supcontrast_loss(u, v, labels, case.temperature)
+def _instances(u: Any) -> Any:
+    return load_torch().arange(len(u), device=u.device)
 
 
-def supcontrast_loss(u: Any, v: Any, labels: Any, temperature: float) -> Any:
-    """SupCon as its authors compute it: float masks of all pairs, shifted exponents.
+def _pml(name: str, u: Any, v: Any, ids: Any, temperature: float) -> Any:
+    criterion = _criterion("pytorch_metric_learning", name, temperature)
+    return criterion(load_torch().cat([u, v]), ids.repeat(2))
 
-    Written from the definition: the shift is the largest logit of a row, itself
-    included; the row itself leaves the denominator by a mask; the mean goes over all
-    rows.
+
+@functools.cache
+def _criterion(library: str, name: str, temperature: float) -> Any:
+    """A loss of another library, made once for all calls."""
+    if library == "lightly":
+        return getattr(import_lightly(), name)(temperature=temperature)
+    losses = importlib.import_module(f"{library}.losses")
+    return getattr(losses, name)(temperature=temperature)
+
+
+def supcontrast_supcon(u, v, labels, domains, temperature):
+    """SupCon as its authors compute it, with base temperature = temperature.
+
+    Written from the definition: masks of all pairs are floats; the largest logit of a
+    row, its own included, is subtracted before the exponential; the mean is over rows.
     """
     torch = load_torch()
     z = torch.nn.functional.normalize(torch.cat([u, v]))
@@ -151,7 +131,7 @@ def _forget(*packages: str) -> None:
 
 
 class EmptyTorchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds every module of torchvision, and makes up whatever is asked of it."""
+    """Provides every module of torchvision with empty classes of any name."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         """The specification of a module of torchvision."""

@@ -1,1 +1,1 @@
-"""Where the time of a training step goes, and what the step costs in PyTorch."""
+"""Times a training step, its pieces, and the same step in PyTorch."""

@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,12 +22,7 @@ PACKAGES = ("torch", "lightly")
 
 
 def why_not(config: Mapping[str, Any], devices: int) -> Excuse | None:
-    """Why a run is not compared with another library; None when it is.
-
-    Args:
-        config: As plain values.
-        devices: How many it uses; 0 = all.
-    """
+    """Why a run on some devices (0 = all) has no peer; None when it has."""
     if any(importlib.util.find_spec(package) is None for package in PACKAGES):
         return Excuse("not installed", "pip install 'jaxcl[bench]'")
     other = _find_other(config) or ("device is one" if devices > 1 else None)
@@ -35,7 +30,7 @@ def why_not(config: Mapping[str, Any], devices: int) -> Excuse | None:
 
 
 def _find_other(config: Mapping[str, Any]) -> str | None:
-    """What a run must be to be compared, where it is not."""
+    """The first condition of the comparison that a run does not meet."""
     model, objective = config["model"], config["objective"]
     beside = [objective["cross_entropy"], *objective["penalties"].values()]
     wanted = {
@@ -56,39 +51,18 @@ def _find_other(config: Mapping[str, Any]) -> str | None:
 
 def stand_ins(row: Measurement, excuse: Excuse) -> Iterable[Measurement]:
     """Rows of contenders that are not measured."""
+    row = dataclasses.replace(row, status=excuse.status, reason=str(excuse))
     for name in LAYOUTS:
-        yield dataclasses.replace(
-            row,
-            contender=name,
-            status=excuse.status,
-            reason=str(excuse),
-            required=False,
-        )
+        yield dataclasses.replace(row, contender=name, required=False)
 
 
 _WIDTH = 64
 
 
-class TorchStep(NamedTuple):
-    """A step on views that are there."""
-
-    call: Callable[[], Any]
-    """Returns the loss."""
-    wait: Callable[[Any], Any]
-    parameters: int
-    """How many numbers are learned."""
-
-
 def make_torch_step(
     config: TrainConfig, views: np.ndarray, *, channels_last: bool
-) -> TorchStep:
-    """Forward, back, and SGD with momentum.
-
-    Args:
-        config: Sizes, rates, temperature.
-        views: `[2, batch, height, width, channels]`.
-        channels_last: The layout in memory.
-    """
+) -> tuple[Callable[[], Any], int]:
+    """A step of SGD on given views, which returns the loss; how many parameters."""
     torch = load_torch()
     device = "cuda" if on_accelerator() else "cpu"
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -108,22 +82,17 @@ def make_torch_step(
         optimizer.step()
         return loss.detach()
 
-    def wait(loss: Any) -> float:
-        return float(loss)  # the device must have come so far
-
-    count = sum(one.numel() for one in network.parameters())
-    return TorchStep(call, wait, count)
+    return call, sum(one.numel() for one in network.parameters())
 
 
 def make_sgd(torch: Any, network: Any, config: TrainConfig) -> Any:
-    """SGD as ours: biases and scales, of one axis, do not decay."""
+    """SGD as ours: biases and scales do not decay."""
     chosen, parameters = config.optimizer, list(network.parameters())
+    matrices = [one for one in parameters if one.ndim > 1]
+    vectors = [one for one in parameters if one.ndim < 2]
     groups = [
-        {
-            "params": [one for one in parameters if one.ndim > 1],
-            "weight_decay": chosen.weight_decay,
-        },
-        {"params": [one for one in parameters if one.ndim < 2], "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": chosen.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
     ]
     return torch.optim.SGD(groups, lr=chosen.learning_rate, momentum=chosen.momentum)
 

@@ -1,4 +1,4 @@
-"""What `jaxcl bench train` can be asked, and the jobs that answer it."""
+"""The options of `jaxcl bench train`, and the jobs they stand for."""
 
 import dataclasses
 import itertools
@@ -18,7 +18,7 @@ from jaxcl.labs.benchmarks._train._contenders import (
     why_not,
 )
 
-_JOBS = "jaxcl.labs.benchmarks._train._jobs"
+_ROOM = "jaxcl.labs.benchmarks._train"
 
 EncoderName = Literal[
     "convnet",
@@ -45,14 +45,14 @@ _IMAGE_SIZE = 32
 
 
 class Case(NamedTuple):
-    """One run to be measured, as plain values."""
+    """The config of a run, as plain values."""
 
     config: dict[str, Any]
     made: int
-    """Height and width of the images that are made for it; 0 = its data are there."""
+    """Height and width of the images to make; 0 = the config has its own data."""
 
     def describe(self, threads: int | None) -> dict[str, Any]:
-        """What the run is, beside the size of its batch."""
+        """The settings of the run, without the size of its batch."""
         config = self.config
         return {
             "encoder": config["model"]["encoder"],
@@ -82,11 +82,11 @@ class TrainBenchmark(Benchmark):
     batch_size: tuple[int, ...] = ()
     """Samples a step; the config's, or 64, when left out."""
     dtype: tuple[DtypeName, ...] = ()
-    """What is computed in; the config's, or float32, when left out."""
+    """Types of the computation; the config's, or float32, when left out."""
     steps_per_dispatch: tuple[int, ...] = ()
     """Steps of one call; the config's, or 1, when left out."""
     keep_on_device: bool = False
-    """Keep all images in the device's memory, whatever the config says."""
+    """Keep all images in the device's memory, even if the config does not."""
     image_size: int = 0
     """Height and width of made images; 32 when left out."""
     devices: int = 0
@@ -96,7 +96,7 @@ class TrainBenchmark(Benchmark):
     seconds: float = 10.0
     """Slow pieces take fewer steps, so that a run is not much longer than this."""
     peers: bool = True
-    """Compare with PyTorch and lightly, as far as they are installed."""
+    """Compare with PyTorch and lightly, where they are installed."""
     trace: Path | None = None
     """Directory for a profiler's trace of a few steps."""
     quick: bool = False
@@ -108,46 +108,40 @@ class TrainBenchmark(Benchmark):
         """Raises `ConfigError` for what cannot be measured."""
         super().check()
         if self.steps < 1 or (self.steps > 10 and self.steps % 10):
-            raise ConfigError(
-                f"`steps` must be 1 to 10, or a multiple of 10, got {self.steps}"
-            )
+            rule = "must be 1 to 10, or a multiple of 10"
+            raise ConfigError(f"`steps` {rule}, got {self.steps}")
         self.at_least(0, "devices")
         if self.image_size and self.image_size < 8:
-            raise ConfigError(
-                f"`image_size` must be at least 8 pixels, got {self.image_size}"
-            )
+            rule = "must be at least 8 pixels"
+            raise ConfigError(f"`image_size` {rule}, got {self.image_size}")
         if self.config is not None and self.image_size:
             raise ConfigError("`image_size` is of made images; a config has its own")
         for case in self.cases():
             from_dict(case.config).check()
 
     def resolve(self) -> "TrainBenchmark":
-        """The same options with what `quick` stands for; what was named stays."""
+        """These options, made small where `quick` is set and none were given."""
         if not self.quick:
             return self
         small = {}
         if self.config is None:
             small["encoder"] = self.encoder or ("convnet",)
             small["batch_size"] = self.batch_size or (16,)
-        return dataclasses.replace(
-            self,
-            **small,
-            rounds=min(self.rounds, 3),
-            seconds=min(self.seconds, 0.5),
-        )
+        rounds, seconds = min(self.rounds, 3), min(self.seconds, 0.5)
+        return dataclasses.replace(self, **small, rounds=rounds, seconds=seconds)
 
     def plan(self, platform: str) -> Iterator[Job | Measurement]:
         """A step of every run, and the same step of the other library."""
         for threads, case in itertools.product(self.threads or (None,), self.cases()):
             size, setting = case.config["data"]["batch_size"], case.describe(threads)
             row = Measurement("step", WHOLE, size, setting, "wall")
-            yield Job(f"{_JOBS}:time_training", row, self, (case,))
+            yield Job(f"{_ROOM}._jobs:time_training", row, self, (case,))
             if not self.peers:
                 continue
             row = dataclasses.replace(row, what="peers", contender=OURS)
             excuse = why_not(case.config, self.devices)
             if excuse is None:
-                yield Job(f"{_JOBS}:time_peers", row, self, (case,))
+                yield Job(f"{_ROOM}._peers:time_peers", row, self, (case,))
             else:
                 yield from stand_ins(row, excuse)
 
@@ -167,7 +161,7 @@ class TrainBenchmark(Benchmark):
             tree["model"] |= {"encoder": encoder, "dtype": dtype}
             tree["data"] |= {"batch_size": batch_size, "test_splits": []}
             tree["data"]["keep_on_device"] |= asked.keep_on_device
-            # Nothing of it is run by its length but the schedule of the rate.
+            # The length matters only to the schedule of the learning rate.
             tree |= {"steps_per_dispatch": taken, "eval_every": 0}
             tree |= {"checkpoint_every": taken, "num_steps": 10_000 * taken}
             yield Case(tree, made)

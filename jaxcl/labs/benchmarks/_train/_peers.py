@@ -1,4 +1,4 @@
-"""Training on views that are there, by this library and by PyTorch with lightly."""
+"""Training on views in memory, by this library and by PyTorch with lightly."""
 
 import dataclasses
 import statistics
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcl.batch import Batch
 from jaxcl.labs.benchmarks._children import Tell
 from jaxcl.labs.benchmarks._losses._calls import load_torch, on_accelerator
 from jaxcl.labs.benchmarks._measurement import Excuse, Measurement, attempt
@@ -19,20 +20,29 @@ from jaxcl.labs.benchmarks._train._contenders import (
     make_torch_step,
     stand_ins,
 )
-from jaxcl.labs.benchmarks._train._options import TrainBenchmark
-from jaxcl.labs.benchmarks._train._setup import Rig, on_all, split_rows
-from jaxcl.labs.benchmarks._train._steps import Run, interleave_runs, plan_run
+from jaxcl.labs.benchmarks._train._options import Case, TrainBenchmark
+from jaxcl.labs.benchmarks._train._setup import Rig, on_all, open_rig, split_rows
+from jaxcl.labs.benchmarks._train._steps import Run, chain, interleave_runs, plan_run
 from jaxcl.training import make_devices, parallelize
 from jaxcl.training._views import with_views
+
+
+def time_peers(
+    row: Measurement, options: TrainBenchmark, case: Case, *, tell: Tell
+) -> Iterator[Measurement]:
+    """Times training on views in memory, by all in turn, in one process."""
+    if on_accelerator() and not load_torch().cuda.is_available():
+        yield from stand_ins(row, Excuse("skipped", "this torch has no GPU"))
+        return
+    tell("opening the data")
+    with open_rig(row, case, options.devices) as (row, rig, _):
+        yield from measure_peers(row, rig, options, tell)
 
 
 def measure_peers(
     row: Measurement, rig: Rig, options: TrainBenchmark, tell: Tell
 ) -> Iterator[Measurement]:
-    """Times all in turn, in one process, on the same views."""
-    if on_accelerator() and not load_torch().cuda.is_available():
-        yield from stand_ins(row, Excuse("skipped", "this torch has no GPU"))
-        return
+    """Times all on the same views."""
     limits = {"steps": options.steps, "seconds": options.seconds}
     views = draw_views(rig)
     tell(OURS)
@@ -42,8 +52,9 @@ def measure_peers(
         tell(name)
 
         def start(last=last) -> tuple[Run, int]:
-            step = make_torch_step(rig.config, views, channels_last=last)
-            return plan_run(step.call, wait=step.wait, **limits), step.parameters
+            call, count = make_torch_step(rig.config, views, channels_last=last)
+            # `float` waits for the device.
+            return plan_run(call, wait=float, **limits), count
 
         theirs = dataclasses.replace(row, contender=name, required=False)
         started, theirs = attempt(theirs, start)
@@ -51,7 +62,7 @@ def measure_peers(
             yield theirs
         else:
             runs[name], counts[name] = started
-    found = interleave_runs(runs, rounds=options.rounds, tell=tell)
+    found = interleave_runs(runs, options.rounds, tell)
     yield from compare_steps(row, found, counts)
 
 
@@ -71,28 +82,19 @@ def draw_views(rig: Rig) -> np.ndarray:
     """Two views of a batch, `[2, batch, height, width, channels]`."""
     config, batch = rig.config, rig.batch()
     if batch.image is None and batch.views is None:
-        batch = dataclasses.replace(
-            batch, image=rig.resident[0][np.asarray(batch.position)]
-        )
-    see = jax.jit(
-        lambda batch: (
-            with_views(
-                batch, config.seed, config.data.views, config.augmentation, None
-            ).views
-        )
-    )
-    return np.asarray(see(jax.tree.map(jnp.asarray, batch)))
+        image = rig.resident[0][np.asarray(batch.position)]
+        batch = dataclasses.replace(batch, image=image)
+
+    def see(batch: Batch) -> Any:
+        chosen = config.seed, config.data.views, config.augmentation, None
+        return with_views(batch, *chosen).views
+
+    return np.swapaxes(jax.jit(see)(jax.tree.map(jnp.asarray, batch)), 0, 1)
 
 
 def _our_call(rig: Rig, views: np.ndarray) -> Callable[[], Any]:
     devices = make_devices("pmap", list(rig.devices.mesh.devices.flat))
     parallel = parallelize(rig.experiment.make_step(), devices)
     given = dataclasses.replace(rig.batch(), image=None, views=np.swapaxes(views, 0, 1))
-    placed, state = split_rows(rig, given, 0), on_all(rig, rig.initial)
-
-    def call() -> Any:
-        nonlocal state
-        state, metrics = parallel.step(state, placed)
-        return metrics
-
-    return call
+    placed = split_rows(rig, given, 0)
+    return chain(parallel.step, on_all(rig, rig.initial), lambda: placed)

@@ -1,7 +1,7 @@
-"""The pieces of a training step, each a program of its own.
+"""The pieces of a training step, each a separate program.
 
-They call what the step calls, in its order, and are mapped as it is. What they are
-given lies on the devices already, as it does inside the step.
+They call the functions of the step, in its order, and are mapped in the same way. Their
+inputs are on the devices already, as inside the step.
 """
 
 from collections.abc import Callable
@@ -10,9 +10,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxcl.labs.benchmarks._train._setup import Rig, make_inputs, on_all, split_rows
+from jaxcl.labs.benchmarks._train._steps import chain
 from jaxcl.training import AXIS, make_devices, parallelize
 from jaxcl.training._accumulation import gradient_of_batch, run_in_chunks
 from jaxcl.training._gradients import average
@@ -28,15 +30,14 @@ def make_pieces(rig: Rig) -> dict[str, Callable[[], Any]]:
     made, state = make_inputs(rig), rig.initial
     batch = split_rows(rig, made.batch, 0)
     about = replace(batch, image=None, views=None, small_views=None)
-    seen = {"views": made.views, "towards": made.said}
-    seen = split_rows(rig, seen, 1)
+    seen = split_rows(rig, {"views": made.views, "towards": made.said}, 1)
     said = split_rows(rig, {"said": made.said, "targets": made.targets}, 1)
-    gradient = {"gradient": made.gradient}
-    networks = {
-        "params": state.params,
-        "model_state": state.model_state,
-        "target": state.target,
+    # Neither below what float32 holds after some steps, nor large enough to grow.
+    gradient = {
+        "gradient": jax.tree.map(lambda leaf: np.full_like(leaf, 1e-3), state.params)
     }
+    names = ("params", "model_state", "target")
+    networks = {name: getattr(state, name) for name in names}
     loss = {"memory": state.memory, "scalars": state.params.get("scalars", {})}
     rule = {"params": state.params, "opt_state": state.opt_state, **gradient}
     return {
@@ -52,22 +53,15 @@ def _bind(
     rig: Rig, piece: _Piece, state: Any, batch: Any, *constants: Any
 ) -> Callable[[], Any]:
     """A call of a mapped piece, whose state goes from one call to the next."""
-    # pmap lets every device return what is its own.
+    # With pmap each device returns its own part.
     devices = make_devices("pmap", list(rig.devices.mesh.devices.flat))
     parallel = parallelize(piece, devices, *constants)
     # As it comes back, so that the second call finds its program compiled.
-    state = on_all(rig, state)
-
-    def call() -> Any:
-        nonlocal state
-        state, said = parallel.step(state, batch)
-        return state, said
-
-    return call
+    return chain(parallel.step, on_all(rig, state), lambda: batch)
 
 
 def _augment(rig: Rig) -> _Piece:
-    """Pixels to what the encoder sees."""
+    """Views from pixels."""
     config, normalization = rig.config, rig.experiment.normalization
 
     def piece(state, batch, images=None):
@@ -84,7 +78,7 @@ def _augment(rig: Rig) -> _Piece:
 def _differentiate(rig: Rig) -> _Piece:
     """Forward and back through all networks; forward through their slow copies.
 
-    The loss is linear, so that what comes back from it costs nothing.
+    The loss is linear, so that its gradient costs nothing.
     """
     config, model = rig.config, rig.experiment.model
     apart = config.model.batch_norm_views == "each"
@@ -98,7 +92,7 @@ def _differentiate(rig: Rig) -> _Piece:
         key = jax.random.key(config.seed + 1)
 
         def loss_of(said, params):
-            # Hardly a loss sends something back to the embeddings themselves.
+            # Few losses have a gradient with respect to the embeddings themselves.
             along = [jnp.vdot(said[n], towards[n]) for n in said if n != "embeddings"]
             return jnp.sum(jnp.stack(along)), ({}, {})
 
@@ -122,7 +116,7 @@ def _differentiate(rig: Rig) -> _Piece:
 
 
 def _see_loss(rig: Rig) -> _Piece:
-    """The loss, and its gradient by what the networks say."""
+    """The loss, and its gradient with respect to the outputs of the networks."""
     objective = rig.experiment.objective
 
     def piece(state, batch):
@@ -142,7 +136,7 @@ def _see_loss(rig: Rig) -> _Piece:
 
 
 def _look(state: Any, batch: Any) -> tuple[Any, Any]:
-    """What is computed for the log alone."""
+    """Statistics for the log."""
     outputs, where = batch
     shown = outputs_of(outputs["said"], outputs["targets"], {})
     gradient = state["gradient"]
@@ -152,11 +146,11 @@ def _look(state: Any, batch: Any) -> tuple[Any, Any]:
 
 
 def _update(rig: Rig) -> _Piece:
-    """A gradient to new parameters."""
+    """New parameters from a gradient."""
     optimizer = rig.experiment.optimizer
 
     def piece(state, where):
-        del where  # something must be split over the devices
+        del where  # a batch must be split over the devices
         params = state["params"]
         updates, opt_state = optimizer.update(
             state["gradient"], state["opt_state"], params

@@ -1,6 +1,8 @@
-"""A run to be measured, and made-up inputs for the pieces of its step."""
+"""The run that is measured, and random inputs for the pieces of its step."""
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,14 +15,9 @@ from jaxcl.batch import Batch
 from jaxcl.config import ConfigError, TrainConfig, from_dict
 from jaxcl.experiment import Experiment, make_experiment
 from jaxcl.labs.benchmarks._data._views import write_pictures
+from jaxcl.labs.benchmarks._measurement import Measurement
 from jaxcl.labs.benchmarks._train._options import Case
-from jaxcl.training import (
-    AXIS,
-    Devices,
-    TrainState,
-    host_copy,
-    make_devices,
-)
+from jaxcl.training import AXIS, Devices, TrainState, host_copy, make_devices
 from jaxcl.training._networks import Views, run_networks, run_target, views_of
 from jaxcl.training._views import with_views
 
@@ -40,11 +37,11 @@ class Rig(NamedTuple):
 
     @property
     def config(self) -> TrainConfig:
-        """The run."""
+        """The config of the run."""
         return self.experiment.config
 
     def stream(self) -> Iterator[Any]:
-        """What every call of the mapped step is given, read ahead, without end."""
+        """Endless batches for the mapped step, read ahead."""
         return self.experiment.batches(0, _FOREVER)
 
     def batch(self) -> Batch:
@@ -56,14 +53,22 @@ class Rig(NamedTuple):
         return next(batches)
 
 
-def open_rig(case: Case, devices: int, directory: Path) -> Rig:
-    """Opens a run.
+@contextmanager
+def open_rig(
+    row: Measurement, case: Case, devices: int
+) -> Iterator[tuple[Measurement, Rig, Path]]:
+    """A run, the row with its image size and devices, and a directory for its files."""
+    if devices:
+        # Of a CPU; JAX has not started yet.
+        jax.config.update("jax_num_cpu_devices", devices)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        rig = _open(case, devices, directory)
+        size = rig.experiment.data.train.image_shape[0]
+        yield row.but(image_size=size, devices=rig.devices.size), rig, directory
 
-    Args:
-        case: The run.
-        devices: How many to use; 0 = all.
-        directory: Where images are made.
-    """
+
+def _open(case: Case, devices: int, directory: Path) -> Rig:
     config = case.config
     if case.made:
         count = _BATCHES_OF_IMAGES * config["data"]["batch_size"]
@@ -76,94 +81,61 @@ def open_rig(case: Case, devices: int, directory: Path) -> Rig:
         raise ConfigError(f"`devices` must be at most {len(jax.devices())}")
     chosen = make_devices(run.parallel, jax.devices()[: devices or None])
     experiment = make_experiment(run, chosen)
-    return Rig(
-        experiment=experiment,
-        devices=chosen,
-        initial=host_copy(experiment.init()),
-        resident=experiment.resident_images(),
-    )
+    initial, resident = host_copy(experiment.init()), experiment.resident_images()
+    return Rig(experiment, chosen, initial, resident)
 
 
-# Neither so small that it ends below what float32 holds, nor so large that it grows.
-_GRADIENT = 1e-3
-
-
-class Made(NamedTuple):
-    """On the host."""
+class Inputs(NamedTuple):
+    """Inputs of the pieces, on the host."""
 
     batch: Batch
-    """As it comes from the data; every other array has the view first."""
+    """From the data; every other array has the view first."""
     views: Views
     said: dict[str, Any]
-    """What the networks say."""
+    """Outputs of the networks."""
     targets: Any
-    """What their slow copies say; None without."""
-    gradient: Any
-    """Of the parameters."""
+    """Outputs of their slow copies; None without."""
 
 
-def make_inputs(rig: Rig) -> Made:
-    """Inputs of every piece."""
+def make_inputs(rig: Rig) -> Inputs:
+    """A batch, and random numbers in the shapes of what is computed from it."""
     config, experiment, batch = rig.config, rig.experiment, rig.batch()
     shape = experiment.data.train.image_shape
-
-    def see(batch: Batch) -> Views:
-        batch = with_views(
-            batch,
-            config.seed,
-            config.data.views,
-            config.augmentation,
-            experiment.normalization,
-        )
-        return views_of(batch, experiment.objective, experiment.model)
-
     image = np.zeros((len(batch.where), *shape), np.uint8)
     shown = batch if batch.image is not None else replace(batch, image=image)
-    views = jax.eval_shape(see, shown)
-    said, targets = _say(rig, views)
     draw = np.random.default_rng(config.seed).standard_normal
 
-    def fill(tree: Any) -> Any:
-        return jax.tree.map(lambda leaf: draw(leaf.shape, np.float32), tree)
+    def see(batch: Batch) -> Views:
+        chosen = config.augmentation, experiment.normalization
+        batch = with_views(batch, config.seed, config.data.views, *chosen)
+        return views_of(batch, experiment.objective, experiment.model)
 
-    return Made(
-        batch=batch,
-        views=fill(views),
-        said=fill(said),
-        targets=fill(targets),
-        gradient=jax.tree.map(
-            lambda leaf: np.full_like(leaf, _GRADIENT), rig.initial.params
-        ),
-    )
+    def fill(tree: Any, start: int = 0) -> Any:
+        return jax.tree.map(lambda leaf: draw(leaf.shape[start:], np.float32), tree)
+
+    views = fill(jax.eval_shape(see, shown))
+    # BatchNorm averages over the devices of an axis: here there is one.
+    one = jax.tree.map(lambda leaf: leaf[None], views)
+    mapped = jax.vmap(_run_all(rig), in_axes=(None, 0), axis_name=AXIS)
+    said, targets = fill(jax.eval_shape(mapped, rig.initial, one), start=1)
+    return Inputs(batch, views, said, targets)
 
 
-def _say(rig: Rig, views: Views) -> tuple[Any, Any]:
-    """The shapes of what the networks say, and their slow copies."""
+def _run_all(rig: Rig) -> Callable[[TrainState, Views], tuple[Any, Any]]:
+    """Outputs of the networks and of their slow copies."""
     model = rig.experiment.model
     apart = rig.config.model.batch_norm_views == "each"
 
-    def say(state: TrainState, views: Views) -> tuple[Any, Any]:
-        key = jax.random.key(0)
+    def run(state: TrainState, views: Views) -> tuple[Any, Any]:
+        rest, targets = (views, jax.random.key(0)), None
         said, _ = run_networks(
-            model, state.params, state.model_state, views, key, views_apart=apart
+            model, state.params, state.model_state, *rest, views_apart=apart
         )
-        targets = None
-        if state.target:
-            slow = state.target
-            targets, _ = run_target(
-                model, slow["params"], slow["model_state"], views, key
-            )
+        if slow := state.target:
+            targets, _ = run_target(model, slow["params"], slow["model_state"], *rest)
         return said, targets
 
-    # BatchNorm speaks to the other devices of an axis: here there is one.
-    one = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), views
-    )
-    mapped = jax.vmap(say, in_axes=(None, 0), axis_name=AXIS)
-    shapes = jax.eval_shape(mapped, rig.initial, one)
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), shapes
-    )
+    return run
 
 
 def on_all(rig: Rig, tree: Any) -> Any:
@@ -172,13 +144,7 @@ def on_all(rig: Rig, tree: Any) -> Any:
 
 
 def split_rows(rig: Rig, tree: Any, axis: int) -> Any:
-    """Arrays on the devices: a device on the first axis, then what is its own.
-
-    Args:
-        rig: Whose devices.
-        tree: NumPy arrays.
-        axis: Where their samples are.
-    """
+    """Splits NumPy arrays along the axis of their samples, devices first."""
     mesh, parts = rig.devices.mesh, rig.devices.size
     each = NamedSharding(mesh, PartitionSpec(AXIS))
 

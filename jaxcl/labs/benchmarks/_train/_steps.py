@@ -1,14 +1,29 @@
-"""Times calls that take steps: runs of some steps, in turn, in one process."""
+"""Times runs of some steps, and the trainer's loop beside a bare loop, in turn."""
 
+import dataclasses
 import functools
 import itertools
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
-from jaxcl.labs.benchmarks._timing import Samples, take_turns
+from jaxcl.experiment import Experiment, Session, run_steps
+from jaxcl.labs.benchmarks._children import Tell
+from jaxcl.labs.benchmarks._measurement import Measurement
+from jaxcl.labs.benchmarks._timing import Samples, ratios_by_round, take_turns
+from jaxcl.labs.benchmarks._train._setup import Rig
+from jaxcl.training import (
+    Checkpoints,
+    Clock,
+    Parallel,
+    Progress,
+    StopRequest,
+    open_workdir,
+)
 
 # Loops over CPU devices must wait now and then, and the trainer's waits this often.
 IN_FLIGHT = 10
@@ -35,9 +50,9 @@ def plan_run(
     ahead: int = 0,
     wait: Callable[[Any], Any] = jax.block_until_ready,
 ) -> Run:
-    """As many calls as fit into some seconds, but not more than some steps.
+    """As many calls as fit into some seconds, and at most so many steps.
 
-    Two calls go before: the first one compiles.
+    Two calls are made before, since they compile.
     """
     for _ in range(2):
         wait(call())
@@ -60,14 +75,11 @@ def count_calls(once: float, steps: int, seconds: float, taken: int = 1) -> int:
 
 
 def interleave_runs(
-    runs: Mapping[str, Run],
-    *,
-    rounds: int,
-    tell: Callable[[str], None] = lambda text: None,
+    runs: Mapping[str, Run], rounds: int, tell: Tell
 ) -> dict[str, Samples]:
     """Wall and CPU seconds of a step of each, one of each a round."""
     measures = {name: functools.partial(time_run, run) for name, run in runs.items()}
-    return take_turns(measures, dict.fromkeys(runs, rounds), tell)
+    return take_turns(measures, rounds, tell)
 
 
 def time_run(
@@ -94,23 +106,27 @@ def make_calls(run: Run, count: int) -> None:
             run.wait(result)
 
 
+def chain(
+    step: Callable[[Any, Any], tuple[Any, Any]],
+    state: Any,
+    next_batch: Callable[[], Any],
+) -> Callable[[], Any]:
+    """Calls of a step, each with the state that the one before returned."""
+
+    def call() -> Any:
+        nonlocal state
+        state, said = step(state, next_batch())
+        return state, said
+
+    return call
+
+
 class Feed:
-    """Ready batches for the trainer's loop, and a bare loop in its pauses.
+    """Ready batches for the trainer's loop, and a bare loop between its rounds.
 
-    The loop asks for a batch when the one before is done with. What passes between the
-    first question of a round and the first of the next is what the round takes.
-
-    Args:
-        batch: Given again and again.
-        bare: A bare loop over the same number of calls.
-        calls: Of a round.
-        rounds: How many; each is followed by a bare loop.
-        now: A clock, in seconds.
-        spent: One of CPU time.
-
-    Attributes:
-        loop: Wall and CPU seconds of every round.
-        bare: Those of every bare loop.
+    The loop asks for the next batch when it has finished with one. A round lasts from
+    its first request to the first of the next round; then a bare loop of as many calls
+    is timed. Both lists hold wall and CPU seconds of every round.
     """
 
     def __init__(
@@ -126,7 +142,7 @@ class Feed:
         self.loop: list[tuple[float, float]] = []
         self.bare: list[tuple[float, float]] = []
         self._batch, self._run_bare = batch, bare
-        self._now, self._spent = now, spent
+        self._clocks = lambda: (now(), spent())
         self._calls, self._rounds = calls, rounds
 
     @property
@@ -139,10 +155,90 @@ class Feed:
         # Not measured: the second call can compile again.
         yield from itertools.repeat(self._batch, self._calls)
         for _ in range(self._rounds):
-            wall, cpu = self._now(), self._spent()
+            start = self._clocks()
             yield from itertools.repeat(self._batch, self._calls)
-            self.loop.append((self._now() - wall, self._spent() - cpu))
-            wall, cpu = self._now(), self._spent()
+            middle = self._clocks()
             self._run_bare()
-            self.bare.append((self._now() - wall, self._spent() - cpu))
+            end = self._clocks()
+            self.loop.append((middle[0] - start[0], middle[1] - start[1]))
+            self.bare.append((end[0] - middle[0], end[1] - middle[1]))
         yield self._batch
+
+
+class _Fed(Experiment):
+    """An experiment that takes its batches from a feed."""
+
+    feed: Feed
+
+    def batches(self, start: int, stop: int) -> Iterator[Any]:
+        """The same batch again and again."""
+        return iter(self.feed)
+
+
+def measure_overhead(
+    row: Measurement,
+    rig: Rig,
+    parallel: Parallel,
+    directory: Path,
+    *,
+    calls: int,
+    rounds: int,
+) -> Iterator[Measurement]:
+    """Times `run_steps` and a bare loop of as many calls, in turn, in one process.
+
+    The loop logs as in a run, without input, evaluation and checkpoints. Both wait for
+    the devices every tenth step, as the trainer does on a CPU.
+    """
+    taken = rig.config.steps_per_dispatch
+    calls = _whole_spans(calls, taken)
+    batch = next(iter(rig.stream()))
+    placed = parallel.place_batch(batch)
+    state = parallel.place_state(rig.initial)
+    bare = Run(chain(parallel.step, state, lambda: placed), calls, taken)
+    make_calls(bare, 2)
+    feed = Feed(batch, lambda: make_calls(bare, calls), calls=calls, rounds=rounds)
+    _run_fed(rig, feed, directory, calls)
+    yield from compare_loops(row, feed, steps=calls * taken)
+
+
+def compare_loops(row: Measurement, feed: Feed, *, steps: int) -> Iterator[Measurement]:
+    """The ratio of the medians, and the ratio by round."""
+    row = row.but(steps=steps)
+    times: dict[str, list[float]] = {}
+    for name, rounds in (("loop", feed.loop), ("bare", feed.bare)):
+        times[name] = [1000 * wall / steps for wall, _ in rounds]
+        times[f"{name} cpu"] = [1000 * cpu / steps for _, cpu in rounds]
+    medians = {name: statistics.median(one) for name, one in times.items()}
+    for name in ("loop", "bare", "loop cpu", "bare cpu"):
+        yield row.of(name, medians[name], "ms", times[name])
+    ratios = ratios_by_round(times["loop"], times["bare"])
+    yield row.of("ratio", medians["loop"] / medians["bare"], "", ratios)
+
+
+def _whole_spans(calls: int, taken: int) -> int:
+    """Rounds a number of calls up, so that a round ends when the loop waits."""
+    span = min(calls, -(-IN_FLIGHT // taken))
+    return -(-calls // span) * span
+
+
+def _run_fed(rig: Rig, feed: Feed, directory: Path, calls: int) -> None:
+    taken = rig.config.steps_per_dispatch
+    steps = feed.length * taken
+    config = dataclasses.replace(
+        rig.config,
+        num_steps=steps,
+        checkpoint_every=steps,
+        eval_every=0,
+        log_every=taken * min(calls, -(-IN_FLIGHT // taken)),
+        tensorboard=False,
+        on_non_finite="raise",
+    )
+    experiment = _Fed(*rig.experiment)._replace(config=config)
+    experiment.feed = feed
+    run, clock = open_workdir(directory, config), Clock()
+    with Checkpoints(run.checkpoints) as checkpoints:
+        progress, stop = Progress(steps, quiet=True), StopRequest()
+        session = Session(
+            experiment, rig.devices, run, checkpoints, progress, clock, stop
+        )
+        run_steps(session, rig.initial, rig.initial)
