@@ -4,7 +4,7 @@ from jaxcl.cli._words import Arguments, Commands, dispatch, parse, usage
 
 
 def run_bench(arguments: Arguments) -> None:
-    """Times losses and input paths against other code."""
+    """Times losses, input paths and training beside other code."""
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
         print(usage(_COMMANDS, "jaxcl bench"))
