@@ -37,14 +37,30 @@ class Outputs(NamedTuple):
     """Numbers that are learned with the networks, such as the temperature."""
 
 
+class ByView(NamedTuple):
+    """One array of the outputs with the view first, for all that read it."""
+
+    array: Shaped[Array, "views batch dim"]
+
+
+def by_view(outputs: Any) -> ByView:
+    """One array of the outputs, turned once.
+
+    A loss and its penalties that share it add their gradients before they turn back.
+    """
+    if isinstance(outputs, ByView):
+        return outputs
+    return ByView(jnp.swapaxes(jnp.asarray(outputs), 0, 1))
+
+
 def views_of(outputs: Any) -> list[Shaped[Array, "batch dim"]]:
     """One array of the outputs, view by view."""
-    return list(jnp.swapaxes(jnp.asarray(outputs), 0, 1))
+    return list(by_view(outputs).array)
 
 
 def rows_of(outputs: Any) -> Shaped[Array, "rows dim"]:
     """One array of the outputs as rows, view after view."""
-    rows, _ = flatten_views(jnp.swapaxes(jnp.asarray(outputs), 0, 1))
+    rows, _ = flatten_views(by_view(outputs).array)
     return rows
 
 

@@ -22,6 +22,7 @@ from jaxcl.losses import (
 from jaxcl.objectives._objective import (
     Objective,
     Outputs,
+    by_view,
     column_of,
     per_row,
     rows_of,
@@ -38,7 +39,7 @@ class Scene(NamedTuple):
     anchor_losses: Callable[..., Float[Array, "*views batch"]]
     """The loss of every anchor, as a function of a scale of what is compared."""
 
-    def rows(self, outputs: Array, *columns: str) -> tuple[Array, ...]:
+    def rows(self, outputs: Any, *columns: str) -> tuple[Array, ...]:
         """One array of the outputs as rows, and columns with a value for each row."""
         views = len(views_of(outputs))
         return rows_of(outputs), *[
@@ -124,6 +125,10 @@ def with_penalties(
     }
 
     def loss(outputs, batch, carry, axis_name):
+        outputs = outputs._replace(
+            embeddings=by_view(outputs.embeddings),
+            projections=by_view(outputs.projections),
+        )
         anchor_losses = functools.partial(
             objective.anchor_losses, outputs, batch, carry, axis_name
         )
