@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxcl.experiment import evaluate as evaluate, train as train
+    from jaxcl.kernels import value_and_grad as value_and_grad
 
 __version__ = "0.1.0"
 
-__all__ = ["evaluate", "train"]
+__all__ = ["evaluate", "train", "value_and_grad"]
 
 _ROOMS = (
     "augment",
@@ -48,6 +49,8 @@ _MOVED = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "value_and_grad":
+        return importlib.import_module("jaxcl.kernels").value_and_grad
     if name in __all__:
         return getattr(importlib.import_module("jaxcl.experiment"), name)
     if name in _ROOMS:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from jaxcl.data import data_directory
+from jaxcl.kernels import value_and_grad
 from jaxcl.losses import nt_xent_loss
 from jaxcl.training import (
     AXIS,
@@ -21,7 +22,6 @@ from jaxcl.training import (
     host_copy,
     make_devices,
     parallelize,
-    value_and_grad,
 )
 
 

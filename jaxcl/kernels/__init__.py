@@ -3,6 +3,8 @@
 from jaxcl.kernels._banks import Bank
 from jaxcl.kernels._blocks import map_row_blocks, negative_distances
 from jaxcl.kernels._checked import check_arguments, checked
+from jaxcl.kernels._gradients import average, differentiate, own, value_and_grad
+from jaxcl.kernels._meshes import bound_axis
 from jaxcl.kernels._moments import mean_squared_deviation
 from jaxcl.kernels._pairs import pair_statistics
 from jaxcl.kernels._rows import (
@@ -10,9 +12,9 @@ from jaxcl.kernels._rows import (
     Ring,
     axis_size,
     gather_rows,
+    global_mean,
     kept_values,
     mapped_axis,
-    mean_share,
     row_ids,
     sum_devices,
     unit_rows,
@@ -37,22 +39,27 @@ __all__ = [
     "Params",
     "Ring",
     "SideData",
+    "average",
     "axis_size",
+    "bound_axis",
     "check_arguments",
     "checked",
     "cosine_similarity",
+    "differentiate",
     "full_product",
     "gather_rows",
+    "global_mean",
     "kept_values",
     "map_row_blocks",
     "mapped_axis",
-    "mean_share",
     "mean_squared_deviation",
     "negative_distances",
     "one",
+    "own",
     "pair_statistics",
     "row_ids",
     "sum_devices",
     "unit_rows",
+    "value_and_grad",
     "varying_like",
 ]

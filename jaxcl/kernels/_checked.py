@@ -22,8 +22,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import AbstractArray, Array, Bool, Float, Int, Real, Shaped
 
-from jaxcl.kernels._meshes import automatic_axes
-from jaxcl.kernels._rows import axis_size
+from jaxcl.kernels._meshes import automatic_axes, share_rows
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -36,6 +35,8 @@ _POSITIVE = frozenset(
         "temperature",
     }
 )
+# Axes of annotations along which a mesh shards arrays.
+_ROWS = frozenset({"batch", "columns", "rows"})
 # What the dtype of an annotation asks for, in words and as dtypes.
 _KINDS: dict[Any, tuple[str, tuple[Any, ...]]] = {
     Float: ("floating", (jnp.floating,)),
@@ -49,9 +50,23 @@ _KINDS: dict[Any, tuple[str, tuple[Any, ...]]] = {
 def checked(fn: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """A public function of arrays: checks its arguments, takes sharded arrays.
 
-    It is `check_arguments` around `automatic_axes`. Its signature stays as it is.
+    A function that compares rows, which has a `block_size`, shares its work over the
+    devices of a mesh: see `share_rows`. Others leave that to the compiler. The
+    signature stays as it is.
     """
-    return check_arguments(automatic_axes(fn))
+    parameters = inspect.signature(fn).parameters
+    if "block_size" not in parameters:
+        return check_arguments(automatic_axes(fn))
+    rules = {
+        name: rule
+        for name, parameter in parameters.items()
+        if (rule := _array_rule(parameter.annotation))
+    }
+
+    def has_rows(name: str, value: Any) -> bool:
+        return name in rules and rules[name].has_rows(value.ndim)
+
+    return check_arguments(share_rows(fn, has_rows))
 
 
 def check_arguments(fn: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -61,8 +76,7 @@ def check_arguments(fn: Callable[Parameters, Result]) -> Callable[Parameters, Re
       of axes, the annotated kind of dtype, and rows; axes of one name have one size.
     - An int must be at least 1, ``float | Float[Array, ""]`` a scalar, a `Literal` one
       of its values, a `Callable` a function.
-    - `temperature`, `bandwidth` and their like must be positive unless they are traced,
-      and `axis_name` an axis that is mapped.
+    - `temperature`, `bandwidth` and their like must be positive unless they are traced.
 
     Annotations are read once, when `fn` is decorated.
 
@@ -120,6 +134,11 @@ class _ArrayRule(NamedTuple):
         """More than one number of axes will do."""
         return len(self.forms) > 1 or any("..." in axes for axes in self.forms)
 
+    def has_rows(self, ndim: int) -> bool:
+        """The first axis of an array with so many axes are rows."""
+        fitting = (axes for axes in self.forms if "..." in axes or len(axes) == ndim)
+        return next(fitting, ("",))[0] in _ROWS
+
     def convert(self, name: str, value: Any) -> Any:
         """The value as an array, or as a mapping to arrays."""
         if not self.mapped:
@@ -166,8 +185,6 @@ def _value_check(parameter: inspect.Parameter) -> Callable[[str, Any], None] | N
     """The check of an argument that is no array with axes; None if there is none."""
     members = _members(parameter.annotation)
     optional = type(None) in members
-    if parameter.name == "axis_name":
-        return _check_axis_name
     if get_origin(parameter.annotation) is Literal:
         return functools.partial(_check_choice, choices=get_args(parameter.annotation))
     if get_origin(parameter.annotation) is Callable:
@@ -212,15 +229,6 @@ def _check_count(name: str, value: Any, optional: bool) -> None:
     if isinstance(value, bool) or number < 1:
         rule = "None or an int >= 1" if optional else "an int >= 1"
         raise ValueError(f"`{name}` must be {rule}, got {value!r}")
-
-
-def _check_axis_name(name: str, value: Any) -> None:
-    try:
-        axis_size(value)
-    except NameError:
-        raise ValueError(
-            f"`{name}` must be an axis that is mapped here, got {value!r}"
-        ) from None
 
 
 def _as_array(name: str, value: Any) -> Array:

@@ -1,4 +1,4 @@
-"""Unit rows, the rows of other devices, and one device's share of a mean."""
+"""Unit rows, the rows of other devices, and means over all devices."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -98,27 +98,25 @@ def row_ids(rows: int, axis_name: AxisName) -> Int[Array, " rows"]:
     return ids if axis is None else ids + rows * lax.axis_index(axis)
 
 
-def mean_share(
+def global_mean(
     values: Float[Array, "..."],
     where: Bool[Array, "..."],
     axis_name: AxisName,
     weights: Float[Array, "..."] | None = None,
 ) -> Float[Array, ""]:
-    r"""This device's share of the (weighted) mean over the kept values of all devices.
+    r"""The (weighted) mean over the kept values of all devices, the same on each.
 
-    With P devices the share of device p is P · Σ_{i on p, kept} a_i x_i / Σ_{kept
-    anywhere} a_i: its mean over the axis is the mean over one device, also when devices
-    keep different numbers of rows. A mean over nothing is 0.
+    Σ a_i x_i / Σ a_i over the kept values, also when devices keep different numbers of
+    them. A mean over nothing is 0.
     """
     mass = where.astype(values.dtype)
     if weights is not None:
         mass = jnp.where(where, weights, 0.0)
         values = jnp.where(where, values, 0.0) * mass
     total = jnp.sum(jnp.where(where, values, 0.0))
-    kept = sum_devices(jnp.sum(mass), axis_name)
+    total, kept = sum_devices(jnp.stack([total, jnp.sum(mass)]), axis_name)
     empty = kept <= 0
-    share = total * axis_size(axis_name) / jnp.where(empty, 1.0, kept)
-    return jnp.where(empty, 0.0, share)
+    return jnp.where(empty, 0.0, total / jnp.where(empty, 1.0, kept))
 
 
 def varying_like(tree: Any, reference: Any) -> Any:

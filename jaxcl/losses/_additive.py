@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +13,14 @@ from jaxcl.kernels import (
     Bank,
     PairSum,
     Params,
+    check_arguments,
     checked,
-    mean_share,
+    global_mean,
     pair_statistics,
     row_ids,
     sum_devices,
     unit_rows,
+    varying_like,
 )
 from jaxcl.losses._anchors import (
     AnchorLosses,
@@ -94,7 +96,7 @@ def sigmoid_loss(
     return reduce_anchors(found, reduction, axis_name)
 
 
-@checked
+@check_arguments
 def additive_loss(
     u: Float[Array, "batch dim"],
     v: Float[Array, "batch dim"],
@@ -140,11 +142,43 @@ def additive_loss(
         >>> round(float(loss), 4)
         0.1585
     """
+    # Traced values inside φ and ψ become arguments: the kernel is differentiated by
+    # hand, and devices that share the work must be given them.
+    one = jnp.zeros((), jnp.promote_types(u.dtype, jnp.float32))
+    positive, of_positive = jax.closure_convert(positive_fn, one)
+    negative, of_negative = jax.closure_convert(negative_fn, one)
+    return _additive(
+        *(u, v, tuple(of_positive), tuple(of_negative)),
+        positive=_Converted(positive),
+        negative=_Converted(negative),
+        cross_view=cross_view,
+        within_view=within_view,
+        where=where,
+        axis_name=axis_name,
+        block_size=block_size,
+    )
+
+
+@checked
+def _additive(
+    u: Float[Array, "batch dim"],
+    v: Float[Array, "batch dim"],
+    of_positive: Any,
+    of_negative: Any,
+    *,
+    positive: "_Converted",
+    negative: "_Converted",
+    cross_view: bool,
+    within_view: bool,
+    where: Bool[Array, " batch"] | None,
+    axis_name: AxisName,
+    block_size: int | None,
+) -> Float[Array, ""]:
+    """`additive_loss` of functions whose traced values are arguments."""
     aligned = aligned_similarity(u, v, where)
-    # Traced values inside ψ become arguments: the kernel is differentiated by hand.
-    converted, hoisted = jax.closure_convert(negative_fn, aligned[0])
+    of_positive = varying_like(of_positive, aligned)
     sums = _negative_sums(
-        *(u, v, _Converted(converted), tuple(hoisted)),
+        *(u, v, negative, of_negative),
         cross_view=cross_view,
         within_view=within_view,
         where=where,
@@ -153,8 +187,8 @@ def additive_loss(
     )
     kept = jnp.ones(u.shape[0], bool) if where is None else where
     count = sum_devices(jnp.sum(kept.astype(sums.dtype)), axis_name)
-    losses = sums / jnp.maximum(count - 1.0, 1.0) - positive_fn(aligned)
-    return mean_share(jnp.where(kept, losses, 0.0), kept, axis_name)
+    losses = sums / jnp.maximum(count - 1.0, 1.0) - positive(aligned, *of_positive)
+    return global_mean(jnp.where(kept, losses, 0.0), kept, axis_name)
 
 
 @checked
@@ -205,7 +239,7 @@ def spectral_loss(
         )
 
     kept = jnp.ones(u.shape[0], bool) if where is None else where
-    aligned = mean_share(aligned_similarity(u, v, where), kept, axis_name)
+    aligned = global_mean(aligned_similarity(u, v, where), kept, axis_name)
     squares = mean_square(u, v)
     if within_view:
         squares = squares + 0.5 * (mean_square(u, u) + mean_square(v, v))

@@ -15,8 +15,8 @@ from jaxcl.kernels import (
     Bank,
     PairWeights,
     SideData,
+    global_mean,
     kept_values,
-    mean_share,
     unit_rows,
 )
 from jaxcl.losses._arguments import Reduction
@@ -139,10 +139,10 @@ def reduce_anchors(
     axis_name: AxisName,
     weights: Float[Array, " anchors"] | None = None,
 ) -> Float[Array, "..."]:
-    """One value per anchor, or this device's share of their mean."""
+    """One value per anchor, or their mean over all devices."""
     if reduction == "none":
         return found.losses
-    return mean_share(found.losses, found.defined, axis_name, weights)
+    return global_mean(found.losses, found.defined, axis_name, weights)
 
 
 def contrast(

@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxcl.kernels import (
     AxisName,
+    bound_axis,
     check_arguments,
     checked,
     sum_devices,
@@ -164,6 +165,7 @@ def irm_penalty(
         >>> float(irm_penalty(lambda w: w * losses, jnp.array([0, 1])))
         2.5
     """
+    axis_name = bound_axis(axis_name)
     num_domains = count_domains(num_domains, domains)
     shape = jax.eval_shape(
         lambda scale: _checked_losses(loss_fn(scale), domains),

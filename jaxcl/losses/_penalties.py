@@ -14,7 +14,7 @@ from jaxcl.kernels import (
     Params,
     axis_size,
     checked,
-    mean_share,
+    global_mean,
     mean_squared_deviation,
     pair_statistics,
     row_ids,
@@ -91,7 +91,7 @@ def squared_deviation_mean(
     axis_name: AxisName,
     block_size: int | None,
 ) -> Float[Array, ""]:
-    """This device's share of the mean of |u_i·v_j − target|^power over i ≠ j."""
+    """The mean over all devices of |u_i·v_j − target|^power over i ≠ j."""
     unit_u, unit_v = unit_rows(u, where), unit_rows(v, where)
     kept = jnp.ones(u.shape[0], bool) if where is None else where
     target = jnp.asarray(target, unit_u.dtype)
@@ -110,7 +110,7 @@ def squared_deviation_mean(
     # Every kept anchor has the same number of negatives, so the mean over pairs is the
     # mean over anchors of the mean over their negatives.
     negatives = sum_devices(jnp.sum(kept.astype(sums.dtype)), axis_name) - 1.0
-    return mean_share(sums / jnp.maximum(negatives, 1.0), kept, axis_name)
+    return global_mean(sums / jnp.maximum(negatives, 1.0), kept, axis_name)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from jaxcl.kernels import (
     AxisName,
     LogSumExp,
+    bound_axis,
     check_arguments,
     checked,
     pair_statistics,
@@ -155,6 +156,7 @@ def chunked_support_corrected_info_nce_loss(
         >>> round(float(loss), 4)
         0.5514
     """
+    axis_name = bound_axis(axis_name)
 
     def level_of(number, count):
         negatives = negatives_fn(jax.random.fold_in(key, number), count)

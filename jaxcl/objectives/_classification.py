@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxcl.kernels import mean_share
+from jaxcl.kernels import global_mean
 from jaxcl.losses import bias_balanced_cross_entropy
 from jaxcl.objectives._objective import (
     Contrast,
@@ -74,7 +74,7 @@ def _cross_entropy(log_prior: LogPrior | None) -> Contrast:
         kept = jnp.broadcast_to(kept, losses.shape)
         if reduction == "none":
             return jnp.where(kept, losses, 0.0)
-        return mean_share(losses, kept, axis_name)
+        return global_mean(losses, kept, axis_name)
 
     return contrast
 

@@ -11,7 +11,7 @@ from jaxcl.batch import Batch
 from jaxcl.kernels import (
     AxisName,
     axis_size,
-    mean_share,
+    global_mean,
     row_ids,
     sum_devices,
     unit_rows,
@@ -185,6 +185,6 @@ def _make_predictive_objective(
         kept = jnp.broadcast_to(jnp.asarray(batch.where), losses.shape)
         if reduction == "none":
             return jnp.where(kept, losses, 0.0)
-        return mean_share(losses, kept, axis_name)
+        return global_mean(losses, kept, axis_name)
 
     return wrap_contrast(contrast)

@@ -71,14 +71,14 @@ def per_row(column: Any, views: int) -> Shaped[Array, "rows ..."]:
 
 
 Contrast = Callable[..., Float[Array, "..."]]
-"""``contrast(outputs, batch, carry, axis_name, *, temperature, reduction)``: this
-device's share of the mean loss, or the losses of its anchors for reduction "none".
+"""``contrast(outputs, batch, carry, axis_name, *, temperature, reduction)``: the
+mean loss over all devices, or the losses of this device's anchors for reduction "none".
 `temperature` divides what is compared."""
 LossFn = Callable[
     [Outputs, Batch, Carry, AxisName], tuple[Float[Array, ""], Metrics, Carry]
 ]
-"""This device's share of the loss and of its metrics, and the new carry, which is the
-same on all devices of the axis."""
+"""The loss, its metrics, and the new carry. Loss and carry are the same on all devices
+of the axis; metrics are averaged over them."""
 AnchorLosses = Callable[..., Float[Array, "*views batch"]]
 """``anchor_losses(outputs, batch, carry, axis_name, scale=None)``: the loss of every
 anchor, `[views, batch]`, or `[batch]` for a loss of pairs of views. `scale` multiplies

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcl.batch import Batch
-from jaxcl.kernels import AxisName, axis_size, sum_devices
+from jaxcl.kernels import AxisName, sum_devices
 from jaxcl.losses import (
     coral_penalty,
     domain_confusion_penalty,
@@ -191,5 +191,4 @@ def _weighted_mean(
     known = jnp.broadcast_to(jnp.any(member, 1), losses.shape)
     views = losses.size // domain.size
     total = jnp.sum(jnp.where(known, weighted, 0.0)) / views
-    # This device's share: the mean over the axis is the sum over its devices.
-    return total * axis_size(axis_name)
+    return sum_devices(total, axis_name)

@@ -21,7 +21,6 @@ from jaxcl.training._devices import (
     stack_batches as stack_batches,
     wait_for_all as wait_for_all,
 )
-from jaxcl.training._gradients import value_and_grad as value_and_grad
 from jaxcl.training._hosts import HOST_LOST as HOST_LOST, watch_hosts as watch_hosts
 from jaxcl.training._optimizers import make_optimizer as make_optimizer
 from jaxcl.training._progress import Progress as Progress
@@ -119,7 +118,6 @@ __all__ = [
     "stop_requests",
     "timestamp",
     "total_timings",
-    "value_and_grad",
     "wait_for_all",
     "watch_hosts",
     "write_whole",

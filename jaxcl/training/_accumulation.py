@@ -14,13 +14,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from jaxcl.kernels import AxisName, varying_like
-from jaxcl.training._gradients import average, differentiate, own
+from jaxcl.kernels import AxisName, average, differentiate, own, varying_like
 
 Forward = Callable[[Any, Any, Any, Array], tuple[Any, Any]]
 """``forward(params, state, inputs, key) -> (outputs, state)``; samples on axis 0."""
 LossOf = Callable[[Any, Any], tuple[Array, tuple[Any, Any]]]
-"""``loss_of(outputs, params) -> (share of the loss, (metrics, carry))``."""
+"""``loss_of(outputs, params) -> (loss, (metrics, carry))``."""
 
 
 def gradient_of_batch(
@@ -31,10 +30,10 @@ def gradient_of_batch(
     Args:
         forward: Runs the networks. Inputs and outputs have the samples on their first
             axis.
-        loss_of: Maps the outputs for the whole batch, and the parameters, to this
-            device's share of the loss and of the metrics, and to the carry, which is
-            the same on all devices. The parameters that `forward` uses get their
-            gradient through the outputs only.
+        loss_of: Maps the outputs for the whole batch, and the parameters, to the loss
+            (of all devices, or of this one), the metrics, and the carry, which is the
+            same on all devices. The parameters that `forward` uses get their gradient
+            through the outputs only.
         chunks: Number of chunks in which `forward` runs. It does not change the
             gradient, unless the outputs for a sample depend on other samples, as with
             BatchNorm.

@@ -12,11 +12,10 @@ from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from jaxcl.batch import Batch
 from jaxcl.config import AugmentationConfig
-from jaxcl.kernels import AxisName
+from jaxcl.kernels import AxisName, average
 from jaxcl.objectives import Objective
 from jaxcl.training._accumulation import gradient_of_batch, run_in_chunks
 from jaxcl.training._averages import average_keep, momentum_at, move_towards
-from jaxcl.training._gradients import average
 from jaxcl.training._live import live_statistics
 from jaxcl.training._networks import (
     Views,
@@ -117,7 +116,7 @@ def make_train_step(
     not depend on how the batch is sharded. The new state is the same on all devices.
 
     Args:
-        objective: Computes this device's share of the loss from the network outputs and
+        objective: Computes the loss of all devices from the network outputs and
             the batch.
         model: The networks.
         optimizer: An Optax transformation.

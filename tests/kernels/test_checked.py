@@ -68,7 +68,6 @@ REFUSED = [
     ({"bandwidth": -1.0}, "`bandwidth` must be positive, got -1.0"),
     ({"bias": ROWS}, "`bias` must be a scalar, got shape (8, 4)"),
     ({"fn": 3}, "`fn` must be a function, got 3"),
-    ({"axis_name": "x"}, "`axis_name` must be an axis that is mapped here, got 'x'"),
     ({"block_size": 0}, "`block_size` must be None or an int >= 1, got 0"),
     ({"block_size": True}, "`block_size` must be None or an int >= 1, got True"),
     ({"count": None}, "`count` must be an int >= 1, got None"),

@@ -10,9 +10,8 @@ from long_tests import long_only
 from losses.test_contract import enable_x64
 from losses.test_devices import AXIS, mapped
 
-from jaxcl import losses
+from jaxcl import losses, value_and_grad
 from jaxcl.kernels import mean_squared_deviation
-from jaxcl.training import value_and_grad
 
 KEEP = np.random.default_rng(7).random(24) > 0.25
 

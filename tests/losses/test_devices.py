@@ -13,7 +13,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 from long_tests import LONG, long_only
 from losses.test_contract import PER_ANCHOR, RECIPES, SWEPT
 
-from jaxcl.training import value_and_grad
+from jaxcl import value_and_grad
 
 AXIS = "devices"
 ROWS, WIDTH = 16, 5

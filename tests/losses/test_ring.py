@@ -9,10 +9,9 @@ import pytest
 from long_tests import long_only
 from losses.test_devices import AXIS, mapped, mesh_of
 
-from jaxcl import losses
+from jaxcl import losses, value_and_grad
 from jaxcl.kernels import Ring
 from jaxcl.pairs import different, everyone, same, unknown_anchor
-from jaxcl.training import value_and_grad
 
 pytestmark = pytest.mark.slow
 

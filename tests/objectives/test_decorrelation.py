@@ -10,8 +10,8 @@ from jax.sharding import AxisType, PartitionSpec as P
 from objectives.formulas import barlow_twins_of, vicreg_terms
 from objectives.made_up import made_batch, made_outputs
 
+from jaxcl import value_and_grad
 from jaxcl.objectives import make_barlow_twins_objective, make_vicreg_objective
-from jaxcl.training import value_and_grad
 
 AXIS = "devices"
 WHERE = made_batch().where

@@ -21,9 +21,9 @@ from objectives.made_up import (
     seen_by,
 )
 
+from jaxcl import value_and_grad
 from jaxcl.config import OBJECTIVES
 from jaxcl.objectives import Outputs
-from jaxcl.training import value_and_grad
 
 AXIS, DEVICES = "devices", 4
 # What no gradient may reach: what stands for the other view.

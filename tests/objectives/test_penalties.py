@@ -26,9 +26,9 @@ from objectives.penalty_formulas import (
     weighed,
 )
 
+from jaxcl import value_and_grad
 from jaxcl.config import PENALTIES, PenaltiesConfig
 from jaxcl.objectives import make_objective, with_penalties
-from jaxcl.training import value_and_grad
 
 AXIS, DEVICES, WEIGHT = "devices", 4, 0.7
 

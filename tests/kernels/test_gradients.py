@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from jaxcl.training import make_devices, value_and_grad
+from jaxcl import value_and_grad
+from jaxcl.training import make_devices
 
 
 def share(weights, rows, axis_name):
