@@ -23,6 +23,7 @@ from jaxcl.kernels._rows import (
 from jaxcl.kernels._similarity import cosine_similarity, full_product
 from jaxcl.kernels._statistics import (
     LogSumExp,
+    OtherPlaces,
     PairSum,
     PairWeights,
     Params,
@@ -34,6 +35,7 @@ __all__ = [
     "AxisName",
     "Bank",
     "LogSumExp",
+    "OtherPlaces",
     "PairSum",
     "PairWeights",
     "Params",

@@ -1,16 +1,19 @@
 """Banks of rows, cut into blocks, and the pairs of blocks to visit."""
 
+import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from jaxcl.kernels._rows import AxisName, row_ids
-from jaxcl.kernels._tiles import Rows, Sweep
+# Columns of a tile that has few rows: as many more, up to this many times.
+_WIDEST = 16
+_SMALLEST_BLOCK = 128
 
 
 @dataclass(frozen=True)
@@ -28,118 +31,179 @@ class Bank:
     """The same on every device (a queue): not exchanged, and without gradient."""
 
 
-class Plan(NamedTuple):
-    """The number of blocks of each bank, and the pairs of banks to compare: static."""
+class Operand(NamedTuple):
+    """The rows of a bank and what is known of each: leaves `[rows, ...]`."""
 
-    blocks: tuple[int, ...]
+    rows: Float[Array, "rows dim"]
+    data: Mapping[str, Array]
+    kept: Shaped[Array, " rows"] | None
+    """False = dropped; None = all are kept."""
+    vectors: Any = None
+    """`Params.vectors` of each statistic; None where the rows are no anchors."""
+    prepared: Any = None
+    """What each statistic has prepared for the backward pass."""
+
+
+class Rows(NamedTuple):
+    """Operands cut into blocks: leaves `[blocks, R, ...]`."""
+
+    rows: Float[Array, "blocks block dim"]
+    data: Mapping[str, Array]
+    kept: Shaped[Array, "blocks block"] | None
+    vectors: Any
+    prepared: Any
+    places: Int[np.ndarray, "blocks block"]
+    """The place of each row in its bank."""
+
+
+class Sweep(NamedTuple):
+    """The pairs of blocks to visit, and the sides whose anchors are updated."""
+
+    pairs: Int[np.ndarray, "pairs 2"]
+    """Block of x, block of y."""
+    row_anchors: bool = True
+    """The rows of x are anchors."""
+    column_anchors: bool = False
+    """The rows of y are anchors too."""
+    meeting: Literal["none", "itself", "instance"] = "none"
+    """What a row may meet at its own place: itself, which does not count, or another
+    view of its instance."""
+    one_sided: bool = False
+    """Only the rows of x are updated here: those of y elsewhere, or not at all."""
+
+    @property
+    def sides(self) -> list[int]:
+        """The sides whose anchors are updated: 0 for the rows, 1 for the columns."""
+        return [0] * self.row_anchors + [1] * (
+            self.column_anchors and not self.one_sided
+        )
+
+
+class Layout(NamedTuple):
+    """Banks cut into blocks of one size, one bank after another."""
+
+    banks: tuple[int, ...]
+    counts: tuple[int, ...]
+    """Rows of each bank."""
+    block: int
+
+    @property
+    def padded(self) -> list[int]:
+        """Rows of each bank with those that fill its last block."""
+        return [-(-count // self.block) * self.block for count in self.counts]
+
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """The bank of each block, and the place of its first row there."""
+        return [
+            (bank, start)
+            for bank, size in zip(self.banks, self.padded, strict=True)
+            for start in range(0, size, self.block)
+        ]
+
+    def cut(self, operands: Sequence[Operand]) -> Rows:
+        """The operands in blocks; rows that fill the last one are not kept."""
+        whole = all(operand.kept is None for operand in operands)
+        whole = whole and self.padded == list(self.counts)
+        known = next((o for o in operands if o.vectors is not None), None)
+        parts = []
+        for operand in operands:
+            count = operand.rows.shape[0]
+            kept = jnp.ones(count, bool) if operand.kept is None else operand.kept
+            part = operand._replace(kept=None if whole else kept)
+            if operand.vectors is None and known is not None:
+                blank = functools.partial(_blank, count=count)
+                part = part._replace(
+                    vectors=jax.tree.map(blank, known.vectors),
+                    prepared=jax.tree.map(blank, known.prepared),
+                )
+            parts.append(part)
+        blocks: Any = jax.tree.map(lambda *banks: self.stack(banks), *parts)
+        places = np.concatenate([np.arange(size) for size in self.padded])
+        return Rows(*blocks, places.reshape(-1, self.block).astype(np.int32))
+
+    def join(self, blocks: Shaped[Array, "blocks block ..."]) -> list[Array]:
+        """The rows of each bank, without those that filled its last block."""
+        flat = blocks.reshape(-1, *blocks.shape[2:])
+        starts = np.cumsum([0, *self.padded])
+        return [
+            flat[start : start + count]
+            for start, count in zip(starts, self.counts, strict=False)
+        ]
+
+    def stack(self, banks: Sequence[Shaped[Array, "rows ..."]]) -> Array:
+        """The rows of the banks in blocks `[blocks, R, ...]`."""
+        filled = [_fill(*both) for both in zip(banks, self.padded, strict=True)]
+        joined = jnp.concatenate(filled)
+        return joined.reshape(-1, self.block, *joined.shape[1:])
+
+
+class Plan(NamedTuple):
+    """Which banks are compared, and which hold anchors: static."""
+
     anchored: tuple[bool, ...]
     shared: tuple[bool, ...]
     visits: tuple[tuple[int, int], ...]
-
-    def kinds(self, shared: bool) -> list[int]:
-        """The bank of each block, of the shared banks or of the others."""
-        return [
-            bank
-            for bank, count in enumerate(self.blocks)
-            for _ in range(count)
-            if self.shared[bank] == shared
-        ]
+    by_place: bool
+    """A statistic tells rows at the same place of two banks from others."""
 
     def meet(self, a: int, b: int) -> bool:
         """True where rows of the two banks are compared."""
         return (a, b) in self.visits or (b, a) in self.visits
 
-    def local_sweeps(self) -> list[Sweep]:
-        """Every pair of this device's blocks once."""
-        kinds, sweeps = self.kinds(shared=False), []
-        blocks = range(len(kinds))
-        both, one = [], []
-        for i in blocks:
-            for j in blocks[i + 1 :]:
-                if not self.meet(kinds[i], kinds[j]):
-                    continue
-                first, second = self.anchored[kinds[i]], self.anchored[kinds[j]]
-                if first and second:
-                    both.append((i, j))
-                elif first or second:
-                    one.append((i, j) if first else (j, i))
-        alone = [
-            (i, i)
-            for i in blocks
-            if self.anchored[kinds[i]] and self.meet(kinds[i], kinds[i])
-        ]
-        sweeps.append(Sweep(_pairs(both), column_anchors=True))
-        sweeps.append(Sweep(_pairs(one)))
-        sweeps.append(Sweep(_pairs(alone), same=True))
-        return [sweep for sweep in sweeps if len(sweep.pairs)]
+    def within(self, x: Layout) -> list[Sweep]:
+        """Every pair of the blocks of x once."""
+        blocks = x.blocks
+        pairs = [(i, j) for i in range(len(blocks)) for j in range(i, len(blocks))]
+        return self._sweeps(x, x, pairs, near=True)
 
-    def sweeps_between(
-        self, devices: int, *, one_sided: bool, same: bool
+    def between(
+        self, x: Layout, y: Layout, *, one_sided: bool, near: bool
     ) -> list[Sweep]:
-        """Every block of this device against every block of `devices` devices.
+        """Every block of x against every block of y.
 
         Args:
-            devices: Number of devices that the second set of blocks comes from.
-            one_sided: Only the states or gradients of this device's blocks change.
-            same: This device is among them.
+            x: Rows of this device.
+            y: Other rows.
+            one_sided: Only the states or gradients of x change.
+            near: The first rows of each bank of y are those of x. Otherwise no row of
+                x, and none of its instances, is in y.
         """
-        kinds = self.kinds(shared=False)
-        groups: dict[tuple[bool, bool], list[tuple[int, int]]] = {}
-        for i, a in enumerate(kinds):
-            for device in range(devices):
-                for j, b in enumerate(kinds):
-                    anchors = (self.anchored[a], self.anchored[b])
-                    if any(anchors) and self.meet(a, b):
-                        pair = (i, device * len(kinds) + j)
-                        groups.setdefault(anchors, []).append(pair)
+        pairs = [(i, j) for i in range(len(x.blocks)) for j in range(len(y.blocks))]
+        return self._sweeps(x, y, pairs, near=near, one_sided=one_sided)
+
+    def _sweeps(self, x, y, pairs, *, near, one_sided=False) -> list[Sweep]:
+        groups: dict[Any, list[tuple[int, int]]] = {}
+        rows, columns = x.blocks, y.blocks
+        for i, j in pairs:
+            (a, start), (b, other) = rows[i], columns[j]
+            anchors = self.anchored[a], self.anchored[b]
+            if not (any(anchors) and self.meet(a, b)):
+                continue
+            overlap = near and start < other + y.block and other < start + x.block
+            meeting = "none"
+            if overlap and a == b:
+                meeting = "itself"
+                # A block beside itself is seen from its rows alone.
+                anchors = (anchors[0], anchors[1] and x is not y)
+            elif overlap and self.by_place:
+                meeting = "instance"
+            groups.setdefault((*anchors, meeting), []).append((i, j))
         return [
-            Sweep(_pairs(pairs), *anchors, same=same, one_sided=one_sided)
-            for anchors, pairs in groups.items()
+            Sweep(np.asarray(group, np.int32), *key, one_sided=one_sided)
+            for key, group in groups.items()
         ]
 
-    def shared_sweeps(self) -> list[Sweep]:
-        """This device's anchors against the shared banks."""
-        pairs = [
-            (i, j)
-            for i, a in enumerate(self.kinds(shared=False))
-            for j, b in enumerate(self.kinds(shared=True))
-            if self.anchored[a] and self.meet(a, b)
-        ]
-        return [Sweep(_pairs(pairs), one_sided=True)] if pairs else []
+
+def even_block(counts: Sequence[int], largest: int) -> int:
+    """The size of as few equal blocks as the largest allows: little filling."""
+    rows = max(min(counts), min(_SMALLEST_BLOCK, max(counts)))
+    return math.ceil(rows / math.ceil(rows / largest))
 
 
-def cut_banks(
-    banks: Sequence[Bank],
-    vectors: tuple[tuple[Array, ...], ...],
-    block: int,
-    axis_name: AxisName,
-) -> tuple[Rows, list[slice]]:
-    """Banks in blocks of one size, one after another, and the place of each.
-
-    The last block of a bank is padded with rows that are not kept.
-    """
-    counts = [bank.rows.shape[0] for bank in banks]
-    padded = [-(-count // block) * block for count in counts]
-    keep_all = padded == counts and all(bank.where is None for bank in banks)
-    parts = []
-    for bank, count, size in zip(banks, counts, padded, strict=True):
-        kept = jnp.ones(count, bool) if bank.where is None else bank.where
-        part = (bank.rows, dict(bank.data), None if keep_all else kept)
-        parts.append(jax.tree.map(lambda x, n=size: _fill(x, n), part))
-    rows, data, kept = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
-    starts = np.cumsum([0, *padded])
-    places = [
-        slice(int(start), int(start) + count)
-        for start, count in zip(starts, counts, strict=False)
-    ]
-    anchors = [
-        place for bank, place in zip(banks, places, strict=True) if bank.anchored
-    ]
-    spread = jax.tree.map(lambda x: _spread(x, anchors, int(starts[-1])), vectors)
-    ids = row_ids(int(starts[-1]), axis_name)
-    whole = Rows(rows, data, ids, kept, spread)
-    cut = jax.tree.map(lambda x: x.reshape(-1, block, *x.shape[1:]), whole)
-    return cut, places
+def wide_block(counts: Sequence[int], rows: int, largest: int) -> int:
+    """Columns of tiles of so many rows: a tile has at most `largest`² pairs."""
+    return even_block(counts, min(largest * largest // rows, _WIDEST * largest))
 
 
 def _fill(leaf: Array, size: int) -> Array:
@@ -147,15 +211,5 @@ def _fill(leaf: Array, size: int) -> Array:
     return jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1))
 
 
-def _spread(values: Array, anchors: list[slice], size: int) -> Array:
-    """Values of all anchors, in order, at the places of their rows."""
-    spread, start = jnp.zeros(size, values.dtype), 0
-    for place in anchors:
-        count = place.stop - place.start
-        spread = spread.at[place].set(values[start : start + count])
-        start += count
-    return spread
-
-
-def _pairs(pairs: Sequence[tuple[int, int]]) -> np.ndarray:
-    return np.asarray(pairs, np.int32).reshape(-1, 2)
+def _blank(leaf: Array, count: int) -> Array:
+    return jnp.zeros((count, *leaf.shape[1:]), leaf.dtype)

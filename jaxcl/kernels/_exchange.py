@@ -1,160 +1,252 @@
 """How rows of several devices are compared: alone, gathered, or around a ring.
 
-Each way has two functions. The first updates the states of this device's anchors, the
+Each way has two functions. The first computes the states of this device's anchors, the
 second the gradients of its rows and of the scalars.
 """
 
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array
 
-from jaxcl.kernels._banks import Plan
-from jaxcl.kernels._rows import (
-    AxisName,
-    axis_size,
-    gather_rows,
-    mapped_axis,
-    varying_like,
-)
-from jaxcl.kernels._tiles import (
-    Gradients,
-    Rows,
-    Sweep,
-    Task,
-    sweep_gradients,
-    sweep_states,
-)
-
-Known = tuple[Rows, Any]
-"""Rows, and what each statistic has prepared for them."""
+from jaxcl.kernels._banks import Layout, Operand, Plan, Rows, even_block, wide_block
+from jaxcl.kernels._collectives import bring_back, collect, gather_packed, pass_on
+from jaxcl.kernels._rows import AxisName, Ring, axis_size, mapped_axis, varying_like
+from jaxcl.kernels._tiles import Gradients, Task, sweep_gradients, sweep_states
 
 
-def local_states(
-    task: Task, plan: Plan, axis_name: AxisName, local: Rows, start: Any
-) -> Any:
+class Setting(NamedTuple):
+    """What all functions here need to know: the task, the plan, and how to cut."""
+
+    task: Task
+    plan: Plan
+    axis_name: AxisName
+    own: Layout
+    """The banks of this device that are not shared."""
+    largest: int
+    """Rows and columns of the largest tile."""
+    forced: bool
+    """The tile size was asked for: columns are cut like rows."""
+
+    def columns(self, operands: list[Operand], banks: tuple[int, ...]) -> Layout:
+        """The layout of candidates of other devices, or of shared ones."""
+        counts = tuple(operand.rows.shape[0] for operand in operands)
+        if self.forced:
+            return Layout(banks, counts, min(self.largest, max(counts)))
+        return Layout(banks, counts, wide_block(counts, self.own.block, self.largest))
+
+
+def own_layout(
+    banks: tuple[int, ...], counts: tuple[int, ...], largest: int, forced: bool
+) -> Layout:
+    """This device's banks in blocks of at most `largest` rows."""
+    block = min(largest, max(counts)) if forced else even_block(counts, largest)
+    return Layout(banks, counts, block)
+
+
+def local_states(setting: Setting, own: list[Operand], start: Any) -> Any:
     """This device's pairs of blocks, each visited once for both."""
-    states = (start, start)
-    for sweep in plan.local_sweeps():
-        states = sweep_states(task, sweep, local, None, states)
-    return _merge(task, *states)
+    states, rows = (start, start), setting.own.cut(own)
+    for sweep in setting.plan.within(setting.own):
+        states = sweep_states(setting.task, sweep, rows, None, states)
+    return _merge(setting.task, *states)
 
 
-def local_gradients(
-    task: Task, plan: Plan, axis_name: AxisName, given: Known, start: Any
-) -> Any:
+def local_gradients(setting: Setting, own: list[Operand], start: Any) -> Any:
     """This device's pairs of blocks, each visited once for both."""
     blank, by_scalars = start
-    carry = (blank, _transposed(blank), by_scalars)
-    for sweep in plan.local_sweeps():
-        carry = sweep_gradients(task, sweep, given, None, carry)
-    gradients, others, by_scalars = carry
-    return jax.tree.map(jnp.add, gradients, _transposed(others)), by_scalars
+    carry, rows = (blank, _transposed(blank), by_scalars), setting.own.cut(own)
+    for sweep in setting.plan.within(setting.own):
+        carry = sweep_gradients(setting.task, sweep, rows, None, carry)
+    gradients, learned, by_scalars = carry
+    return jax.tree.map(jnp.add, gradients, _transposed(learned)), by_scalars
 
 
-def gathered_states(
-    task: Task, plan: Plan, axis_name: AxisName, local: Rows, states: Any
-) -> Any:
-    """This device's anchors against the rows of all devices."""
-    everyone = gather_rows(local._replace(vectors=()), axis_name)
-    devices = axis_size(axis_name)
-    for sweep in plan.sweeps_between(devices, one_sided=True, same=True):
-        states = _learn(task, sweep, local, everyone, states)
-    return states
+def gathered_states(setting: Setting, own: list[Operand], start: Any) -> Any:
+    """This device's anchors against all rows."""
+    plan, banks = setting.plan, setting.own.banks
+    anchored = [bank for bank in banks if plan.anchored[bank]]
+    met = [any(plan.meet(a, bank) for a in anchored) for bank in banks]
+    sent = [
+        operand._replace(vectors=None)
+        for operand, needed in zip(own, met, strict=True)
+        if needed
+    ]
+    everyone = _gather(setting.axis_name, sent)
+    names = tuple(bank for bank, needed in zip(banks, met, strict=True) if needed)
+    layout = setting.columns(everyone, names)
+    states, x, y = (start, ()), setting.own.cut(own), layout.cut(everyone)
+    for sweep in plan.between(setting.own, layout, one_sided=True, near=True):
+        states = sweep_states(setting.task, sweep, x, y, states)
+    return states[0]
 
 
-def gathered_gradients(
-    task: Task, plan: Plan, axis_name: AxisName, given: Known, start: Any
-) -> Any:
+def gathered_gradients(setting: Setting, own: list[Operand], start: Any) -> Any:
     """This device's rows against all rows, as anchors and as candidates.
 
     Since the answers of the other devices are gathered too, the whole gradient of this
     device's rows is formed here, and none has to be sent.
     """
     gradients, by_scalars = start
-    everyone = gather_rows(given, axis_name)
-    devices = axis_size(axis_name)
-    for sweep in plan.sweeps_between(devices, one_sided=True, same=True):
-        gradients, _, by_scalars = sweep_gradients(
-            task, sweep, given, everyone, (gradients, (), by_scalars)
-        )
-    return gradients, by_scalars
+    everyone = _gather(setting.axis_name, own)
+    layout = setting.columns(everyone, setting.own.banks)
+    x, y = setting.own.cut(own), layout.cut(everyone)
+    carry = gradients, (), by_scalars
+    for sweep in setting.plan.between(setting.own, layout, one_sided=True, near=True):
+        carry = sweep_gradients(setting.task, sweep, x, y, carry)
+    return carry[0], carry[2]
 
 
-def ring_states(
-    task: Task, plan: Plan, axis_name: AxisName, local: Rows, start: Any
-) -> Any:
-    """Blocks travel half the ring, update their states, and the states return."""
-    states = local_states(task, plan, axis_name, local, start)
-    hops, antipode = _hops(axis_name)
-
-    def hop(carry, _):
-        states, visitor, learned = carry
-        visitor, learned = _pass_on(axis_name, (visitor, learned), 1)
-        for sweep in plan.sweeps_between(1, one_sided=False, same=False):
-            if sweep.column_anchors and sweep.row_anchors:
-                states, learned = sweep_states(
-                    task, sweep, local, visitor, (states, learned)
-                )
-            else:
-                states = _learn(task, sweep, local, visitor, states)
-                learned = _learn(task, _turned(sweep), visitor, local, learned)
-        return (states, visitor, learned), None
-
-    carry = varying_like((states, local, start), (states, local))
-    (states, visitor, learned), _ = lax.scan(hop, carry, length=hops)
-    if antipode:
-        visitor = _pass_on(axis_name, visitor, 1)
-        for sweep in plan.sweeps_between(1, one_sided=True, same=False):
-            states = _learn(task, sweep, local, visitor, states)
-    return _merge(task, states, _pass_on(axis_name, learned, -hops))
+def _gather(axis_name: AxisName, own: list[Operand]) -> list[Operand]:
+    """The rows of all devices, this device's first."""
+    first = lax.axis_index(mapped_axis(axis_name))
+    everyone = gather_packed(own, axis_name)
+    return jax.tree.map(lambda leaf: _flat(jnp.roll(leaf, -first, axis=0)), everyone)
 
 
-def ring_gradients(
-    task: Task, plan: Plan, axis_name: AxisName, given: Known, start: Any
-) -> Any:
-    """Blocks travel with their answers, and their gradients return."""
-    learned = _transposed(start[0])
-    gradients, by_scalars = local_gradients(task, plan, axis_name, given, start)
-    hops, antipode = _hops(axis_name)
+def ring_states(setting: Setting, own: list[Operand], start: Any) -> Any:
+    """Rows travel half the ring, their states are updated, and these return."""
+    states = local_states(setting, own, start)
+    x = setting.own.cut(own)
 
-    def meet(visitor, carry, one_sided):
-        for sweep in plan.sweeps_between(1, one_sided=one_sided, same=False):
-            carry = sweep_gradients(task, sweep, given, visitor, carry)
+    def meet(visitors: Rows, layout: Layout, carry: Any, one_sided: bool) -> Any:
+        for sweep in _far_sweeps(setting, layout, one_sided):
+            carry = sweep_states(setting.task, sweep, x, visitors, carry)
         return carry
 
-    def hop(carry, _):
-        visitor, gradients, learned, by_scalars = carry
-        visitor, learned = _pass_on(axis_name, (visitor, learned), 1)
-        carry = meet(visitor, (gradients, learned, by_scalars), False)
-        return (visitor, *carry), None
+    def blank(visitors: Rows) -> Any:
+        like = jnp.zeros(visitors.places.shape, start_dtype)
+        return tuple(statistic.start(like) for statistic in setting.task.statistics)
 
-    carry = (given, gradients, learned, by_scalars)
-    carry, _ = lax.scan(hop, varying_like(carry, carry), length=hops)
-    visitor, gradients, learned, by_scalars = carry
-    if antipode:
-        visitor = _pass_on(axis_name, visitor, 1)
-        gradients, _, by_scalars = meet(visitor, (gradients, (), by_scalars), True)
-    learned = _transposed(_pass_on(axis_name, learned, -hops))
-    return jax.tree.map(jnp.add, gradients, learned), by_scalars
+    start_dtype = jax.tree.leaves(start)[0].dtype
+    merge = partial(_merge, setting.task)
+    states, learned = _travel(setting, own, states, blank, meet, merge)
+    return states if learned is None else merge(states, learned)
 
 
-def _learn(task: Task, sweep: Sweep, x: Rows, y: Rows, states: Any) -> Any:
-    """Updates the states of the anchors of x alone."""
-    if not sweep.row_anchors:
-        return states
-    sweep = sweep._replace(column_anchors=False)
-    return sweep_states(task, sweep, x, y, (states, ()))[0]
+def ring_gradients(setting: Setting, own: list[Operand], start: Any) -> Any:
+    """Rows travel with their answers, and their gradients return."""
+    found, by_scalars = local_gradients(setting, own, start)
+    x = setting.own.cut(own)
+
+    def meet(visitors: Rows, layout: Layout, carry: Any, one_sided: bool) -> Any:
+        (gradients, by_scalars), learned = carry
+        carry = gradients, learned, by_scalars
+        for sweep in _far_sweeps(setting, layout, one_sided):
+            carry = sweep_gradients(setting.task, sweep, x, visitors, carry)
+        gradients, learned, by_scalars = carry
+        return (gradients, by_scalars), learned
+
+    def blank(visitors: Rows) -> Any:
+        shape = visitors.rows.shape
+        rows = jnp.zeros((shape[0], shape[2], shape[1]), found.rows.dtype)
+        return Gradients(rows, jax.tree.map(jnp.zeros_like, visitors.vectors))
+
+    def add(gradients: Any, others: Any) -> Any:
+        return jax.tree.map(jnp.add, gradients, others)
+
+    carry = (found, by_scalars)
+    carry, learned = _travel(setting, own, carry, blank, meet, add)
+    found, by_scalars = carry
+    return (found if learned is None else add(found, learned)), by_scalars
 
 
-def _turned(sweep: Sweep) -> Sweep:
-    """The sweep with x and y exchanged."""
-    return sweep._replace(
-        pairs=sweep.pairs[:, ::-1],
-        row_anchors=sweep.column_anchors,
-        column_anchors=sweep.row_anchors,
-    )
+def _travel(setting: Setting, own, found, blank, meet, merge) -> tuple[Any, Any]:
+    """Lets the rows of the next half of the ring visit, several devices at a time.
+
+    Args:
+        setting: The plan of the visit.
+        own: What travels.
+        found: What this device learns about its own rows.
+        blank: What is known of visitors at first.
+        meet: Updates (found, learned) with visitors.
+        merge: Joins what several devices learned about the same rows.
+
+    Returns:
+        What was found, and what other devices learned about this device's rows.
+    """
+    axis, devices = setting.axis_name, axis_size(setting.axis_name)
+    half, group = (devices - 1) // 2, _group(setting.axis_name, devices)
+    learned = None
+    for count, first, trips in _trips(half, group):
+        visitors = pass_on(axis, collect(axis, own, count), first - count)
+        layout = setting.columns(_flattened(visitors), setting.own.banks)
+        unknown = blank(layout.cut(_flattened(visitors)))
+        carry = varying_like((visitors, found, unknown), (visitors, found))
+
+        def hop(carry, _, count=count, layout=layout):
+            visitors, found, learned = carry
+            visitors, learned = pass_on(axis, (visitors, learned), count)
+            rows = layout.cut(_flattened(visitors))
+            return (visitors, *meet(rows, layout, (found, learned), False)), None
+
+        (_, found, parts), _ = lax.scan(hop, carry, length=trips)
+        parts = pass_on(axis, parts, -(first + (trips - 1) * count))
+        parts = _by_owner(setting, layout, parts, count)
+        parts = bring_back(axis, parts, count, partial(_each_bank, merge))
+        blocks = jax.tree.map(lambda *banks: setting.own.stack(banks), *parts)
+        learned = blocks if learned is None else merge(learned, blocks)
+    if devices % 2 == 0:
+        visitors = pass_on(axis, own, devices // 2)
+        layout = setting.columns(visitors, setting.own.banks)
+        found, _ = meet(layout.cut(visitors), layout, (found, ()), True)
+    return found, learned
+
+
+def _far_sweeps(setting: Setting, layout: Layout, one_sided: bool) -> Any:
+    return setting.plan.between(setting.own, layout, one_sided=one_sided, near=False)
+
+
+def _group(axis_name: AxisName, devices: int) -> int:
+    group = axis_name.group if isinstance(axis_name, Ring) else 1
+    return max(1, min(group, (devices - 1) // 2))
+
+
+def _trips(half: int, group: int) -> list[tuple[int, int, int]]:
+    """Devices that visit together, the distance of the nearest, and the trips."""
+    whole, rest = divmod(half, group)
+    trips = [(group, 1, whole)] if whole else []
+    return trips + ([(rest, whole * group + 1, 1)] if rest else [])
+
+
+def _by_owner(setting: Setting, layout: Layout, learned: Any, count: int) -> Any:
+    """What was learned, bank by bank, with the device as first axis."""
+
+    def split(leaf):
+        return [part.reshape(count, -1, *part.shape[1:]) for part in layout.join(leaf)]
+
+    if isinstance(learned, Gradients):
+        learned = _transposed(learned)
+    return _unzip(jax.tree.map(split, learned), len(setting.own.banks))
+
+
+def _each_bank(merge: Any, banks: list[Any], others: list[Any]) -> list[Any]:
+    return [merge(*both) for both in zip(banks, others, strict=True)]
+
+
+def _unzip(tree: Any, banks: int) -> list[Any]:
+    """A tree of lists, one entry a bank, as a list of trees."""
+    is_list = partial(_is_list_of, banks)
+    return [
+        jax.tree.map(lambda entry, k=k: entry[k], tree, is_leaf=is_list)
+        for k in range(banks)
+    ]
+
+
+def _is_list_of(banks: int, tree: Any) -> bool:
+    return isinstance(tree, list) and len(tree) == banks
+
+
+def _flattened(visitors: Any) -> Any:
+    return jax.tree.map(_flat, visitors)
+
+
+def _flat(leaf: Array) -> Array:
+    """The rows of several devices one after another."""
+    return leaf.reshape(-1, *leaf.shape[2:])
 
 
 def _merge(task: Task, states: Any, others: Any) -> Any:
@@ -166,20 +258,3 @@ def _merge(task: Task, states: Any, others: Any) -> Any:
 
 def _transposed(gradients: Gradients) -> Gradients:
     return gradients._replace(rows=jnp.swapaxes(gradients.rows, 1, 2))
-
-
-def _hops(axis_name: AxisName) -> tuple[int, bool]:
-    """Hops on which a tile serves two devices, and whether an antipode is left.
-
-    With P devices, block p meets the blocks p+1 … p+(P−1)/2. For even P, two opposite
-    devices meet each other, and each then updates its own anchors only.
-    """
-    devices = axis_size(axis_name)
-    return (devices - 1) // 2, devices % 2 == 0
-
-
-def _pass_on(axis_name: AxisName, tree: Any, hops: int) -> Any:
-    """The tree of the device `hops` further on."""
-    devices, axis = axis_size(axis_name), mapped_axis(axis_name)
-    pairs = [(device, (device - hops) % devices) for device in range(devices)]
-    return jax.tree.map(lambda leaf: lax.ppermute(leaf, axis, pairs), tree)

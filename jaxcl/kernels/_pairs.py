@@ -1,12 +1,13 @@
 """Statistics of pairs of rows, in tiles or in dense form."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcl.kernels._banks import Bank
+from jaxcl.kernels._banks import Bank, Operand
 from jaxcl.kernels._dense import dense_statistics
 from jaxcl.kernels._rows import AxisName, Ring, axis_size
 from jaxcl.kernels._statistics import Params, Statistic
@@ -16,10 +17,6 @@ from jaxcl.kernels._tiles import Similarity
 # Up to this many pairs the dense form is as fast as tiles, and its memory (1 MiB in
 # float32) does not matter.
 _DENSE_PAIRS = 2**18
-# A tile of 512² stays in the cache of a CPU core; an accelerator needs larger tiles.
-_BLOCKS = {"cpu": 512}
-_ACCELERATOR_BLOCK = 2048
-_SMALLEST_BLOCK = 128
 
 
 def pair_statistics(
@@ -76,35 +73,24 @@ def pair_statistics(
         pair for pair in visits if banks[pair[0]].anchored or banks[pair[1]].anchored
     )
     scale = jnp.asarray(scale)
-    counts = [bank.rows.shape[0] for bank in banks]
+    operands = _operands(banks, tuple(given.vectors for given in params))
+    frame: Any = {"visits": visits, "axis_name": axis_name, "scale": scale}
     if block_size is None and similarity == "dot" and not isinstance(axis_name, Ring):
-        devices = axis_size(axis_name)
-        pairs = sum(counts[a] * counts[b] for a, b in visits) * devices
+        counts = [bank.rows.shape[0] for bank in banks]
+        pairs = sum(counts[a] * counts[b] for a, b in visits) * axis_size(axis_name)
         if pairs <= _DENSE_PAIRS:
-            return dense_statistics(
-                banks,
-                statistics,
-                params,
-                visits=visits,
-                axis_name=axis_name,
-                scale=scale,
-            )
-    return stream_statistics(
-        banks,
-        statistics,
-        params,
-        similarity=similarity,
-        visits=visits,
-        axis_name=axis_name,
-        block=_block(counts, block_size),
-        scale=scale,
-    )
+            return dense_statistics(banks, operands, statistics, params, **frame)
+    frame |= {"similarity": similarity, "block_size": block_size}
+    return stream_statistics(banks, operands, statistics, params, **frame)
 
 
-def _block(counts: list[int], block_size: int | None) -> int:
-    if block_size is not None:
-        return min(block_size, max(counts))
-    largest = _BLOCKS.get(jax.default_backend(), _ACCELERATOR_BLOCK)
-    rows = max(min(counts), min(_SMALLEST_BLOCK, max(counts)))
-    # As few blocks as the largest allows, of equal size: little padding.
-    return -(-rows // -(-rows // largest))
+def _operands(banks: Sequence[Bank], vectors: Any) -> list[Operand]:
+    """The banks with the vectors of the statistics, which are those of all anchors."""
+    operands, start = [], 0
+    for bank in banks:
+        mine, count = None, bank.rows.shape[0]
+        if bank.anchored:
+            mine = jax.tree.map(lambda x, i=start, n=count: x[i : i + n], vectors)
+            start += count
+        operands.append(Operand(bank.rows, dict(bank.data), bank.where, mine))
+    return operands

@@ -17,9 +17,14 @@ class Ring:
     ``axis_name=Ring("batch")`` gives the same numbers as ``axis_name="batch"``. No
     device holds the rows of all others, and every pair of rows is visited once, but
     each hop waits for the one before it. Use it for rows that are too many to gather.
+
+    With P devices of n rows each, there are about P / (2 · `group`) hops, and a device
+    holds 2 · `group` · n rows of others with their gradients.
     """
 
     axis_name: str | tuple[str, ...]
+    group: int = 1
+    """Devices whose rows visit together."""
 
 
 AxisName = str | tuple[str, ...] | Ring | None

@@ -1,5 +1,8 @@
 """Pairwise cosine similarity, dense."""
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -31,13 +34,26 @@ def cosine_similarity(
 
 
 def full_product(
-    a: Float[Array, "rows inner"], b: Float[Array, "inner ..."]
+    a: Float[Array, "rows inner"],
+    b: Float[Array, "inner ..."],
+    precision: Any = None,
 ) -> Float[Array, "rows ..."]:
-    """A product in full precision, also where the accelerator's default is lower.
+    """A product in full precision, unless ``jax.default_matmul_precision`` is set.
 
-    Operands in bfloat16 are summed in float32.
+    An accelerator's own default is lower. Operands in bfloat16 are summed in float32.
+
+    Args:
+        a: The left operand.
+        b: The right operand.
+        precision: What `product_precision` returned when the computation began.
     """
     wide = jnp.promote_types(a.dtype, jnp.float32)
-    return jnp.matmul(
-        a, b, precision=lax.Precision.HIGHEST, preferred_element_type=wide
-    )
+    precision = product_precision() if precision is None else precision
+    return jnp.matmul(a, b, precision=precision, preferred_element_type=wide)
+
+
+def product_precision() -> Any:
+    """The precision of products here: JAX's switch, or full if it is not set."""
+    config: Any = jax.config
+    chosen = config.jax_default_matmul_precision
+    return lax.Precision.HIGHEST if chosen is None else chosen

@@ -8,6 +8,8 @@ The same code reduces the rows of a tile (`axis=1`, the anchors are its rows) an
 columns (`axis=0`): one visit of a tile serves both.
 """
 
+import functools
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -41,6 +43,8 @@ class Tile(NamedTuple):
     candidates: SideData
     kept: Shaped[Array, "..."] | None
     """Pairs that exist at all, broadcastable; None = every pair."""
+    others: Shaped[Array, "..."] | None
+    """Pairs of rows at different places of their banks; None = every kept pair."""
     axis: int
     """1: the anchors are the rows, 0: they are the columns."""
 
@@ -57,9 +61,23 @@ class Tile(NamedTuple):
         return values[:, None] if self.axis == 1 else values[None, :]
 
 
+@dataclass(frozen=True)
+class OtherPlaces:
+    """Pairs of rows at different places of their banks.
+
+    Row i of one view and row i of the other show the same instance: these are the pairs
+    of different instances. A tile that cannot hold one instance twice needs no mask.
+    """
+
+
 @runtime_checkable
 class Statistic(Protocol):
     """One statistic of every row of the logit matrix."""
+
+    @property
+    def by_place(self) -> bool:
+        """It tells rows at the same place of two banks from others."""
+        ...
 
     def start(self, like: Float[Array, "..."]) -> Any:
         """The state before any tile, a tree of arrays of the shape of `like`."""
@@ -103,10 +121,15 @@ class LogSumExp:
     others. They cost one exponential a pair together.
     """
 
-    weights: PairWeights
+    weights: PairWeights | OtherPlaces
     split: PairWeights | None = None
     bound: float | None = None
-    """No logit is above this, and none is below its negative: a fixed shift is safe."""
+    """No logit is above this, and none is below its negative: a fixed shift is safe.
+    The rows and the columns of a tile then share one exponential a pair."""
+
+    @property
+    def by_place(self):
+        return isinstance(self.weights, OtherPlaces)
 
     def start(self, like):
         largest = jnp.full_like(like, -jnp.inf)
@@ -186,9 +209,11 @@ class LogSumExp:
         return (gradient if weights is None else weights * gradient), Params()
 
     def _exponentials(self, tile, admissible, parts, shifts):
-        shift = tile.along(shifts[0])
-        if self.split is not None:
-            shift = jnp.where(parts[0], shift, tile.along(shifts[1]))
+        shift = self.bound
+        if shift is None:
+            shift = tile.along(shifts[0])
+            if self.split is not None:
+                shift = jnp.where(parts[0], shift, tile.along(shifts[1]))
         # The exponent is masked before the exponential: that of an excluded pair is
         # unbounded, and 0·inf is NaN.
         exponent = tile.logits - shift
@@ -223,8 +248,12 @@ class PairSum:
     the `Params.scalars`; it is differentiated by all of them.
     """
 
-    weights: PairWeights
+    weights: PairWeights | OtherPlaces
     fn: Callable[..., Float[Array, "..."]] = identity
+
+    @property
+    def by_place(self):
+        return isinstance(self.weights, OtherPlaces)
 
     def start(self, like):
         return jnp.zeros_like(like)
@@ -271,8 +300,11 @@ class PairSum:
         return values
 
 
-def _admissible(tile: Tile, relation: PairWeights) -> tuple[Any, Any]:
+def _admissible(tile: Tile, relation: PairWeights | OtherPlaces) -> tuple[Any, Any]:
     """Weights (None when they are all 1 or 0), and which pairs have one above zero."""
+    if isinstance(relation, OtherPlaces):
+        masks = [mask for mask in (tile.kept, tile.others) if mask is not None]
+        return None, functools.reduce(operator.and_, masks, True)
     weights = tile.weigh(relation)
     if weights.dtype == jnp.bool_:
         admissible, weights = weights, None

@@ -4,7 +4,7 @@ A device returns the answers of its own anchors; the hand-written gradient is th
 the sum over all devices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,20 +12,22 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxcl.kernels._banks import Bank, Plan, cut_banks
+from jaxcl.kernels._banks import Bank, Operand, Plan
 from jaxcl.kernels._exchange import (
+    Setting,
     gathered_gradients,
     gathered_states,
     local_gradients,
     local_states,
+    own_layout,
     ring_gradients,
     ring_states,
 )
 from jaxcl.kernels._rows import AxisName, Ring, no_gradient, varying_like
+from jaxcl.kernels._similarity import product_precision
 from jaxcl.kernels._statistics import Params, Statistic
 from jaxcl.kernels._tiles import (
     Gradients,
-    Rows,
     Similarity,
     Task,
     sweep_gradients,
@@ -38,16 +40,17 @@ _GRADIENTS = {
     "gather": gathered_gradients,
     "ring": ring_gradients,
 }
+# A tile of 512² stays in the cache of a CPU core; an accelerator needs larger tiles.
+_CPU_BLOCK, _ACCELERATOR_BLOCK = 512, 4096
 
 
 class _Static(NamedTuple):
     statistics: tuple[Statistic, ...]
     similarity: Similarity
+    precision: Any
     plan: Plan
     axis_name: AxisName
-
-    def task(self, numbers: "_Numbers") -> Task:
-        return Task(self.statistics, self.similarity, *numbers)
+    block_size: int | None
 
     @property
     def exchange(self) -> str:
@@ -59,115 +62,183 @@ class _Static(NamedTuple):
             return "alone"
         return "ring" if isinstance(self.axis_name, Ring) else "gather"
 
+    def setting(self, given: "_Given", largest: int) -> Setting:
+        task = Task(
+            self.statistics, self.similarity, self.precision, given.scale, given.scalars
+        )
+        banks = tuple(k for k, shared in enumerate(self.plan.shared) if not shared)
+        counts = tuple(operand.rows.shape[0] for operand in given.own)
+        forced = self.block_size is not None
+        layout = own_layout(banks, counts, largest, forced)
+        return Setting(task, self.plan, self.axis_name, layout, largest, forced)
 
-class _Numbers(NamedTuple):
-    """The numbers that all pairs share; see `Task`."""
+    def by_platform(self, fn: Callable[..., Any], given: "_Given", *rest: Any) -> Any:
+        """Calls ``fn(largest, given, *rest)`` with the tiles of the platform.
 
+        The platform is the one that the program is compiled for, which need not be
+        there, nor be the only one.
+        """
+        if self.block_size is not None:
+            return fn(self.block_size, given, *rest)
+        counts = [operand.rows.shape[0] for operand in given.own + given.shared]
+        if self.exchange == "alone" and max(counts) <= _CPU_BLOCK:
+            return fn(_CPU_BLOCK, given, *rest)
+        return lax.platform_dependent(
+            given,
+            *rest,
+            cpu=partial(fn, _CPU_BLOCK),
+            default=partial(fn, _ACCELERATOR_BLOCK),
+        )
+
+
+class _Given(NamedTuple):
+    """The arrays of a call."""
+
+    own: tuple[Operand, ...]
+    shared: tuple[Operand, ...]
     scale: jax.Array
     scalars: tuple[tuple[jax.Array, ...], ...]
 
 
 def stream_statistics(
     banks: Sequence[Bank],
+    operands: Sequence[Operand],
     statistics: tuple[Statistic, ...],
     params: tuple[Params, ...],
     *,
     similarity: Similarity,
     visits: tuple[tuple[int, int], ...],
     axis_name: AxisName,
-    block: int,
+    block_size: int | None,
     scale: jax.Array,
 ) -> list[tuple[jax.Array, ...]]:
-    """See `pair_statistics`; always in tiles of `block` × `block` pairs."""
-    vectors = tuple(given.vectors for given in params)
-    scalars = tuple(given.scalars for given in params)
-    own = [k for k, bank in enumerate(banks) if not bank.shared]
-    order = [*own, *(k for k, bank in enumerate(banks) if bank.shared)]
-    local, places = cut_banks([banks[k] for k in own], vectors, block, axis_name)
-    shared = None
-    if len(order) > len(own):
-        rest = [banks[k] for k in order[len(own) :]]
-        shared, _ = cut_banks(rest, tuple(() for _ in vectors), block, None)
+    """See `pair_statistics`; always in tiles."""
     plan = Plan(
-        tuple(-(-banks[k].rows.shape[0] // block) for k in order),
-        tuple(banks[k].anchored for k in order),
-        tuple(banks[k].shared for k in order),
-        tuple((order.index(a), order.index(b)) for a, b in visits),
+        tuple(bank.anchored for bank in banks),
+        tuple(bank.shared for bank in banks),
+        visits,
+        any(asked.by_place for asked in statistics),
     )
-    static = _Static(statistics, similarity, plan, axis_name)
-    scale = lax.stop_gradient(scale).astype(_wide(local))
-    given = (local, shared, _Numbers(scale, scalars))
-    answers: Any = _statistics(static, *varying_like(given, given))
-    anchored = [
-        place for k, place in zip(own, places, strict=True) if banks[k].anchored
-    ]
-
-    def of_anchors(leaf):
-        flat = leaf.reshape(-1)
-        return jnp.concatenate([flat[place] for place in anchored])
-
-    return [jax.tree.map(of_anchors, answer) for answer in answers]
+    static = _Static(
+        statistics, similarity, product_precision(), plan, axis_name, block_size
+    )
+    own = tuple(x for x, bank in zip(operands, banks, strict=True) if not bank.shared)
+    shared = tuple(x for x, bank in zip(operands, banks, strict=True) if bank.shared)
+    given = _Given(
+        own,
+        shared,
+        lax.stop_gradient(scale).astype(_wide(own)),
+        tuple(asked.scalars for asked in params),
+    )
+    return _statistics(static, varying_like(given, given))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _statistics(static: _Static, local: Rows, shared: Rows | None, numbers: Any):
-    return _forward(static, local, shared, numbers)[0]
+def _statistics(static: _Static, given: _Given) -> Any:
+    return _forward(static, given)[0]
 
 
-def _forward(static: _Static, local: Rows, shared: Rows | None, numbers: Any):
-    task = static.task(numbers)
-    blank = jnp.zeros(local.ids.shape, _wide(local))
-    start = tuple(statistic.start(blank) for statistic in static.statistics)
-    start = varying_like(start, (local, numbers))
-    states = _STATES[static.exchange](task, static.plan, static.axis_name, local, start)
-    if shared is not None:
-        for sweep in static.plan.shared_sweeps():
-            states, _ = sweep_states(task, sweep, local, shared, (states, ()))
+def _forward(static: _Static, given: _Given) -> Any:
+    states = static.by_platform(partial(_states, static), given)
     answers = tuple(
         statistic.finish(state)
         for statistic, state in zip(static.statistics, states, strict=True)
     )
-    return answers, (local, shared, numbers, states)
+    return answers, (given, states)
 
 
-def _backward(static: _Static, residuals: Any, cotangents: Any):
-    local, shared, numbers, states = residuals
-    task = static.task(numbers)
+def _states(static: _Static, largest: int, given: _Given) -> Any:
+    """The state of each anchor, one bank after another."""
+    setting, own = static.setting(given, largest), list(given.own)
+    blank = jnp.zeros((len(setting.own.blocks), setting.own.block), _wide(own))
+    start = tuple(statistic.start(blank) for statistic in static.statistics)
+    states = _STATES[static.exchange](setting, own, varying_like(start, given))
+    for sweeps, x, y in _shared_sweeps(setting, given):
+        for sweep in sweeps:
+            states, _ = sweep_states(setting.task, sweep, x, y, (states, ()))
+    return jax.tree.map(partial(_of_anchors, setting), states)
+
+
+def _backward(static: _Static, residuals: Any, cotangents: Any) -> Any:
+    given, states = residuals
     prepared = tuple(
         statistic.prepare(state, cotangent)
         for statistic, state, cotangent in zip(
             static.statistics, states, cotangents, strict=True
         )
     )
-    given = (local, prepared)
+    return (static.by_platform(partial(_pull, static), given, prepared),)
+
+
+def _pull(static: _Static, largest: int, given: _Given, prepared: Any) -> _Given:
+    """The gradients by all that was given."""
+    setting = static.setting(given, largest)
+    own = _with_prepared(setting, given.own, prepared)
+    x = setting.own.cut(own)
     blank = Gradients(
-        jnp.zeros(local.rows.shape, _wide(local)),
-        jax.tree.map(jnp.zeros_like, local.vectors),
+        jnp.zeros(x.rows.shape, _wide(own)), jax.tree.map(jnp.zeros_like, x.vectors)
     )
-    start = (blank, jax.tree.map(jnp.zeros_like, numbers.scalars))
-    gradients, by_scalars = _GRADIENTS[static.exchange](
-        task,
-        static.plan,
-        static.axis_name,
-        given,
-        varying_like(start, (given, numbers)),
-    )
-    if shared is not None:
-        for sweep in static.plan.shared_sweeps():
-            gradients, _, by_scalars = sweep_gradients(
-                task, sweep, given, (shared, ()), (gradients, (), by_scalars)
+    start = (blank, jax.tree.map(jnp.zeros_like, given.scalars))
+    found = _GRADIENTS[static.exchange](setting, own, varying_like(start, (own, given)))
+    for sweeps, x, y in _shared_sweeps(setting, given._replace(own=tuple(own))):
+        for sweep in sweeps:
+            carry = (found[0], (), found[1])
+            gradients, _, by_scalars = sweep_gradients(setting.task, sweep, x, y, carry)
+            found = gradients, by_scalars
+    gradients, by_scalars = found
+    rows = setting.own.join(gradients.rows)
+    by_own = []
+    for k, operand in enumerate(given.own):
+        vectors = operand.vectors
+        if vectors is not None:
+            of_bank = partial(_of_bank, setting, k)
+            vectors = jax.tree.map(of_bank, gradients.vectors)
+        by_own.append(
+            jax.tree.map(no_gradient, operand)._replace(
+                rows=rows[k].astype(operand.rows.dtype), vectors=vectors
             )
-    by_local = jax.tree.map(no_gradient, local)._replace(
-        rows=gradients.rows.astype(local.rows.dtype), vectors=gradients.vectors
-    )
+        )
     # Shared rows have no gradient.
-    by_shared = None if shared is None else jax.tree.map(no_gradient, shared)
-    return by_local, by_shared, _Numbers(jnp.zeros_like(numbers.scale), by_scalars)
+    by_shared = jax.tree.map(no_gradient, given.shared)
+    return _Given(tuple(by_own), by_shared, jnp.zeros_like(given.scale), by_scalars)
 
 
 _statistics.defvjp(_forward, _backward)
 
 
-def _wide(local: Rows) -> Any:
+def _shared_sweeps(setting: Setting, given: _Given) -> list[Any]:
+    """This device's anchors against the shared banks."""
+    if not given.shared:
+        return []
+    banks = tuple(k for k, shared in enumerate(setting.plan.shared) if shared)
+    operands = list(given.shared)
+    layout = setting.columns(operands, banks)
+    sweeps = setting.plan.between(setting.own, layout, one_sided=True, near=False)
+    return [(sweeps, setting.own.cut(list(given.own)), layout.cut(operands))]
+
+
+def _with_prepared(setting: Setting, own: Any, prepared: Any) -> list[Operand]:
+    """The operands with what was prepared for their anchors."""
+    filled, start = [], 0
+    for bank, operand in zip(setting.own.banks, own, strict=True):
+        if setting.plan.anchored[bank]:
+            end = start + operand.rows.shape[0]
+            part = jax.tree.map(lambda x, i=start, j=end: x[i:j], prepared)
+            operand, start = operand._replace(prepared=part), end
+        filled.append(operand)
+    return filled
+
+
+def _of_anchors(setting: Setting, blocks: jax.Array) -> jax.Array:
+    anchored = setting.plan.anchored
+    banks = zip(setting.own.banks, setting.own.join(blocks), strict=True)
+    return jnp.concatenate([rows for bank, rows in banks if anchored[bank]])
+
+
+def _of_bank(setting: Setting, bank: int, blocks: jax.Array) -> jax.Array:
+    return setting.own.join(blocks)[bank]
+
+
+def _wide(operands: Any) -> Any:
     """The precision of sums over the rows."""
-    return jnp.promote_types(local.rows.dtype, jnp.float32)
+    return jnp.promote_types(operands[0].rows.dtype, jnp.float32)

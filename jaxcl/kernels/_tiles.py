@@ -11,28 +11,16 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float
 
+from jaxcl.kernels._banks import Rows, Sweep
 from jaxcl.kernels._rows import varying_like
 from jaxcl.kernels._similarity import full_product
-from jaxcl.kernels._statistics import Params, SideData, Statistic, Tile
+from jaxcl.kernels._statistics import Params, Statistic, Tile
 
 Similarity = Literal["dot", "negative_euclidean"]
-
-
-class Rows(NamedTuple):
-    """Rows cut into blocks, with their side data: leaves `[blocks, R, ...]`."""
-
-    rows: Float[Array, "blocks block dim"]
-    data: SideData
-    ids: Int[Array, "blocks block"]
-    """The index of the row among those of all devices: a row never meets itself."""
-    kept: Shaped[Array, "blocks block"] | None
-    """False = dropped; None = all are kept."""
-    vectors: tuple[tuple[Array, ...], ...]
-    """`Params.vectors` of each statistic."""
+Precision = Any
 
 
 class Task(NamedTuple):
@@ -40,6 +28,8 @@ class Task(NamedTuple):
 
     statistics: tuple[Statistic, ...]
     similarity: Similarity
+    precision: Precision
+    """Of the products; see `full_product`."""
     scale: Float[Array, ""]
     """Multiplies products and distances. It has no gradient of its own: the rows carry
     it, see `Logits`."""
@@ -53,22 +43,7 @@ class Gradients(NamedTuple):
     rows: Float[Array, "blocks block dim"]
     """Of the rows of y transposed, `[blocks, dim, block]`: G Y and Xᵀ G are the forms
     of the two products that run at full speed on a CPU too."""
-    vectors: tuple[tuple[Array, ...], ...]
-
-
-class Sweep(NamedTuple):
-    """The pairs of blocks to visit, and the sides whose anchors are updated."""
-
-    pairs: Int[np.ndarray, "pairs 2"]
-    """Block of x, block of y."""
-    row_anchors: bool = True
-    """The rows of x are anchors."""
-    column_anchors: bool = False
-    """The rows of y are anchors too."""
-    same: bool = False
-    """A row may meet itself here; that pair does not count."""
-    one_sided: bool = False
-    """Only the rows of x are updated here: those of y elsewhere, or not at all."""
+    vectors: Any
 
 
 def sweep_states(
@@ -79,71 +54,57 @@ def sweep_states(
     `y=None` means that y is x. The two states are still kept apart and merged at the
     end: two updates of one array in a step would make the compiler copy it.
     """
+    if not sweep.sides:
+        return states
 
     def visit(states, pair):
-        i, j = pair
-        rows, columns = _take(x, i), _take(x if y is None else y, j)
-        logits = tile_logits(task.similarity, rows.rows, columns.rows, task.scale)
-        for tile, anchors, block, side in _tiles(sweep, logits, rows, columns, i, j):
-            if not _learns(sweep, side):
-                continue
-            state = _take(states[side], block)
+        rows, columns = _take(x, pair[0]), _take(x if y is None else y, pair[1])
+        logits = tile_logits(task, rows.rows, columns.rows)
+        for side in sweep.sides:
+            tile, anchors = _tile(sweep, logits, rows, columns, side)
+            state = _take(states[side], pair[side])
             state = tuple(
                 statistic.update(part, tile, given)
                 for statistic, part, given in zip(
                     task.statistics, state, _params(anchors, task), strict=True
                 )
             )
-            states = _replace(states, side, _put(states[side], state, block))
+            states = _replace(states, side, _put(states[side], state, pair[side]))
         return states, None
 
     return _loop(visit, states, sweep.pairs, (x, y, task.scale, task.scalars))
 
 
 def sweep_gradients(
-    task: Task,
-    sweep: Sweep,
-    x: tuple[Rows, Any],
-    y: tuple[Rows, Any] | None,
-    gradients: tuple[Any, Any, Any],
+    task: Task, sweep: Sweep, x: Rows, y: Rows | None, gradients: tuple[Any, Any, Any]
 ) -> tuple[Any, Any, Any]:
-    """Adds the tiles of a sweep to the gradients of x, of y and of the scalars.
-
-    x and y come with what each statistic has prepared for them.
-    """
+    """Adds the tiles of a sweep to the gradients of x, of y and of the scalars."""
+    learning = (0,) if sweep.one_sided else (0, 1)
+    anchored = [0] * sweep.row_anchors + [1] * sweep.column_anchors
 
     def visit(gradients, pair):
-        i, j = pair
-        (rows, of_rows), (columns, of_columns) = (
-            _take(x, i),
-            _take(x if y is None else y, j),
-        )
-        logits = tile_logits(task.similarity, rows.rows, columns.rows, task.scale)
+        rows, columns = _take(x, pair[0]), _take(x if y is None else y, pair[1])
+        logits = tile_logits(task, rows.rows, columns.rows)
         total = jnp.zeros_like(logits)
-        known = (of_rows, of_columns)
-        for tile, anchors, block, side in _tiles(sweep, logits, rows, columns, i, j):
+        for side in anchored:
+            tile, anchors = _tile(sweep, logits, rows, columns, side)
             pulled = [
                 statistic.pull(tile, given, prepared)
                 for statistic, given, prepared in zip(
                     task.statistics,
                     _params(anchors, task),
-                    known[side],
+                    anchors.prepared,
                     strict=True,
                 )
             ]
             for by_logits, _ in pulled:
                 total = total + by_logits
-            if _learns(sweep, side):
-                gradients = _add_params(gradients, pulled, side, block)
-        changes = tile_gradients(
-            task.similarity, total, logits, rows.rows, columns.rows, task.scale
-        )
-        for side in (0, 1):
-            if not _learns(sweep, side):
-                continue
-            block = (i, j)[side]
+            if side in learning:
+                gradients = _add_params(gradients, pulled, side, pair[side])
+        changes = tile_gradients(task, total, logits, rows.rows, columns.rows, learning)
+        for side, change in zip(learning, changes, strict=True):
             old = gradients[side].rows
-            new = _put(old, _take(old, block) + changes[side], block)
+            new = _put(old, _take(old, pair[side]) + change, pair[side])
             gradients = _replace(gradients, side, gradients[side]._replace(rows=new))
         return gradients, None
 
@@ -151,70 +112,76 @@ def sweep_gradients(
 
 
 def tile_logits(
-    similarity: Similarity,
-    x: Float[Array, "rows dim"],
-    y: Float[Array, "columns dim"],
-    scale: Float[Array, ""],
+    task: Task, x: Float[Array, "rows dim"], y: Float[Array, "columns dim"]
 ) -> Float[Array, "rows columns"]:
     """Scale · x_i·y_j, or −scale · ‖x_i − y_j‖, in float32 at least."""
-    if similarity == "dot":
+    scale = task.scale
+    if task.similarity == "dot":
         if x.dtype == jnp.bfloat16:
-            return scale * full_product(x, y.T)
+            return scale * full_product(x, y.T, task.precision)
         # The rows are scaled and not the product: fused into a later subtraction it
         # would not be rounded, and the largest logit would not be equal to itself.
-        return full_product(scale * x, y.T)
-    # From differences, not from a product: equal rows are at distance 0 exactly.
-    difference = (scale * x)[:, None, :] - (scale * y)[None, :, :]
+        return full_product(scale * x, y.T, task.precision)
+    return negative_distance(scale * x, scale * y)
+
+
+def negative_distance(
+    x: Float[Array, "rows dim"], y: Float[Array, "columns dim"]
+) -> Float[Array, "rows columns"]:
+    """−‖x_i − y_j‖ from differences, not from a product: 0 for equal rows."""
+    difference = x[:, None, :] - y[None, :, :]
     squared = jnp.sum(difference * difference, axis=2)
     apart = squared != 0  # a NaN is apart too, and stays one
     return -jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1.0)), 0.0)
 
 
 def tile_gradients(
-    similarity: Similarity,
+    task: Task,
     gradient: Float[Array, "rows columns"],
     logits: Float[Array, "rows columns"],
     x: Float[Array, "rows dim"],
     y: Float[Array, "columns dim"],
-    scale: Float[Array, ""],
-) -> tuple[Float[Array, "rows dim"], Float[Array, "dim columns"]]:
-    """Gradients of Σ_ij G_ij x_ij by x, and by y transposed."""
-    if similarity == "dot":
+    sides: tuple[int, ...] = (0, 1),
+) -> list[Float[Array, "..."]]:
+    """Gradients of Σ_ij G_ij x_ij by x (side 0), and by y transposed (side 1)."""
+    precision, scale = task.precision, task.scale
+    if task.similarity == "dot":
         if x.dtype == jnp.bfloat16:
             gradient = (scale * gradient).astype(x.dtype)
-            return full_product(gradient, y), full_product(x.T, gradient)
-        return scale * full_product(gradient, y), full_product((scale * x).T, gradient)
+            scale = 1.0
+        found = [
+            lambda: scale * full_product(gradient, y, precision),
+            lambda: full_product((scale * x).T, gradient, precision),
+        ]
+        return [found[side]() for side in sides]
     # ∂(−a‖x − y‖)/∂x = −a (x − y)/‖x − y‖ = a² (x − y)/logit, and 0 for a tie.
     apart = logits != 0
     pull = jnp.where(apart, gradient / jnp.where(apart, -logits, 1.0), 0.0)
     pull = pull * scale * scale
-    by_x = full_product(pull, y) - jnp.sum(pull, axis=1)[:, None] * x
-    by_y = full_product(x.T, pull) - jnp.sum(pull, axis=0)[None, :] * y.T
-    return by_x, by_y
+    found = [
+        lambda: full_product(pull, y, precision) - jnp.sum(pull, axis=1)[:, None] * x,
+        lambda: (
+            full_product(x.T, pull, precision) - jnp.sum(pull, axis=0)[None, :] * y.T
+        ),
+    ]
+    return [found[side]() for side in sides]
 
 
-def _tiles(sweep, logits, rows, columns, i, j):
-    """The tile as seen from its row anchors, and from its column anchors."""
-    if sweep.row_anchors:
-        kept = _kept(sweep, rows, columns, columns.kept, 1)
-        yield Tile(logits, rows.data, columns.data, kept, 1), rows, i, 0
-    if sweep.column_anchors:
-        kept = _kept(sweep, rows, columns, rows.kept, 0)
-        yield Tile(logits, columns.data, rows.data, kept, 0), columns, j, 1
-
-
-def _learns(sweep, side):
-    return side == 0 or not sweep.one_sided
-
-
-def _kept(sweep, rows, columns, kept, axis):
-    """The pairs that exist: the candidate is kept, and is not the anchor itself."""
+def _tile(
+    sweep: Sweep, logits: Array, rows: Rows, columns: Rows, side: int
+) -> tuple[Tile, Rows]:
+    """The tile as seen from its row anchors (side 0) or its column anchors (1)."""
+    anchors, candidates = (rows, columns) if side == 0 else (columns, rows)
+    kept, others = candidates.kept, None
     if kept is not None:
-        kept = kept[None, :] if axis == 1 else kept[:, None]
-    if not sweep.same:
-        return kept
-    apart = rows.ids[:, None] != columns.ids[None, :]
-    return apart if kept is None else apart & kept
+        kept = kept[None, :] if side == 0 else kept[:, None]
+    if sweep.meeting != "none":
+        apart = rows.places[:, None] != columns.places[None, :]
+        if sweep.meeting == "instance":
+            others = apart
+        else:
+            kept = apart if kept is None else apart & kept
+    return Tile(logits, anchors.data, candidates.data, kept, others, 1 - side), anchors
 
 
 def _params(anchors: Rows, task: Task) -> list[Params]:

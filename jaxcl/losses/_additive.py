@@ -11,20 +11,19 @@ from jaxtyping import Array, Bool, Float
 from jaxcl.kernels import (
     AxisName,
     Bank,
+    OtherPlaces,
     PairSum,
     Params,
     check_arguments,
     checked,
     global_mean,
     pair_statistics,
-    row_ids,
     sum_devices,
     unit_rows,
     varying_like,
 )
 from jaxcl.losses._anchors import (
     AnchorLosses,
-    Other,
     aligned_similarity,
     reduce_anchors,
 )
@@ -251,16 +250,15 @@ def _negative_sums(
 ) -> Float[Array, " batch"]:
     """For instance i, Σ_{j≠i} ψ(u_i·v_j) and half of ψ(u_i·u_j) + ψ(v_i·v_j)."""
     unit = unit_rows(u, where), unit_rows(v, where)
-    instance = {"instance": row_ids(u.shape[0], axis_name)}
     total = jnp.zeros_like(unit[0][:, 0])
     pairs = [(0, 1, 1.0)] * cross_view + [(0, 0, 0.5), (1, 1, 0.5)] * within_view
     for a, b, weight in pairs:
-        banks = [Bank(unit[a], instance, where)]
+        banks = [Bank(unit[a], {}, where)]
         if a != b:
-            banks.append(Bank(unit[b], instance, where, anchored=False))
+            banks.append(Bank(unit[b], {}, where, anchored=False))
         ((sums,),) = pair_statistics(
             banks,
-            [PairSum(Other("instance"), fn)],
+            [PairSum(OtherPlaces(), fn)],
             [Params(scalars=scalars)],
             visits=[(0, len(banks) - 1)],
             axis_name=axis_name,

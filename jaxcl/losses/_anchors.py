@@ -30,18 +30,6 @@ KEPT_ROWS = 1024
 
 
 @dataclass(frozen=True)
-class Other:
-    """Pairs whose ids differ, where no id is missing: cheaper than `different`."""
-
-    name: str
-    symmetric: bool = True
-    logical: bool = True
-
-    def __call__(self, rows: SideData, columns: SideData) -> Bool[Array, "n m"]:
-        return rows[self.name][:, None] != columns[self.name][None, :]
-
-
-@dataclass(frozen=True)
 class Shared:
     """Pairs of a relation, weighed by the `share` of the candidate."""
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from jaxcl.kernels import (
     AxisName,
     Bank,
+    OtherPlaces,
     PairSum,
     Params,
     axis_size,
@@ -17,11 +18,9 @@ from jaxcl.kernels import (
     global_mean,
     mean_squared_deviation,
     pair_statistics,
-    row_ids,
     sum_devices,
     unit_rows,
 )
-from jaxcl.losses._anchors import Other
 
 # Up to this many rows the closed form saves nothing, and pairs are exact.
 _CLOSED_FORM_ROWS = 1024
@@ -98,10 +97,9 @@ def squared_deviation_mean(
     rows = u.shape[0] * axis_size(axis_name)
     if power == 2 and block_size is None and rows > max(_CLOSED_FORM_ROWS, u.shape[1]):
         return mean_squared_deviation(unit_u, unit_v, target, kept, axis_name)
-    instance = {"instance": row_ids(u.shape[0], axis_name)}
     ((sums,),) = pair_statistics(
-        [Bank(unit_u, instance, where), Bank(unit_v, instance, where, anchored=False)],
-        [PairSum(Other("instance"), _Deviation(power))],
+        [Bank(unit_u, {}, where), Bank(unit_v, {}, where, anchored=False)],
+        [PairSum(OtherPlaces(), _Deviation(power))],
         [Params(scalars=(target,))],
         visits=[(0, 1)],
         axis_name=axis_name,

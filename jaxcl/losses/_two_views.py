@@ -8,15 +8,14 @@ from jaxcl.kernels import (
     AxisName,
     Bank,
     LogSumExp,
+    OtherPlaces,
     checked,
     pair_statistics,
-    row_ids,
     unit_rows,
 )
 from jaxcl.losses._anchors import (
     KEPT_ROWS,
     Logits,
-    Other,
     aligned_similarity,
     contrast,
     reduce_anchors,
@@ -84,8 +83,8 @@ def info_nce_loss(
         raise ValueError("`cross_view` or `within_view` must be True, got neither")
     logits = Logits(temperature)
     ((negative,),) = pair_statistics(
-        _view_banks(u, v, logits, where, axis_name, symmetric),
-        [LogSumExp(Other("instance"), bound=logits.bound)],
+        _view_banks(u, v, logits, where, symmetric),
+        [LogSumExp(OtherPlaces(), bound=logits.bound)],
         scale=logits.scale,
         visits=[(0, 1)] * cross_view + [(0, 0), (1, 1)] * within_view,
         axis_name=axis_name,
@@ -242,12 +241,11 @@ def dhel_loss(
     )
 
 
-def _view_banks(u, v, logits, where, axis_name, symmetric) -> list[Bank]:
+def _view_banks(u, v, logits, where, symmetric) -> list[Bank]:
     """Both views; the rows of `v` are anchors if `symmetric`."""
     # Rows are the largest arrays here: they are scaled again in the backward pass.
     scaled = jax.checkpoint(unit_rows) if u.shape[0] > KEPT_ROWS else unit_rows
-    instance = {"instance": row_ids(u.shape[0], axis_name)}
     return [
-        Bank(logits.carry(scaled(view, where), u.dtype), instance, where, anchored)
+        Bank(logits.carry(scaled(view, where), u.dtype), {}, where, anchored)
         for view, anchored in ((u, True), (v, symmetric))
     ]
