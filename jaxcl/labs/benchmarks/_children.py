@@ -103,6 +103,8 @@ def run_child(
 def _receive(receiver: Connection, patience: float | None) -> Iterator[tuple[str, Any]]:
     """What a child sends until it closes its side; a long silence is its end."""
     try:
+        # Its first word comes after imports, which take long on a busy machine.
+        yield receiver.recv()
         while receiver.poll(patience):
             yield receiver.recv()
     except EOFError:
@@ -125,6 +127,7 @@ def _serve(
     # Before JAX counts the cores.
     if threads is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    sender.send(("doing", "starting"))
     module, _, name = function.partition(":")
     try:
         call = getattr(importlib.import_module(module), name)

@@ -47,7 +47,7 @@ def test_results_come_back_and_output_does_not():
     heard = []
     found, death = run_child("jobs_of_a_test:work", 21, tell=heard.append)
     assert (found, death) == ([42], "")
-    assert heard == ["doubling"]
+    assert heard == ["starting", "doubling"]
 
 
 def test_a_child_keeps_to_its_cores():
@@ -72,9 +72,9 @@ def test_a_killed_child_is_out_of_memory():
 
 def test_a_child_that_falls_silent_is_ended_and_keeps_what_it_found():
     environment = {"OF_A_TEST": "a"}
-    job = Job("jobs_of_a_test:hang", BLANK, None, environment=environment, patience=8.0)
+    job = Job("jobs_of_a_test:hang", BLANK, None, environment=environment, patience=2.0)
     first, failed = run_job(job)
     assert first == Measurement("losses", "a", 8)
     assert failed.status == "failed"
-    assert failed.reason == "nothing came for 8 seconds (during a long one)"
+    assert failed.reason == "nothing came for 2 seconds (during a long one)"
     assert "OF_A_TEST" not in os.environ

@@ -53,7 +53,7 @@ class AotBenchmark(Benchmark):
     """Samples of a step, over all chips."""
     image_size: int = 224
     """Height and width of the images of a step."""
-    patience: float = 900.0
+    patience: float = 3600.0
     """Seconds after which a program counts as one that does not compile."""
     quick: bool = False
     """Under a minute: NT-Xent of 16,384 rows in float32, on 256 chips."""
