@@ -18,6 +18,7 @@ from jaxcl.labs.benchmarks._aot._census import (
 )
 from jaxcl.labs.benchmarks._aot._hlo import read_program
 from jaxcl.labs.benchmarks._aot._jobs import share_of_pairs
+from jaxcl.labs.benchmarks._aot._losses import LOSSES, make_loss
 from jaxcl.losses import nt_xent_loss
 
 # As libtpu writes it: layouts with parentheses, a limit that comes in by the carry, and
@@ -223,3 +224,18 @@ def test_a_compiled_loss_forms_its_tiles_and_passes_its_rows(axis):
         assert sum(one.times for one in rows) >= 2 * math.ceil(7 / 2)
     share = share_of_pairs(census, dim, 16 * batch, 2 * batch * 16 * batch)
     assert share < 0.1
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_is_a_program_of_one_chip_and_of_several(name):
+    for count, ring in ((1, False), (8, False), (8, True)):
+        if ring and not LOSSES[name].rings:
+            continue
+        devices = jax.devices()[:count]
+        function, given = make_loss(name, devices, 64, 24, "bfloat16", ring=ring)
+        assert {len(one.sharding.device_set) for one in given} == {count}
+        assert sum(one.shape[0] for one in given if one.ndim == 2) == 64
+        outputs = jax.tree.leaves(function.trace(*given).out_info)
+        shapes = [one.shape for one in given if one.ndim == 2]
+        found = [one.shape for one in outputs if one.ndim == 2]
+        assert found == (shapes if LOSSES[name].differentiated else [])

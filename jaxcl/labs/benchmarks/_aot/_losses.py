@@ -1,6 +1,7 @@
 """Losses and statistics as programs of a slice: value and gradient, rows sharded."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -43,7 +44,9 @@ LOSSES: dict[str, Loss] = {
     "cross_domain_supcon": Loss(losses.cross_domain_supcon_loss, views=1, ids=2),
     "sigmoid": Loss(losses.sigmoid_loss),
     # Moments of the rows, without their pairs.
-    "negative_variance": Loss(losses.negative_variance_penalty, rings=False),
+    "negative_variance": Loss(
+        partial(losses.negative_variance_penalty, num_instances=1_281_167), rings=False
+    ),
     "similarity_statistics": Loss(
         similarity_statistics, differentiated=False, rings=False
     ),
