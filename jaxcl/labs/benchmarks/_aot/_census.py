@@ -57,7 +57,7 @@ class Census(NamedTuple):
     cycles: int
     """The compiler's estimate, without waits; 0 where it makes none."""
     endless: int
-    """Loops whose trips the text does not tell, counted as one."""
+    """Loops whose trips the text does not tell."""
 
     @property
     def flops(self) -> int:
@@ -86,8 +86,7 @@ class Visit(NamedTuple):
 def take_census(text: str) -> Census:
     """Counts the text of `Compiled.as_text()`.
 
-    Every branch of a conditional counts once. The largest of a few numbers is meant to
-    be compared between two versions of a program.
+    Every branch of a conditional counts, and a loop of unknown length counts once.
     """
     program = read_program(text)
     collectives, products, buffers = [], [], set()
@@ -122,7 +121,8 @@ def _walk(
         yield visit
         if line.op == "while":
             body = line.attribute("body")
-            often = times * (_trips(program, visit) or 1)
+            trips = _trips(program, visit)
+            often = times * (1 if trips is None else trips)
             yield from _walk(program, body, often, body, fused=fused)
         elif line.op == "fusion":
             for inner in line.called("calls"):

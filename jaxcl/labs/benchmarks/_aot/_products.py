@@ -34,9 +34,8 @@ def read_product(line: Instruction, operands: Sequence[Shape]) -> Product:
         flops = 2 * result.size * depth
     else:
         columns, depth, flops = _convolution(line, left, right, result)
-    precision = "float32" if left.dtype == right.dtype == "f32" else ""
-    precision = precision and line.attribute("operand_precision").strip("{}")
-    passes = max(_PASSES.get(word, 1) for word in precision.split(","))
+    words = line.called("operand_precision") if left.dtype == "f32" else []
+    passes = max((_PASSES.get(word, 1) for word in words), default=1)
     rows = result.size // max(columns, 1)
     return Product(rows, columns, depth, flops, passes)
 

@@ -104,7 +104,8 @@ def describe_chips(generation: str, chips: int) -> list[Any]:
 def compiled_for(platform: str) -> Iterator[None]:
     """Traces for another platform than that of this process.
 
-    The kernels choose their tiles by `jax.default_backend`.
+    The kernels choose their tiles by `jax.default_backend`; this is superfluous once
+    they go by the platform that is compiled for.
     """
     with mock.patch.object(jax, "default_backend", lambda: platform):
         yield
