@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, PartitionSpec
 
+from jaxcl.config import from_dict
 from jaxcl.kernels import Ring
+from jaxcl.labs.benchmarks._aot import _steps
 from jaxcl.labs.benchmarks._aot._census import (
     Tiles,
     describe_collectives,
@@ -19,6 +22,7 @@ from jaxcl.labs.benchmarks._aot._census import (
 from jaxcl.labs.benchmarks._aot._hlo import read_program
 from jaxcl.labs.benchmarks._aot._jobs import share_of_pairs
 from jaxcl.labs.benchmarks._aot._losses import LOSSES, make_loss
+from jaxcl.labs.benchmarks._aot._options import StepName
 from jaxcl.losses import nt_xent_loss
 
 # As libtpu writes it: layouts with parentheses, a limit that comes in by the carry, and
@@ -239,3 +243,28 @@ def test_every_loss_is_a_program_of_one_chip_and_of_several(name):
         shapes = [one.shape for one in given if one.ndim == 2]
         found = [one.shape for one in outputs if one.ndim == 2]
         assert found == (shapes if LOSSES[name].differentiated else [])
+
+
+def test_a_step_takes_state_and_batch_as_training_does(tmp_path, monkeypatch):
+    monkeypatch.setitem(_steps._MODELS, "small", {"encoder": "mlp"})
+    monkeypatch.setitem(_steps._OPTIMIZERS, "small", "lars")
+    chips = jax.devices()[:2]
+    step, (state, batch) = _steps.make_step("small", chips, 8, 16, tmp_path)
+    assert batch.image.shape == (8, 16, 16, 3)
+    assert {leaf.shape[0] for leaf in jax.tree.leaves(batch)} == {8}
+    assert batch.image.sharding.spec == PartitionSpec("batch")
+    new, metrics = step.trace(state, batch).out_info
+    assert "loss" in metrics
+
+    def kinds(tree):
+        return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
+
+    assert kinds(new) == kinds(state)
+
+
+@pytest.mark.parametrize("name", get_args(StepName))
+def test_every_step_is_that_of_a_config(name, tmp_path):
+    config = from_dict(_steps._config(name, 4096, 224, tmp_path))
+    config.check()
+    assert config.model.encoder == name
+    assert config.model.dtype == "bfloat16"
