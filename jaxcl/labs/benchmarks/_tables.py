@@ -181,6 +181,8 @@ def _note(row: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any) -> str:
+    if hasattr(value, "item"):
+        value = value.item()  # of NumPy, which `number` does not know
     return str(value) if isinstance(value, str | bool) else number(value)
 
 
