@@ -47,7 +47,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 _FAST_TIER = "not slow and not lab"
 # These begin first, so that no worker ends with a long one while the other waits.
 _LONG = ("test_processes", "test_hosts", "test_runs", "test_studies", "test_claims")
-_LONG += ("test_trainer", "test_resume", "test_measure")
+_LONG += ("test_trainer", "test_resume", "test_measure", "test_aot_limits")
 # What is compiled is shared by all tests of a loss, or of a mapping of all losses.
 _BY_LOSS = ("losses/test_contract.py",)
 _BY_MAPPING = ("losses/test_devices.py", "losses/test_ring.py")

@@ -4,7 +4,7 @@ from jaxcl.cli._words import Arguments, Commands, dispatch, parse, usage
 
 
 def run_bench(arguments: Arguments) -> None:
-    """Times losses, input paths and training beside other code."""
+    """Times losses, input paths and training, or asks compilers about them."""
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
         print(usage(_COMMANDS, "jaxcl bench"))
@@ -27,6 +27,11 @@ def _bench_train(arguments: Arguments) -> None:
     _bench("TrainBenchmark", arguments, "train")
 
 
+def _bench_aot(arguments: Arguments) -> None:
+    """What compilers say for TPUs that are not there; --quick takes under a minute."""
+    _bench("AotBenchmark", arguments, "aot")
+
+
 def _bench(options: str, arguments: Arguments, name: str) -> None:
     from jaxcl.labs import benchmarks
 
@@ -39,4 +44,5 @@ _COMMANDS: Commands = {
     "losses": _bench_losses,
     "data": _bench_data,
     "train": _bench_train,
+    "aot": _bench_aot,
 }

@@ -1,6 +1,7 @@
 """Runs a job in a process of its own, which sends each row when it is measured.
 
-A child that dies (out of memory, a crash) is reported as a failure; its rows are kept.
+A child that dies (out of memory, a crash) or takes too long is reported as a failure;
+its rows are kept.
 """
 
 import dataclasses
@@ -8,7 +9,7 @@ import importlib
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -36,13 +37,24 @@ class Job(NamedTuple):
     more: tuple[Any, ...] = ()
     then: Callable[[list[Measurement]], "Job | None"] = lambda found: None
     """The job that follows from what this one found."""
+    environment: Mapping[str, str] | None = None
+    """Variables of the process, set before JAX starts."""
+    patience: float | None = None
+    """Seconds after which a process that sends nothing is ended."""
 
 
 def run_job(job: Job, tell: Tell = lambda text: None) -> list[Measurement]:
     """What a child process measured, and a failure if it did not finish."""
     arguments = job.row, job.options, *job.more
     threads = job.row.setting.get("threads")
-    found, death = run_child(job.function, *arguments, threads=threads, tell=tell)
+    found, death = run_child(
+        job.function,
+        *arguments,
+        threads=threads,
+        tell=tell,
+        environment=job.environment,
+        patience=job.patience,
+    )
     if death:
         found.append(dataclasses.replace(job.row, status="failed", reason=death))
     return found
@@ -53,22 +65,24 @@ def run_child(
     *arguments: Any,
     threads: int | None = None,
     tell: Tell = lambda text: None,
+    environment: Mapping[str, str] | None = None,
+    patience: float | None = None,
 ) -> tuple[list[Any], str]:
     """What a generator yields in a new process, and why that died ("": it did not).
 
-    The process may use some cores (None = all), and tells what it is doing.
+    The process may use some cores (None = all), and tells what it is doing. One that
+    sends nothing for longer than `patience` is ended.
     """
     found, doing, death = [], "starting", None
     receiver, sender = _SPAWN.Pipe(duplex=False)
     with tempfile.NamedTemporaryFile() as log:
         request = sender, log.name, function, arguments, threads
         child = _SPAWN.Process(target=_serve, args=request)
-        with _environment(threads):
+        with _environment(threads, environment):
             child.start()
         sender.close()
         try:
-            while death is None:
-                event, content = receiver.recv()
+            for event, content in _receive(receiver, patience):
                 if event == "doing":
                     doing = content
                     tell(doing)
@@ -76,8 +90,7 @@ def run_child(
                     found.append(content)
                 else:
                     death = content
-        except EOFError:
-            pass
+                    break
         finally:
             child.join(_LAST_SECONDS)
             child.kill()
@@ -85,6 +98,18 @@ def run_child(
         if death is None:
             death = _cause_of_death(child.exitcode, Path(log.name))
     return found, death and f"{death} (during {doing})"
+
+
+def _receive(receiver: Connection, patience: float | None) -> Iterator[tuple[str, Any]]:
+    """What a child sends until it closes its side; a long silence is its end."""
+    try:
+        # Its first word comes after imports, which take long on a busy machine.
+        yield receiver.recv()
+        while receiver.poll(patience):
+            yield receiver.recv()
+    except EOFError:
+        return
+    yield "ended", f"nothing came for {patience:g} seconds"
 
 
 def _serve(
@@ -102,6 +127,7 @@ def _serve(
     # Before JAX counts the cores.
     if threads is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    sender.send(("doing", "starting"))
     module, _, name = function.partition(":")
     try:
         call = getattr(importlib.import_module(module), name)
@@ -114,9 +140,10 @@ def _serve(
 
 
 @contextmanager
-def _environment(threads: int | None) -> Iterator[None]:
+def _environment(threads: int | None, more: Mapping[str, str] | None) -> Iterator[None]:
     """Sets the environment that a new child inherits."""
     before = dict(os.environ)
+    os.environ.update(more or {})
     # Libraries share the accelerator: JAX must not take most of its memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if threads is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 if TYPE_CHECKING:
     import pandas as pd
 
-Status = Literal["measured", "not installed", "skipped", "failed"]
+Status = Literal["measured", "estimated", "not installed", "skipped", "failed"]
 T = TypeVar("T")
 
 
@@ -92,7 +92,7 @@ class Results:
     """The measurements of one command, and where they were made."""
 
     name: str
-    """The name of the files: losses, data or train."""
+    """The name of the files: losses, data, train or aot."""
     origin: dict[str, Any]
     measurements: tuple[Measurement, ...] = ()
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _VALUES = ("what", "quantity", "value", "unit", "low", "high", "status", "reason")
 _VALUES += ("required",)
-_HIDDEN = ("value", "value difference", "cpu seconds")
+_HIDDEN = ("value", "value difference", "cpu seconds", "tile")
 
 
 class Kind(NamedTuple):
@@ -37,6 +37,14 @@ _SPEED = (
     "Two views of every image, float32; times are for one image, which counts once. "
     "Medians of runs in turn. Ratios: to “{}”, by round (above 1 = slower)."
 )
+_ESTIMATES = (
+    "ESTIMATES of a compiler for one device: nothing was run, nothing was measured. "
+    "estimate: its cycles, bodies of loops by their trips, over the nominal clock; it "
+    "leaves out collectives and waits for memory, and is about three times too high "
+    "where exponentials are fused. compute bound: the products at the chip's peak, "
+    "six passes for float32 at full precision. "
+)
+_CHIP = ("generation", "dim", "dtype")
 _RUN = ("encoder", "objective", "optimizer", "image_size", "dtype", "threads")
 _RUN += ("steps_per_dispatch", "keep_on_device", "devices")
 
@@ -91,6 +99,27 @@ KINDS: dict[str, Kind] = {
         "either side; float32, SGD, both views in one batch. Ours computes the "
         "statistics of its log too. Ratios: to ours, by round (above 1 = slower).",
         _RUN,
+    ),
+    "aot losses": Kind(
+        "Losses: what their compiler expects (estimates)",
+        _ESTIMATES + "Value and gradient; size: rows of both views on all chips. "
+        "trips, tiles: how often a tile of logits is formed, and its size.",
+        _CHIP,
+    ),
+    "aot memory": Kind(
+        "Losses: memory and exchange as compiled",
+        "As the compiler planned them for one device; nothing was run. temporaries: "
+        "memory beside arguments and results. received: bytes of all collectives; "
+        "collectives: how often they run, bodies of loops by their trips. share of "
+        "pairs: of a device's pairs in one buffer; near 1, there is a matrix of all.",
+        _CHIP,
+    ),
+    "aot steps": Kind(
+        "Train steps, by their compiler (estimates)",
+        _ESTIMATES + "bandwidth bound: the bytes that the compiler counts, at the "
+        "bandwidth of the chip's memory. temporaries: memory beside arguments and "
+        "results. received: bytes of all collectives. size: images on all chips.",
+        ("generation",),
     ),
 }
 
@@ -147,11 +176,13 @@ def _cell(row: Mapping[str, Any]) -> str:
 
 
 def _note(row: Mapping[str, Any]) -> str:
-    status = [row["status"]] * (row["status"] != "measured")
+    status = [row["status"]] * (row["status"] not in ("measured", "estimated"))
     return ": ".join([*status, *filter(None, [row.get("reason")])])
 
 
 def _number(value: Any) -> str:
+    if hasattr(value, "item"):
+        value = value.item()  # of NumPy, which `number` does not know
     return str(value) if isinstance(value, str | bool) else number(value)
 
 

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from jaxcl.labs.benchmarks import Measurement
@@ -5,6 +7,7 @@ from jaxcl.labs.benchmarks._children import Job, run_child, run_job
 
 JOBS = """
 import os
+import time
 from jaxcl.labs.benchmarks import Measurement
 
 def work(number, *, tell):
@@ -20,6 +23,11 @@ def crash(row, options, *, tell):
     yield Measurement("losses", "a", 8).of("wall", 1.0, "ms", (0.5, 1.5))
     tell("the second one")
     raise MemoryError("nothing left")
+
+def hang(row, options, *, tell):
+    yield Measurement("losses", os.environ["OF_A_TEST"], 8)
+    tell("a long one")
+    time.sleep(600)
 
 def vanish(row, options, *, tell):
     tell("a large one")
@@ -39,7 +47,7 @@ def test_results_come_back_and_output_does_not():
     heard = []
     found, death = run_child("jobs_of_a_test:work", 21, tell=heard.append)
     assert (found, death) == ([42], "")
-    assert heard == ["doubling"]
+    assert heard == ["starting", "doubling"]
 
 
 def test_a_child_keeps_to_its_cores():
@@ -60,3 +68,13 @@ def test_a_killed_child_is_out_of_memory():
     assert failed.status == "failed"
     assert "out of memory" in failed.reason
     assert failed.reason.endswith("(during a large one)")
+
+
+def test_a_child_that_falls_silent_is_ended_and_keeps_what_it_found():
+    environment = {"OF_A_TEST": "a"}
+    job = Job("jobs_of_a_test:hang", BLANK, None, environment=environment, patience=2.0)
+    first, failed = run_job(job)
+    assert first == Measurement("losses", "a", 8)
+    assert failed.status == "failed"
+    assert failed.reason == "nothing came for 2 seconds (during a long one)"
+    assert "OF_A_TEST" not in os.environ

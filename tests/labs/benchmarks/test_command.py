@@ -83,7 +83,7 @@ def test_quick_measures_a_training_step_whose_pieces_add_up(tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"train.json", "train.md"}
 
 
-@pytest.mark.parametrize("name", ["losses", "data", "train"])
+@pytest.mark.parametrize("name", ["losses", "data", "train", "aot"])
 def test_a_fault_of_ours_fails_the_command(monkeypatch, capsys, name):
     monkeypatch.setattr(
         jaxcl.labs.benchmarks._run,

@@ -2,6 +2,7 @@ import pytest
 
 from jaxcl.config import ConfigError, from_dict
 from jaxcl.labs.benchmarks import (
+    AotBenchmark,
     DataBenchmark,
     LossesBenchmark,
     Measurement,
@@ -9,7 +10,9 @@ from jaxcl.labs.benchmarks import (
 )
 
 
-@pytest.mark.parametrize("kind", [LossesBenchmark, DataBenchmark, TrainBenchmark])
+@pytest.mark.parametrize(
+    "kind", [LossesBenchmark, DataBenchmark, TrainBenchmark, AotBenchmark]
+)
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -41,6 +44,19 @@ def test_shared_options_are_checked(kind, fields, message):
         (TrainBenchmark(devices=-1), "`devices` must be at least 0"),
         (TrainBenchmark(image_size=4), "`image_size` must be at least 8"),
         (TrainBenchmark(batch_size=(1,)), "`data.batch_size` must be at least 2"),
+        (
+            AotBenchmark(chips=(3,)),
+            r"`chips` must be among \[1, 4, 16, 64, 256\] of v5e",
+        ),
+        (AotBenchmark(generation=("h100",), chips=(4,)), "of h100, got 4"),
+        (
+            AotBenchmark(rows=(1024, 640)),
+            "`rows` must be two equal views on each of 256",
+        ),
+        (AotBenchmark(rows=()), "`rows` must name at least one"),
+        (AotBenchmark(losses=()), "`losses` or `steps` must name"),
+        (AotBenchmark(patience=0.0), "`patience` must be positive"),
+        (AotBenchmark(steps=("vit_s",), batch_size=100), "divisible by 256 chips"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(options, message):
@@ -57,7 +73,12 @@ def test_quick_is_small_unless_it_is_told_what_to_measure():
     assert "torchvision" not in quick.paths
     named = DataBenchmark(quick=True, sizes=(64,), data=("cifar10",)).resolve()
     assert (named.sizes, named.data) == ((64,), ("cifar10",))
-    for options in (LossesBenchmark(), DataBenchmark(), TrainBenchmark()):
+    for options in (
+        LossesBenchmark(),
+        DataBenchmark(),
+        TrainBenchmark(),
+        AotBenchmark(),
+    ):
         assert options.resolve() == options
 
 
@@ -152,3 +173,52 @@ def test_the_usual_run_is_compared_with_its_peer(monkeypatch):
     threads = [job.row.setting["threads"] for job in (step, peers)]
     assert threads == [1, 1]
     assert peers.function.endswith(":time_peers")
+
+
+def test_every_program_is_compiled_in_a_process_that_knows_no_accelerator():
+    options = AotBenchmark(
+        losses=("nt_xent", "negative_variance"),
+        steps=("resnet50",),
+        generation=("v5e", "v6e"),
+        chips=(1, 16),
+    )
+    jobs = list(options.plan("cpu"))
+    found = [(j.row.contender, j.row.size, *j.row.setting.values()) for j in jobs]
+    assert len(set(found)) == len(found)
+    of_v5e = [one for one in found if one[2] == "v5e"]
+    # Moments of rows have no pairs that a ring could pass around.
+    ways = {(one[0], one[3], one[4]) for one in of_v5e if one[1] == 65_536}
+    assert ways == {
+        ("nt_xent", 1, "none"),
+        ("nt_xent", 16, "gather"),
+        ("nt_xent", 16, "ring"),
+        ("negative_variance", 1, "none"),
+        ("negative_variance", 16, "gather"),
+    }
+    assert [one for one in of_v5e if one[1] == 4096] == [
+        ("resnet50", 4096, "v5e", 16, 224, "bfloat16")
+    ]
+    assert {job.environment["JAX_PLATFORMS"] for job in jobs} == {"cpu"}
+    assert {job.patience for job in jobs} == {3600.0}
+
+
+def test_a_quick_estimate_is_one_loss_unless_it_is_told_what_to_compile():
+    jobs = list(AotBenchmark(quick=True).resolve().plan("cpu"))
+    assert [(j.row.contender, j.row.size) for j in jobs] == 2 * [("nt_xent", 16_384)]
+    named = AotBenchmark(quick=True, losses=("supcon",), chips=(1,)).resolve()
+    assert [job.row.contender for job in named.plan("cpu")] == ["supcon"]
+
+
+@pytest.mark.parametrize(
+    ("generation", "reason"),
+    [("v5e", "pip install 'jaxcl[aot]'"), ("h100", "pip install 'jax[cuda12]'")],
+)
+def test_a_compiler_that_is_missing_is_named(monkeypatch, generation, reason):
+    from jaxcl.labs.benchmarks._aot._jobs import estimate_loss
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (row,) = AotBenchmark(
+        losses=("nt_xent",), generation=(generation,), chips=(1,), dtype=("float32",)
+    ).loss_rows()
+    (found,) = estimate_loss(row, None)
+    assert (found.status, found.reason) == ("not installed", reason)
