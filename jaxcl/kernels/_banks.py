@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -52,21 +52,23 @@ class Rows(NamedTuple):
     kept: Shaped[Array, "blocks block"] | None
     vectors: Any
     prepared: Any
-    places: Int[np.ndarray, "blocks block"]
+    places: Int[Array | np.ndarray, "blocks block"]
     """The place of each row in its bank."""
+    bank: Int[np.ndarray, " blocks"]
+    """The bank of each block."""
 
 
 class Sweep(NamedTuple):
     """The pairs of blocks to visit, and the sides whose anchors are updated."""
 
-    pairs: Int[np.ndarray, "pairs 2"]
+    pairs: Int[Array | np.ndarray, "pairs 2"]
     """Block of x, block of y."""
     row_anchors: bool = True
     """The rows of x are anchors."""
     column_anchors: bool = False
     """The rows of y are anchors too."""
-    meeting: Literal["none", "itself", "instance"] = "none"
-    """What a row may meet at its own place: itself, which does not count, or another
+    near: bool = False
+    """A row may meet its own place in a bank: itself, which does not count, or another
     view of its instance."""
     one_sided: bool = False
     """Only the rows of x are updated here: those of y elsewhere, or not at all."""
@@ -118,9 +120,11 @@ class Layout(NamedTuple):
                     prepared=jax.tree.map(blank, known.prepared),
                 )
             parts.append(part)
-        blocks: Any = jax.tree.map(lambda *banks: self.stack(banks), *parts)
+        blocks = jax.tree.map(lambda *banks: self.stack(banks), *parts)
         places = np.concatenate([np.arange(size) for size in self.padded])
-        return Rows(*blocks, places.reshape(-1, self.block).astype(np.int32))
+        places = places.reshape(-1, self.block).astype(np.int32)
+        bank = np.asarray([bank for bank, _ in self.blocks], np.int32)
+        return Rows(**blocks._asdict(), places=places, bank=bank)
 
     def join(self, blocks: Shaped[Array, "blocks block ..."]) -> list[Array]:
         """The rows of each bank, without those that filled its last block."""
@@ -153,42 +157,51 @@ class Plan(NamedTuple):
 
     def within(self, x: Layout) -> list[Sweep]:
         """Every pair of the blocks of x once."""
-        blocks = x.blocks
-        pairs = [(i, j) for i in range(len(blocks)) for j in range(i, len(blocks))]
-        return self._sweeps(x, x, pairs, near=True)
+        pairs = []
+        for i, (_, start) in enumerate(x.blocks):
+            for j, (_, first) in list(enumerate(x.blocks))[i:]:
+                pairs.append((i, j, start == first))
+        return self._sweeps(x, x, pairs, one_sided=False)
 
-    def between(
-        self, x: Layout, y: Layout, *, one_sided: bool, near: bool
-    ) -> list[Sweep]:
-        """Every block of x against every block of y.
+    def between(self, x: Layout, y: Layout, *, one_sided: bool) -> list[Sweep]:
+        """Every block of x against every block of y, which holds no instance of x."""
+        blocks = len(x.blocks), len(y.blocks)
+        pairs = [(i, j, False) for i in range(blocks[0]) for j in range(blocks[1])]
+        return self._sweeps(x, y, pairs, one_sided=one_sided)
+
+    def around(self, x: Layout, y: Layout, rows: int) -> list[Sweep]:
+        """Every block of x against one bank of all devices, this device's rows first.
 
         Args:
             x: Rows of this device.
-            y: Other rows.
-            one_sided: Only the states or gradients of x change.
-            near: The first rows of each bank of y are those of x. Otherwise no row of
-                x, and none of its instances, is in y.
+            y: The bank of all devices. Its blocks are counted from the one in which
+                this device's rows begin, and from the first again after the last.
+            rows: The rows of each device in y.
         """
-        pairs = [(i, j) for i in range(len(x.blocks)) for j in range(len(y.blocks))]
-        return self._sweeps(x, y, pairs, near=near, one_sided=one_sided)
+        pairs = []
+        for i, (_, start) in enumerate(x.blocks):
+            for j, (_, first) in enumerate(y.blocks):
+                near = True
+                if y.block % rows == 0:
+                    near = j == 0
+                elif rows % y.block == 0:
+                    near = start < first + y.block and first < start + x.block
+                pairs.append((i, j, near))
+        return self._sweeps(x, y, pairs, one_sided=True)
 
-    def _sweeps(self, x, y, pairs, *, near, one_sided=False) -> list[Sweep]:
+    def _sweeps(self, x, y, pairs, *, one_sided) -> list[Sweep]:
         groups: dict[Any, list[tuple[int, int]]] = {}
         rows, columns = x.blocks, y.blocks
-        for i, j in pairs:
-            (a, start), (b, other) = rows[i], columns[j]
+        for i, j, near in pairs:
+            a, b = rows[i][0], columns[j][0]
             anchors = self.anchored[a], self.anchored[b]
             if not (any(anchors) and self.meet(a, b)):
                 continue
-            overlap = near and start < other + y.block and other < start + x.block
-            meeting = "none"
-            if overlap and a == b:
-                meeting = "itself"
+            if x is y and i == j:
                 # A block beside itself is seen from its rows alone.
-                anchors = (anchors[0], anchors[1] and x is not y)
-            elif overlap and self.by_place:
-                meeting = "instance"
-            groups.setdefault((*anchors, meeting), []).append((i, j))
+                anchors = anchors[0], False
+            near = near and (a == b or self.by_place)
+            groups.setdefault((*anchors, near), []).append((i, j))
         return [
             Sweep(np.asarray(group, np.int32), *key, one_sided=one_sided)
             for key, group in groups.items()

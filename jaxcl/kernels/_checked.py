@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import math
 import types
 from collections.abc import Callable, Mapping
 from typing import (
@@ -19,10 +18,17 @@ from typing import (
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import AbstractArray, Array, Bool, Float, Int, Real, Shaped
 
 from jaxcl.kernels._meshes import automatic_axes, share_rows
+from jaxcl.kernels._values import (
+    check_callable,
+    check_choice,
+    check_count,
+    check_positive,
+    check_scalar,
+    warm_enough,
+)
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -77,6 +83,7 @@ def check_arguments(fn: Callable[Parameters, Result]) -> Callable[Parameters, Re
     - An int must be at least 1, ``float | Float[Array, ""]`` a scalar, a `Literal` one
       of its values, a `Callable` a function.
     - `temperature`, `bandwidth` and their like must be positive unless they are traced.
+      A traced temperature below 1e-6 counts as 1e-6.
 
     Annotations are read once, when `fn` is decorated.
 
@@ -112,6 +119,8 @@ def check_arguments(fn: Callable[Parameters, Result]) -> Callable[Parameters, Re
         for name, check in checks.items():
             if name in given:
                 check(name, given[name])
+        if "temperature" in given:
+            given["temperature"] = warm_enough(given["temperature"])
         placed = [given[name] for name in names[: len(args)]]
         named = {name: given[name] for name in kwargs}
         return call(*placed, *args[len(names) :], **named)
@@ -186,49 +195,16 @@ def _value_check(parameter: inspect.Parameter) -> Callable[[str, Any], None] | N
     members = _members(parameter.annotation)
     optional = type(None) in members
     if get_origin(parameter.annotation) is Literal:
-        return functools.partial(_check_choice, choices=get_args(parameter.annotation))
+        return functools.partial(check_choice, choices=get_args(parameter.annotation))
     if get_origin(parameter.annotation) is Callable:
-        return _check_callable
+        return check_callable
     if int in members:
-        return functools.partial(_check_count, optional=optional)
+        return functools.partial(check_count, optional=optional)
     if parameter.name in _POSITIVE:
-        return functools.partial(_check_positive, optional=optional)
+        return functools.partial(check_positive, optional=optional)
     if any(_is_array(member) and not member.dim_str for member in members):
-        return _check_scalar
+        return check_scalar
     return None
-
-
-def _check_positive(name: str, value: Any, optional: bool) -> None:
-    _check_scalar(name, value)
-    if isinstance(value, Tracer) or (value is None and optional):
-        return
-    if value is None or not 0 < float(value) < math.inf:
-        raise ValueError(f"`{name}` must be positive, got {value}")
-
-
-def _check_scalar(name: str, value: Any) -> None:
-    if value is not None and np.shape(value) != ():
-        raise ValueError(f"`{name}` must be a scalar, got shape {np.shape(value)}")
-
-
-def _check_callable(name: str, value: Any) -> None:
-    if not callable(value):
-        raise ValueError(f"`{name}` must be a function, got {value!r}")
-
-
-def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    if value not in choices:
-        listed = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"`{name}` must be one of {listed}, got {value!r}")
-
-
-def _check_count(name: str, value: Any, optional: bool) -> None:
-    if isinstance(value, Tracer) or (optional and value is None):
-        return
-    number = value if isinstance(value, int | np.integer) else 0
-    if isinstance(value, bool) or number < 1:
-        rule = "None or an int >= 1" if optional else "an int >= 1"
-        raise ValueError(f"`{name}` must be {rule}, got {value!r}")
 
 
 def _as_array(name: str, value: Any) -> Array:

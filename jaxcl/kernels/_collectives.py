@@ -10,7 +10,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, UInt32
 
-from jaxcl.kernels._rows import axis_size, mapped_axis
+from jaxcl.kernels._banks import Operand
+from jaxcl.kernels._rows import axis_size, gather_array, mapped_axis
 
 
 class _Move(NamedTuple):
@@ -21,17 +22,22 @@ class _Move(NamedTuple):
     hops: int = 0
 
     def __call__(self, leaf: Array) -> Array:
-        """An array that has moved; gathered ones have the device as first axis."""
+        """An array that has moved; gathered rows of the devices follow one another."""
         if self.kind == "gather":
-            return lax.all_gather(leaf, self.axis_name)
+            return gather_array(leaf, self.axis_name)
         size = axis_size(self.axis_name)
         pairs = [(device, (device - self.hops) % size) for device in range(size)]
         return lax.ppermute(leaf, self.axis_name, pairs)
 
 
-def gather_packed(tree: Any, axis_name: Any) -> Any:
-    """The tree of every device, with the device as first axis of each leaf."""
-    return _moved(_Move("gather", mapped_axis(axis_name)), tree)
+def gather_packed(operands: list[Operand], axis_name: Any) -> list[Operand]:
+    """The operands of every device, one device after another."""
+    axis = mapped_axis(axis_name)
+    rows = [gather_array(operand.rows, axis) for operand in operands]
+    # Rows would be copied to be packed; what is known of them is small.
+    rest = [operand._replace(rows=None) for operand in operands]
+    known = _moved(_Move("gather", axis), rest)
+    return [x._replace(rows=y) for x, y in zip(known, rows, strict=True)]
 
 
 def pass_on(axis_name: Any, tree: Any, hops: int) -> Any:
@@ -90,14 +96,15 @@ def _moved(move: _Move, tree: Any) -> Any:
 def _packed(move: _Move, numbers: Any, others: Any) -> Any:
     """Everything as the words of one buffer, which moves at once."""
     leaves = [*numbers, *others]
+    if not leaves:
+        return (), ()
     words = [_to_words(leaf) for leaf in leaves]
-    buffer = move(jnp.concatenate(words)) if words else None
+    buffer = move(jnp.concatenate(words))
     ends = np.cumsum([0, *(len(part) for part in words)])
     moved = []
     for leaf, start, end in zip(leaves, ends, ends[1:], strict=False):
-        part: Any = buffer
-        part = part[..., start:end]
-        moved.append(_from_words(part, leaf))
+        of_devices = _from_words(buffer.reshape(-1, ends[-1])[:, start:end], leaf)
+        moved.append(of_devices.reshape(-1, *leaf.shape[1:]))
     return tuple(moved[: len(numbers)]), tuple(moved[len(numbers) :])
 
 

@@ -4,15 +4,25 @@ Each way has two functions. The first computes the states of this device's ancho
 second the gradients of its rows and of the scalars.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from jaxcl.kernels._banks import Layout, Operand, Plan, Rows, even_block, wide_block
+from jaxcl.kernels._banks import (
+    Layout,
+    Operand,
+    Plan,
+    Rows,
+    Sweep,
+    even_block,
+    wide_block,
+)
 from jaxcl.kernels._collectives import bring_back, collect, gather_packed, pass_on
 from jaxcl.kernels._rows import AxisName, Ring, axis_size, mapped_axis, varying_like
 from jaxcl.kernels._tiles import Gradients, Task, sweep_gradients, sweep_states
@@ -68,19 +78,14 @@ def local_gradients(setting: Setting, own: list[Operand], start: Any) -> Any:
 def gathered_states(setting: Setting, own: list[Operand], start: Any) -> Any:
     """This device's anchors against all rows."""
     plan, banks = setting.plan, setting.own.banks
-    anchored = [bank for bank in banks if plan.anchored[bank]]
-    met = [any(plan.meet(a, bank) for a in anchored) for bank in banks]
-    sent = [
-        operand._replace(vectors=None)
-        for operand, needed in zip(own, met, strict=True)
-        if needed
-    ]
-    everyone = _gather(setting.axis_name, sent)
-    names = tuple(bank for bank, needed in zip(banks, met, strict=True) if needed)
-    layout = setting.columns(everyone, names)
-    states, x, y = (start, ()), setting.own.cut(own), layout.cut(everyone)
-    for sweep in plan.between(setting.own, layout, one_sided=True, near=True):
-        states = sweep_states(setting.task, sweep, x, y, states)
+    anchors = [bank for bank in banks if plan.anchored[bank]]
+    met = [any(plan.meet(a, bank) for a in anchors) for bank in banks]
+    # Candidates need no vectors: only the states of this device's anchors change.
+    sent = [operand._replace(vectors=None) for operand in own]
+    states = (start, ())
+    for sweeps, x, y in _everyone(setting, own, sent, met):
+        for sweep in sweeps:
+            states = sweep_states(setting.task, sweep, x, y, states)
     return states[0]
 
 
@@ -90,21 +95,39 @@ def gathered_gradients(setting: Setting, own: list[Operand], start: Any) -> Any:
     Since the answers of the other devices are gathered too, the whole gradient of this
     device's rows is formed here, and none has to be sent.
     """
-    gradients, by_scalars = start
-    everyone = _gather(setting.axis_name, own)
-    layout = setting.columns(everyone, setting.own.banks)
-    x, y = setting.own.cut(own), layout.cut(everyone)
-    carry = gradients, (), by_scalars
-    for sweep in setting.plan.between(setting.own, layout, one_sided=True, near=True):
-        carry = sweep_gradients(setting.task, sweep, x, y, carry)
+    carry = (start[0], (), start[1])
+    for sweeps, x, y in _everyone(setting, own, own, [True] * len(own)):
+        for sweep in sweeps:
+            carry = sweep_gradients(setting.task, sweep, x, y, carry)
     return carry[0], carry[2]
 
 
-def _gather(axis_name: AxisName, own: list[Operand]) -> list[Operand]:
-    """The rows of all devices, this device's first."""
-    first = lax.axis_index(mapped_axis(axis_name))
-    everyone = gather_packed(own, axis_name)
-    return jax.tree.map(lambda leaf: _flat(jnp.roll(leaf, -first, axis=0)), everyone)
+def _everyone(
+    setting: Setting, own: list[Operand], sent: list[Operand], met: list[bool]
+) -> Iterator[tuple[list[Sweep], Rows, Rows]]:
+    """This device's rows against each bank of all devices, with what to visit.
+
+    The banks stay apart and in the order of the devices: rows of a pod are copied at
+    memory's speed, which would take longer than the tiles of one device.
+    """
+    device = lax.axis_index(mapped_axis(setting.axis_name))
+    x = setting.own.cut(own)
+    rows_of = dict(zip(setting.own.banks, setting.own.counts, strict=True))
+    counts = np.asarray([rows_of[bank] for bank in x.bank.tolist()], np.int32)
+    x = x._replace(places=x.places + device * counts[:, None])
+    banks = [bank for bank, m in zip(setting.own.banks, met, strict=True) if m]
+    sent = [operand for operand, m in zip(sent, met, strict=True) if m]
+    gathered = gather_packed(sent, setting.axis_name)
+    for bank, operand in zip(banks, gathered, strict=True):
+        rows = rows_of[bank]
+        layout = setting.columns([operand], (bank,))
+        first = device * rows // layout.block
+        sweeps = []
+        for sweep in setting.plan.around(setting.own, layout, rows):
+            i, j = sweep.pairs[:, 0], sweep.pairs[:, 1]
+            pairs = jnp.stack([jnp.asarray(i), (j + first) % len(layout.blocks)], 1)
+            sweeps.append(sweep._replace(pairs=pairs))
+        yield sweeps, x, layout.cut([operand])
 
 
 def ring_states(setting: Setting, own: list[Operand], start: Any) -> Any:
@@ -197,7 +220,7 @@ def _travel(setting: Setting, own, found, blank, meet, merge) -> tuple[Any, Any]
 
 
 def _far_sweeps(setting: Setting, layout: Layout, one_sided: bool) -> Any:
-    return setting.plan.between(setting.own, layout, one_sided=one_sided, near=False)
+    return setting.plan.between(setting.own, layout, one_sided=one_sided)
 
 
 def _group(axis_name: AxisName, devices: int) -> int:

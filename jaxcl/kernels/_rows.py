@@ -1,5 +1,6 @@
 """Unit rows, the rows of other devices, and means over all devices."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
+
+# From so many devices on, gathers go by two steps.
+_TWO_STEPS = 32
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,27 @@ def gather_rows(tree: Any, axis_name: AxisName) -> Any:
     axis = mapped_axis(axis_name)
     if axis is None:
         return tree
-    return jax.tree.map(lambda rows: lax.all_gather(rows, axis, tiled=True), tree)
+    return jax.tree.map(lambda rows: gather_array(rows, axis), tree)
+
+
+def gather_array(leaf: Array, axis: Any) -> Array:
+    """The rows of all devices, in the order of the devices.
+
+    XLA turns a small gather on a pod into a sum of the whole buffer over all devices;
+    one among neighbors and one among the groups of them stay gathers.
+    """
+    for name in reversed(axis) if isinstance(axis, tuple) else (axis,):
+        size = lax.psum(1, name)
+        near = math.isqrt(size)
+        if size < _TWO_STEPS or size % near:
+            leaf = lax.all_gather(leaf, name, tiled=True)
+            continue
+        groups = np.arange(size).reshape(-1, near)
+        for indices in (groups, groups.T):
+            leaf = lax.all_gather(
+                leaf, name, axis_index_groups=indices.tolist(), tiled=True
+            )
+    return leaf
 
 
 def sum_devices(tree: Any, axis_name: AxisName) -> Any:

@@ -213,7 +213,7 @@ def _shared_sweeps(setting: Setting, given: _Given) -> list[Any]:
     banks = tuple(k for k, shared in enumerate(setting.plan.shared) if shared)
     operands = list(given.shared)
     layout = setting.columns(operands, banks)
-    sweeps = setting.plan.between(setting.own, layout, one_sided=True, near=False)
+    sweeps = setting.plan.between(setting.own, layout, one_sided=True)
     return [(sweeps, setting.own.cut(list(given.own)), layout.cut(operands))]
 
 

@@ -175,12 +175,11 @@ def _tile(
     kept, others = candidates.kept, None
     if kept is not None:
         kept = kept[None, :] if side == 0 else kept[:, None]
-    if sweep.meeting != "none":
-        apart = rows.places[:, None] != columns.places[None, :]
-        if sweep.meeting == "instance":
-            others = apart
-        else:
-            kept = apart if kept is None else apart & kept
+    if sweep.near:
+        others = rows.places[:, None] != columns.places[None, :]
+        # A row never meets itself, whatever the statistic.
+        apart = others | (rows.bank != columns.bank)
+        kept = apart if kept is None else apart & kept
     return Tile(logits, anchors.data, candidates.data, kept, others, 1 - side), anchors
 
 

@@ -15,20 +15,26 @@ Shared arguments:
         `embeddings`.
     v: Second views of the same instances.
     temperature: Divides the similarities. A positive number, or a traced scalar, whose
-        gradient is exact: the temperature can be learned.
+        gradient is exact: the temperature can be learned. A traced one below 1e-6
+        counts as 1e-6.
     where: Boolean, True = keep the row (of both views). A dropped row is no anchor, no
         positive and no negative; its values change neither the loss nor the gradient of
         any other row.
-    axis_name: Mapped axis of `pmap` or `shard_map`, a name or a tuple of names. The
-        devices of the axis share their rows as candidates. Each device returns a
-        share: the mean of the shares over the devices is the loss that one device with
-        all rows returns. Differentiate with `jaxcl.training.value_and_grad`. A name
-        gathers the rows of all devices on each; `jaxcl.kernels.Ring(name)` passes them
-        around instead, one hop after the other, so that no device holds all rows.
+    axis_name: Devices of this axis share their rows as candidates. It is an axis mapped
+        by `pmap` or `shard_map`, a name or a tuple of names, or an axis of the mesh of
+        ``jax.set_mesh``; rows sharded over a mesh with explicit axes need none. The
+        result is the mean over all devices, the same on each, so that
+        ``lax.pmean(jax.grad(loss)(params), axis_name)`` is the gradient of one device
+        with all rows. A name gathers the rows of all devices on each;
+        `jaxcl.kernels.Ring(name)` passes them around instead, so that no device holds
+        all rows.
     block_size: Tile size in rows. None forms the logits in one piece up to about
         260,000 pairs and in tiles above. Tiles keep memory at O(rows·dim + rows·block),
         forward and backward; an integer forces them. The numbers are the same up to
-        rounding.
+        rounding. In one piece a loss has derivatives of every order and mode. Tiles
+        have ``jax.grad``, which can be differentiated again in either mode; for
+        ``jax.jvp`` or ``jax.jacfwd`` of the loss itself, keep the rows few enough for
+        one piece.
     reduction: "mean" over the anchors that have a loss, or "none" for one value per
         anchor (0 where it has none). Some losses have "mean" only.
 """
