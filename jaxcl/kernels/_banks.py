@@ -135,7 +135,7 @@ class Layout(NamedTuple):
             for start, count in zip(starts, self.counts, strict=False)
         ]
 
-    def stack(self, banks: Sequence[Shaped[Array, "rows ..."]]) -> Array:
+    def stack(self, banks: Sequence[Array]) -> Array:
         """The rows of the banks in blocks `[blocks, R, ...]`."""
         filled = [_fill(*both) for both in zip(banks, self.padded, strict=True)]
         joined = jnp.concatenate(filled)

@@ -71,7 +71,7 @@ def dense_statistics(
         )
         for k in states
     ]
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts), *answers)
+    return list(jax.tree.map(lambda *parts: jnp.concatenate(parts), *answers))
 
 
 def _widened(operand: Operand) -> Operand:

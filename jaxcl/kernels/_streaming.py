@@ -130,7 +130,7 @@ def stream_statistics(
         lax.stop_gradient(scale).astype(_wide(own)),
         tuple(asked.scalars for asked in params),
     )
-    return _statistics(static, varying_like(given, given))
+    return list(_statistics(static, varying_like(given, given)))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
