@@ -18,7 +18,6 @@ from jaxcl.kernels._tiles import Task, tile_logits
 
 def dense_statistics(
     banks: Sequence[Bank],
-    operands: Sequence[Operand],
     statistics: tuple[Statistic, ...],
     params: tuple[Params, ...],
     *,
@@ -27,7 +26,7 @@ def dense_statistics(
     scale: jax.Array,
 ) -> list[tuple[jax.Array, ...]]:
     """See `pair_statistics`; similarities are products."""
-    operands = [_widened(operand) for operand in operands]
+    operands = _operands(banks, tuple(given.vectors for given in params))
     scalars = tuple(given.scalars for given in params)
     scale = jax.lax.stop_gradient(scale).astype(operands[0].rows.dtype)
     operands, scalars, scale = varying_like(
@@ -74,9 +73,18 @@ def dense_statistics(
     return list(jax.tree.map(lambda *parts: jnp.concatenate(parts), *answers))
 
 
-def _widened(operand: Operand) -> Operand:
-    wide = jnp.promote_types(operand.rows.dtype, jnp.float32)
-    return operand._replace(rows=operand.rows.astype(wide))
+def _operands(banks: Sequence[Bank], vectors: Any) -> list[Operand]:
+    """The banks with the vectors of the statistics, which are those of all anchors."""
+    operands, first = [], 0
+    for bank in banks:
+        rows, mine = bank.rows, None
+        if bank.anchored:
+            last = first + rows.shape[0]
+            mine = jax.tree.map(lambda x, i=first, j=last: x[i:j], vectors)
+            first = last
+        rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
+        operands.append(Operand(rows, dict(bank.data), bank.where, mine))
+    return operands
 
 
 def _apart(anchors: Operand, candidates: Operand, axis_name: AxisName) -> jax.Array:

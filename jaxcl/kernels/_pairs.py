@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxcl.kernels._banks import Bank, Operand
+from jaxcl.kernels._banks import Bank
 from jaxcl.kernels._dense import dense_statistics
 from jaxcl.kernels._rows import AxisName, Ring, axis_size
 from jaxcl.kernels._statistics import Params, Statistic
@@ -73,24 +72,11 @@ def pair_statistics(
         pair for pair in visits if banks[pair[0]].anchored or banks[pair[1]].anchored
     )
     scale = jnp.asarray(scale)
-    operands = _operands(banks, tuple(given.vectors for given in params))
     frame: Any = {"visits": visits, "axis_name": axis_name, "scale": scale}
     if block_size is None and similarity == "dot" and not isinstance(axis_name, Ring):
         counts = [bank.rows.shape[0] for bank in banks]
         pairs = sum(counts[a] * counts[b] for a, b in visits) * axis_size(axis_name)
         if pairs <= _DENSE_PAIRS:
-            return dense_statistics(banks, operands, statistics, params, **frame)
+            return dense_statistics(banks, statistics, params, **frame)
     frame |= {"similarity": similarity, "block_size": block_size}
-    return stream_statistics(banks, operands, statistics, params, **frame)
-
-
-def _operands(banks: Sequence[Bank], vectors: Any) -> list[Operand]:
-    """The banks with the vectors of the statistics, which are those of all anchors."""
-    operands, start = [], 0
-    for bank in banks:
-        mine, count = None, bank.rows.shape[0]
-        if bank.anchored:
-            mine = jax.tree.map(lambda x, i=start, n=count: x[i : i + n], vectors)
-            start += count
-        operands.append(Operand(bank.rows, dict(bank.data), bank.where, mine))
-    return operands
+    return stream_statistics(banks, statistics, params, **frame)

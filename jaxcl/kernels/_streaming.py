@@ -49,6 +49,8 @@ class _Static(NamedTuple):
     similarity: Similarity
     precision: Any
     plan: Plan
+    counts: tuple[int, ...]
+    """Rows of each bank."""
     axis_name: AxisName
     block_size: int | None
 
@@ -67,7 +69,7 @@ class _Static(NamedTuple):
             self.statistics, self.similarity, self.precision, given.scale, given.scalars
         )
         banks = tuple(k for k, shared in enumerate(self.plan.shared) if not shared)
-        counts = tuple(operand.rows.shape[0] for operand in given.own)
+        counts = tuple(self.counts[k] for k in banks)
         forced = self.block_size is not None
         layout = own_layout(banks, counts, largest, forced)
         return Setting(task, self.plan, self.axis_name, layout, largest, forced)
@@ -80,8 +82,7 @@ class _Static(NamedTuple):
         """
         if self.block_size is not None:
             return fn(self.block_size, given, *rest)
-        counts = [operand.rows.shape[0] for operand in given.own + given.shared]
-        if self.exchange == "alone" and max(counts) <= _CPU_BLOCK:
+        if self.exchange == "alone" and max(self.counts) <= _CPU_BLOCK:
             return fn(_CPU_BLOCK, given, *rest)
         return lax.platform_dependent(
             given,
@@ -94,7 +95,10 @@ class _Static(NamedTuple):
 class _Given(NamedTuple):
     """The arrays of a call."""
 
-    own: tuple[Operand, ...]
+    own: Operand
+    """The banks of this device that are not shared, one after another."""
+    vectors: tuple[tuple[jax.Array, ...], ...]
+    """`Params.vectors` of each statistic, of all anchors."""
     shared: tuple[Operand, ...]
     scale: jax.Array
     scalars: tuple[tuple[jax.Array, ...], ...]
@@ -102,7 +106,6 @@ class _Given(NamedTuple):
 
 def stream_statistics(
     banks: Sequence[Bank],
-    operands: Sequence[Operand],
     statistics: tuple[Statistic, ...],
     params: tuple[Params, ...],
     *,
@@ -119,14 +122,18 @@ def stream_statistics(
         visits,
         any(asked.by_place for asked in statistics),
     )
+    counts = tuple(bank.rows.shape[0] for bank in banks)
     static = _Static(
-        statistics, similarity, product_precision(), plan, axis_name, block_size
+        *(statistics, similarity, product_precision(), plan, counts),
+        axis_name,
+        block_size,
     )
-    own = tuple(x for x, bank in zip(operands, banks, strict=True) if not bank.shared)
-    shared = tuple(x for x, bank in zip(operands, banks, strict=True) if bank.shared)
+    own = _joined([bank for bank in banks if not bank.shared])
+    shared = [Operand(x.rows, dict(x.data), x.where) for x in banks if x.shared]
     given = _Given(
         own,
-        shared,
+        tuple(asked.vectors for asked in params),
+        tuple(shared),
         lax.stop_gradient(scale).astype(_wide(own)),
         tuple(asked.scalars for asked in params),
     )
@@ -149,11 +156,12 @@ def _forward(static: _Static, given: _Given) -> Any:
 
 def _states(static: _Static, largest: int, given: _Given) -> Any:
     """The state of each anchor, one bank after another."""
-    setting, own = static.setting(given, largest), list(given.own)
-    blank = jnp.zeros((len(setting.own.blocks), setting.own.block), _wide(own))
+    setting = static.setting(given, largest)
+    own = _by_bank(setting, given, None)
+    blank = jnp.zeros((len(setting.own.blocks), setting.own.block), _wide(given.own))
     start = tuple(statistic.start(blank) for statistic in static.statistics)
     states = _STATES[static.exchange](setting, own, varying_like(start, given))
-    for sweeps, x, y in _shared_sweeps(setting, given):
+    for sweeps, x, y in _shared_sweeps(setting, own, given):
         for sweep in sweeps:
             states, _ = sweep_states(setting.task, sweep, x, y, (states, ()))
     return jax.tree.map(partial(_of_anchors, setting), states)
@@ -173,40 +181,37 @@ def _backward(static: _Static, residuals: Any, cotangents: Any) -> Any:
 def _pull(static: _Static, largest: int, given: _Given, prepared: Any) -> _Given:
     """The gradients by all that was given."""
     setting = static.setting(given, largest)
-    own = _with_prepared(setting, given.own, prepared)
+    own = _by_bank(setting, given, prepared)
     x = setting.own.cut(own)
     blank = Gradients(
-        jnp.zeros(x.rows.shape, _wide(own)), jax.tree.map(jnp.zeros_like, x.vectors)
+        jnp.zeros(x.rows.shape, _wide(given.own)),
+        jax.tree.map(jnp.zeros_like, x.vectors),
     )
     start = (blank, jax.tree.map(jnp.zeros_like, given.scalars))
     found = _GRADIENTS[static.exchange](setting, own, varying_like(start, (own, given)))
-    for sweeps, x, y in _shared_sweeps(setting, given._replace(own=tuple(own))):
+    for sweeps, x, y in _shared_sweeps(setting, own, given):
         for sweep in sweeps:
             carry = (found[0], (), found[1])
             gradients, _, by_scalars = sweep_gradients(setting.task, sweep, x, y, carry)
             found = gradients, by_scalars
     gradients, by_scalars = found
-    rows = setting.own.join(gradients.rows)
-    by_own = []
-    for k, operand in enumerate(given.own):
-        vectors = operand.vectors
-        if vectors is not None:
-            of_bank = partial(_of_bank, setting, k)
-            vectors = jax.tree.map(of_bank, gradients.vectors)
-        by_own.append(
-            jax.tree.map(no_gradient, operand)._replace(
-                rows=rows[k].astype(operand.rows.dtype), vectors=vectors
-            )
-        )
-    # Shared rows have no gradient.
-    by_shared = jax.tree.map(no_gradient, given.shared)
-    return _Given(tuple(by_own), by_shared, jnp.zeros_like(given.scale), by_scalars)
+    rows = jnp.concatenate(setting.own.join(gradients.rows))
+    return _Given(
+        jax.tree.map(no_gradient, given.own)._replace(
+            rows=rows.astype(given.own.rows.dtype)
+        ),
+        jax.tree.map(partial(_of_anchors, setting), gradients.vectors),
+        # Shared rows have no gradient.
+        jax.tree.map(no_gradient, given.shared),
+        jnp.zeros_like(given.scale),
+        by_scalars,
+    )
 
 
 _statistics.defvjp(_forward, _backward)
 
 
-def _shared_sweeps(setting: Setting, given: _Given) -> list[Any]:
+def _shared_sweeps(setting: Setting, own: list[Operand], given: _Given) -> list[Any]:
     """This device's anchors against the shared banks."""
     if not given.shared:
         return []
@@ -214,19 +219,36 @@ def _shared_sweeps(setting: Setting, given: _Given) -> list[Any]:
     operands = list(given.shared)
     layout = setting.columns(operands, banks)
     sweeps = setting.plan.between(setting.own, layout, one_sided=True)
-    return [(sweeps, setting.own.cut(list(given.own)), layout.cut(operands))]
+    return [(sweeps, setting.own.cut(own), layout.cut(operands))]
 
 
-def _with_prepared(setting: Setting, own: Any, prepared: Any) -> list[Operand]:
-    """The operands with what was prepared for their anchors."""
-    filled, start = [], 0
-    for bank, operand in zip(setting.own.banks, own, strict=True):
+def _joined(banks: Sequence[Bank]) -> Operand:
+    """Banks one after another: one array to keep for the backward pass."""
+    whole = all(bank.where is None for bank in banks)
+    parts = []
+    for bank in banks:
+        kept = jnp.ones(len(bank.rows), bool) if bank.where is None else bank.where
+        parts.append(Operand(bank.rows, dict(bank.data), None if whole else kept))
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+
+
+def _by_bank(setting: Setting, given: _Given, prepared: Any) -> list[Operand]:
+    """Each bank of this device, with what is known of its anchors."""
+    operands, first, anchor = [], 0, 0
+    for bank, count in zip(setting.own.banks, setting.own.counts, strict=True):
+        operand = jax.tree.map(partial(_part, first, count), given.own)
         if setting.plan.anchored[bank]:
-            end = start + operand.rows.shape[0]
-            part = jax.tree.map(lambda x, i=start, j=end: x[i:j], prepared)
-            operand, start = operand._replace(prepared=part), end
-        filled.append(operand)
-    return filled
+            of_bank = partial(_part, anchor, count)
+            vectors, known = jax.tree.map(of_bank, (given.vectors, prepared))
+            operand = operand._replace(vectors=vectors, prepared=known)
+            anchor += count
+        operands.append(operand)
+        first += count
+    return operands
+
+
+def _part(first: int, count: int, leaf: jax.Array) -> jax.Array:
+    return leaf[first : first + count]
 
 
 def _of_anchors(setting: Setting, blocks: jax.Array) -> jax.Array:
@@ -235,10 +257,6 @@ def _of_anchors(setting: Setting, blocks: jax.Array) -> jax.Array:
     return jnp.concatenate([rows for bank, rows in banks if anchored[bank]])
 
 
-def _of_bank(setting: Setting, bank: int, blocks: jax.Array) -> jax.Array:
-    return setting.own.join(blocks)[bank]
-
-
-def _wide(operands: Any) -> Any:
+def _wide(own: Operand) -> Any:
     """The precision of sums over the rows."""
-    return jnp.promote_types(operands[0].rows.dtype, jnp.float32)
+    return jnp.promote_types(own.rows.dtype, jnp.float32)

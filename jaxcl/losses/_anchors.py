@@ -151,22 +151,30 @@ def contrast(
     return AnchorLosses(jnp.where(defined & ~empty, losses, 0.0), defined)
 
 
-def aligned_similarity(
+def unit_views(
     u: Float[Array, "batch dim"],
     v: Float[Array, "batch dim"],
     where: Bool[Array, " batch"] | None,
-) -> Float[Array, " batch"]:
-    """Cosine of u_i and v_i, exact also next to 1."""
+) -> tuple[Array, Array, Float[Array, " batch"]]:
+    """Unit rows of both views, and the cosine of u_i and v_i, exact also next to 1."""
 
-    def similarity(u, v):
+    def prepare(u, v):
         u, v = unit_rows(u, where), unit_rows(v, where)
         # 1 − ½‖u − v‖² keeps the digits of small angles that the product rounds away,
         # but holds for unit rows only: the similarity with a row of zeros is 0.
         dead = jnp.all(u == 0, axis=1) | jnp.all(v == 0, axis=1)
         difference = u - v
         close = 1.0 - 0.5 * jnp.sum(difference * difference, axis=1)
-        return jnp.where(dead, jnp.sum(u * v, axis=1), close)
+        return u, v, jnp.where(dead, jnp.sum(u * v, axis=1), close)
 
-    if u.shape[0] > KEPT_ROWS:
-        similarity = jax.checkpoint(similarity)
-    return similarity(u, v)
+    # Rows are the largest arrays: they are scaled again in the backward pass, once.
+    return (jax.checkpoint(prepare) if u.shape[0] > KEPT_ROWS else prepare)(u, v)
+
+
+def aligned_similarity(
+    u: Float[Array, "batch dim"],
+    v: Float[Array, "batch dim"],
+    where: Bool[Array, " batch"] | None,
+) -> Float[Array, " batch"]:
+    """Cosine of u_i and v_i, exact also next to 1."""
+    return unit_views(u, v, where)[2]

@@ -1,6 +1,5 @@
 """Losses of two views: row i of `u` and row i of `v` show the same instance."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -11,14 +10,12 @@ from jaxcl.kernels import (
     OtherPlaces,
     checked,
     pair_statistics,
-    unit_rows,
 )
 from jaxcl.losses._anchors import (
-    KEPT_ROWS,
     Logits,
-    aligned_similarity,
     contrast,
     reduce_anchors,
+    unit_views,
 )
 from jaxcl.losses._arguments import Reduction
 
@@ -82,15 +79,20 @@ def info_nce_loss(
     if not (cross_view or within_view):
         raise ValueError("`cross_view` or `within_view` must be True, got neither")
     logits = Logits(temperature)
+    unit_u, unit_v, aligned = unit_views(u, v, where)
+    banks = [
+        Bank(logits.carry(unit, u.dtype), {}, where, anchored)
+        for unit, anchored in ((unit_u, True), (unit_v, symmetric))
+    ]
     ((negative,),) = pair_statistics(
-        _view_banks(u, v, logits, where, symmetric),
+        banks,
         [LogSumExp(OtherPlaces(), bound=logits.bound)],
         scale=logits.scale,
         visits=[(0, 1)] * cross_view + [(0, 0), (1, 1)] * within_view,
         axis_name=axis_name,
         block_size=block_size,
     )
-    positive = aligned_similarity(u, v, where) / temperature
+    positive = aligned / temperature
     positive = jnp.tile(positive, 2) if symmetric else positive
     found = contrast(negative, positive, where, decoupled=decoupled)
     losses = reduce_anchors(found, reduction, axis_name)
@@ -239,13 +241,3 @@ def dhel_loss(
         block_size=block_size,
         reduction=reduction,
     )
-
-
-def _view_banks(u, v, logits, where, symmetric) -> list[Bank]:
-    """Both views; the rows of `v` are anchors if `symmetric`."""
-    # Rows are the largest arrays here: they are scaled again in the backward pass.
-    scaled = jax.checkpoint(unit_rows) if u.shape[0] > KEPT_ROWS else unit_rows
-    return [
-        Bank(logits.carry(scaled(view, where), u.dtype), {}, where, anchored)
-        for view, anchored in ((u, True), (v, symmetric))
-    ]
