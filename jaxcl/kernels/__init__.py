@@ -16,6 +16,7 @@ from jaxcl.kernels._rows import (
     row_ids,
     sum_devices,
     unit_rows,
+    varying_axes,
     varying_like,
 )
 from jaxcl.kernels._similarity import cosine_similarity, full_product
@@ -54,5 +55,6 @@ __all__ = [
     "row_ids",
     "sum_devices",
     "unit_rows",
+    "varying_axes",
     "varying_like",
 ]
