@@ -55,7 +55,9 @@ def make_norm(
         "rngs": rngs,
     }
     if kind == "batch":
-        norm = _BatchNorm(features, momentum=0.9, axis_name=axis_name, **options)
+        # Flax knows fewer kinds of axes, and only keeps them.
+        axis: Any = axis_name
+        norm = _BatchNorm(features, momentum=0.9, axis_name=axis, **options)
     else:
         norm = _GroupNorm(features, math.gcd(groups, features), **options)
     norm.result = dtype

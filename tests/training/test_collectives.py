@@ -4,12 +4,15 @@ import dataclasses
 import re
 
 import jax
+import jax.numpy as jnp
 import pytest
+from jax.sharding import PartitionSpec
 from small_steps import MODEL, make_batches, make_rig, some_devices
 
 from jaxcl.config import ObjectiveConfig
 from jaxcl.models import _resnet
-from jaxcl.training import parallelize
+from jaxcl.training import make_devices, parallelize
+from jaxcl.training._gradients import average
 
 # The stem, two blocks of two layers, the shortcut of the second, and the head.
 LAYERS = 1 + 4 + 1 + 1
@@ -37,3 +40,19 @@ def test_batchnorm_takes_one_reduction_a_layer_forward_and_one_back(
     without = all_reduces("none", parallel)
     assert 1 <= without <= 8
     assert all_reduces("batch", parallel) - without <= 2 * LAYERS
+
+
+def test_what_is_the_same_everywhere_by_its_type_is_not_averaged():
+    def reduced(check):
+        mapped = jax.shard_map(
+            lambda same, own: average((same, own), "batch"),
+            mesh=make_devices().mesh,
+            in_specs=(PartitionSpec(), PartitionSpec("batch")),
+            out_specs=PartitionSpec(),
+            check_vma=check,
+        )
+        text = jax.jit(mapped).lower(jnp.ones(3), jnp.ones(8)).as_text()
+        return len(re.findall("stablehlo.all_reduce", text))
+
+    assert reduced(check=True) == 1
+    assert reduced(check=False) == 2
