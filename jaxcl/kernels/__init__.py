@@ -18,6 +18,7 @@ from jaxcl.kernels._rows import (
     row_ids,
     sum_devices,
     unit_rows,
+    varying_axes,
     varying_like,
 )
 from jaxcl.kernels._similarity import cosine_similarity, full_product
@@ -63,5 +64,6 @@ __all__ = [
     "sum_devices",
     "unit_rows",
     "value_and_grad",
+    "varying_axes",
     "varying_like",
 ]

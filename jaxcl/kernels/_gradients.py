@@ -9,7 +9,12 @@ import numpy as np
 from jax import lax
 
 from jaxcl.kernels._meshes import bound_axis
-from jaxcl.kernels._rows import AxisName, mapped_axis, varying_like
+from jaxcl.kernels._rows import (
+    AxisName,
+    mapped_axis,
+    varying_axes,
+    varying_like,
+)
 
 
 def value_and_grad(
@@ -101,13 +106,21 @@ def own(tree: Any, axis_name: AxisName) -> Any:
 
 
 def average(tree: Any, axis_name: AxisName) -> Any:
-    """The mean of every floating leaf over the devices of the axis."""
+    """The mean of every floating leaf over the devices of the axis.
+
+    A leaf whose type says that it is the same on all devices is not reduced again.
+    """
     axis = mapped_axis(axis_name)
     if axis is None:
         return tree
-    return jax.tree.map(
-        lambda leaf: lax.pmean(leaf, axis) if _is_floating(leaf) else leaf, tree
-    )
+    # Empty where types do not say it.
+    told = varying_axes(lax.axis_index(axis))
+
+    def mean(leaf):
+        same = told and not told & varying_axes(leaf)
+        return leaf if same or not _is_floating(leaf) else lax.pmean(leaf, axis)
+
+    return jax.tree.map(mean, tree)
 
 
 def _is_floating(leaf: Any) -> bool:

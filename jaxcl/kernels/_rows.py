@@ -154,10 +154,10 @@ def varying_like(tree: Any, reference: Any) -> Any:
     A value that is the same on every device must be cast before a loop or a
     hand-written gradient can take it beside values that differ.
     """
-    wanted = frozenset[str]().union(*map(_varying_axes, jax.tree.leaves(reference)))
+    wanted = frozenset[str]().union(*map(varying_axes, jax.tree.leaves(reference)))
 
     def cast(leaf):
-        missing = tuple(sorted(wanted - _varying_axes(leaf)))
+        missing = tuple(sorted(wanted - varying_axes(leaf)))
         if not missing:
             return leaf
         if hasattr(lax, "pcast"):
@@ -168,15 +168,19 @@ def varying_like(tree: Any, reference: Any) -> Any:
     return jax.tree.map(cast, tree)
 
 
+def varying_axes(leaf: Any) -> frozenset[str]:
+    """The axes of a ``shard_map`` over which a value varies, as its type says.
+
+    Empty under ``pmap``, and with ``check_vma=False``, where types do not say it.
+    """
+    kind = jax.typeof(leaf)
+    manual = getattr(kind, "manual_axis_type", None)
+    varying = getattr(kind, "vma", None) if manual is None else manual.varying
+    return frozenset(varying or ())
+
+
 def no_gradient(leaf: Array) -> Any:
     """The gradient of a constant, for hand-written gradients."""
     if jnp.issubdtype(leaf.dtype, jnp.floating):
         return jnp.zeros_like(leaf)
     return np.zeros(leaf.shape, jax.dtypes.float0)
-
-
-def _varying_axes(leaf: Any) -> frozenset[str]:
-    kind = jax.typeof(leaf)
-    manual = getattr(kind, "manual_axis_type", None)
-    varying = getattr(kind, "vma", None) if manual is None else manual.varying
-    return frozenset(varying or ())

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxcl.kernels import check_arguments, unit_rows
+from jaxcl.kernels import check_arguments, full_product, unit_rows
 
 
 @check_arguments
@@ -39,10 +39,11 @@ def affine_r2(
     # Directions in which the embeddings do not vary explain nothing.
     left, sizes, _ = jnp.linalg.svd(found, full_matrices=False)
     least = jnp.finfo(found.dtype).eps * max(found.shape) * sizes[0]
-    explained = jnp.where(sizes > least, 1.0, 0.0)[:, None] * _product(left.T, wanted)
+    alive = jnp.where(sizes > least, 1.0, 0.0)
+    explained = alive[:, None] * full_product(left.T, wanted)
     total = jnp.sum(wanted**2, axis=0)
     varies = total > 0
-    residual = jnp.sum((wanted - _product(left, explained)) ** 2, axis=0)
+    residual = jnp.sum((wanted - full_product(left, explained)) ** 2, axis=0)
     r2 = 1.0 - residual / jnp.where(varies, total, 1.0)
     return jnp.where(varies, r2, 0.0)
 
@@ -149,7 +150,8 @@ def fiber_gram_error(
         >>> round(float(fiber_gram_error(-z, z)), 6)
         0.0
     """
-    difference = _gram(_unit(latents)) - _gram(_unit(embeddings))
+    grams = jax.vmap(_gram)
+    difference = grams(unit_rows(latents)) - grams(unit_rows(embeddings))
     return jnp.mean(jnp.abs(difference))
 
 
@@ -176,8 +178,8 @@ def orthogonality_error(
         True
     """
     found, wanted = unit_rows(embeddings), unit_rows(latents)
-    left, _, right = jnp.linalg.svd(_product(found.T, wanted), full_matrices=False)
-    moved = _product(wanted, _product(left, right).T)
+    left, _, right = jnp.linalg.svd(full_product(found.T, wanted), full_matrices=False)
+    moved = full_product(wanted, full_product(left, right).T)
     return jnp.sqrt(jnp.mean(jnp.sum((found - moved) ** 2, axis=1)))
 
 
@@ -188,14 +190,5 @@ def _standardized(rows) -> np.ndarray:
     return rows / np.where(spread > 0, spread, 1.0)
 
 
-def _unit(rows):
-    length = jnp.linalg.norm(rows, axis=-1, keepdims=True)
-    return rows / jnp.where(length > 0, length, 1.0)
-
-
-def _product(a, b):
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
-
-
 def _gram(rows):
-    return _product(rows, jnp.swapaxes(rows, -1, -2))
+    return full_product(rows, rows.T)

@@ -4,6 +4,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxcl.kernels import AxisName
 from jaxcl.models._layers import mean_of_map
 from jaxcl.models._norms import Norm, make_norm
 
@@ -29,7 +30,7 @@ class ConvNet(nnx.Module):
         width: int,
         stages: int,
         norm: Norm = "batch",
-        axis_name: str | None,
+        axis_name: AxisName,
         dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ):

@@ -4,6 +4,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxcl.kernels import AxisName
 from jaxcl.models._checks import check_count
 from jaxcl.models._layers import as_float32
 from jaxcl.models._norms import Norm, make_norm
@@ -39,7 +40,7 @@ class MLPHead(nnx.Module):
         layers: int = 2,
         norm: Norm = "batch",
         last_norm: bool = False,
-        axis_name: str | None,
+        axis_name: AxisName,
         dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ):

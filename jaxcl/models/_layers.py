@@ -5,6 +5,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxcl.kernels import AxisName
 from jaxcl.models._norms import Norm, make_norm
 
 _KAIMING = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -34,7 +35,7 @@ class ConvNorm(nnx.Module):
         stride: int = 1,
         norm: Norm,
         zero: bool = False,
-        axis_name: str | None,
+        axis_name: AxisName,
         dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):

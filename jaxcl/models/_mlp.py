@@ -6,6 +6,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxcl.kernels import AxisName
 from jaxcl.models._checks import check_count
 from jaxcl.models._layers import as_float32
 from jaxcl.models._norms import Norm, make_norm
@@ -32,7 +33,7 @@ class MLP(nnx.Module):
         width: int,
         layers: int,
         norm: Norm = "batch",
-        axis_name: str | None,
+        axis_name: AxisName,
         dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ):

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from flax import nnx
+from jax import lax
 from jax.typing import DTypeLike
 
+from jaxcl.kernels import AxisName, kept_values, varying_like
 from jaxcl.models._checks import check_choice
+from jaxcl.models._moments import along, batch_moments
 
 Norm = Literal["batch", "group", "none"]
 
@@ -16,7 +19,7 @@ def make_norm(
     kind: Norm,
     features: int,
     *,
-    axis_name: str | None,
+    axis_name: AxisName,
     dtype: DTypeLike | None,
     rngs: nnx.Rngs,
     groups: int = 32,
@@ -52,7 +55,9 @@ def make_norm(
         "rngs": rngs,
     }
     if kind == "batch":
-        norm = _BatchNorm(features, momentum=0.9, axis_name=axis_name, **options)
+        # Flax knows fewer kinds of axes, and only keeps them.
+        axis: Any = axis_name
+        norm = _BatchNorm(features, momentum=0.9, axis_name=axis, **options)
     else:
         norm = _GroupNorm(features, math.gcd(groups, features), **options)
     norm.result = dtype
@@ -64,13 +69,31 @@ def make_norm(
 
 
 class _BatchNorm(nnx.BatchNorm):
-    """BatchNorm whose result is rounded to a type."""
+    """BatchNorm that reduces once over the devices, there and back.
+
+    Flax needs two reductions each way: the mean, and the squares of what differs from
+    it. Every reduction waits for the slowest device.
+    """
 
     result: DTypeLike | None = None
 
-    def __call__(self, x, use_running_average=None, *, mask=None):
-        """Returns normalized features."""
-        return _round(super().__call__(x, use_running_average, mask=mask), self.result)
+    def __call__(self, x):
+        """Returns normalized features, rounded to the type of the result."""
+        mean, var = self.mean[...], self.var[...]
+        if not self.use_running_average:
+            moments = batch_moments(x, self.axis_name)
+            keep = self.momentum
+            self.mean[...] = keep * mean + (1 - keep) * moments[0]
+            self.var[...] = keep * var + (1 - keep) * moments[1]
+            # Cast together, so that their gradients are reduced together.
+            mean, var = varying_like(moments, x)
+        factor = lax.rsqrt(var + self.epsilon)
+        if self.scale is not None:
+            factor *= self.scale[...]
+        y = (kept_values(x) - along(mean, x)) * along(factor, x)
+        if self.bias is not None:
+            y += along(self.bias[...], x)
+        return _round(y, self.result)
 
 
 class _GroupNorm(nnx.GroupNorm):

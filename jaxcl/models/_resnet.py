@@ -10,6 +10,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxcl.kernels import AxisName
 from jaxcl.models._checks import check_choice
 from jaxcl.models._layers import ConvNorm, mean_of_map
 from jaxcl.models._norms import Norm
@@ -52,7 +53,7 @@ class ResNet(nnx.Module):
         width: int = 64,
         norm: Norm = "batch",
         zero_init: bool = True,
-        axis_name: str | None,
+        axis_name: AxisName,
         dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ):

@@ -4,6 +4,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxcl.kernels import AxisName
 from jaxcl.models._layers import ConvNorm, mean_of_map
 from jaxcl.models._norms import Norm
 
@@ -35,7 +36,7 @@ class SimpleConvNet(nnx.Module):
         channels: int,
         *,
         norm: Norm = "batch",
-        axis_name: str | None,
+        axis_name: AxisName,
         dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ):

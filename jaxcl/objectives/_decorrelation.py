@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxcl.kernels import AxisName, sum_devices
+from jaxcl.kernels import AxisName, full_product, sum_devices
 from jaxcl.objectives._objective import Objective, Reduction, views_of, wrap_contrast
 
 
@@ -35,7 +35,7 @@ def make_vicreg_objective(
         loss = invariance_weight * apart / (jnp.maximum(count, 1.0) * dim)
         for rows in views:
             centered = _centered(rows, batch.where, count, axis_name)
-            products = sum_devices(centered.T @ centered, axis_name)
+            products = sum_devices(full_product(centered.T, centered), axis_name)
             covariance = products / jnp.maximum(count - 1.0, 1.0)
             variance = jnp.diagonal(covariance)
             hinge = jnp.maximum(0.0, 1.0 - jnp.sqrt(variance + 1e-4))
@@ -66,7 +66,8 @@ def make_barlow_twins_objective(*, redundancy_weight: float = 0.0051) -> Objecti
             _standardized(rows, batch.where, count, axis_name)
             for rows in views_of(outputs.projections)
         )
-        correlations = sum_devices(u.T @ v, axis_name) / jnp.maximum(count, 1.0)
+        products = sum_devices(full_product(u.T, v), axis_name)
+        correlations = products / jnp.maximum(count, 1.0)
         own = jnp.diagonal(correlations)
         others = jnp.sum(correlations**2) - jnp.sum(own**2)
         return jnp.sum((1.0 - own) ** 2) + redundancy_weight * others

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jaxcl.kernels import AxisName, sum_devices, unit_rows
+from jaxcl.kernels import AxisName, full_product, sum_devices, unit_rows
 from jaxcl.metrics import similarity_statistics
 from jaxcl.objectives import Outputs, views_of
 
@@ -50,7 +50,7 @@ def participation_ratio(
         1.0
     """
     rows = unit_rows(rows, where)
-    moments = sum_devices(rows.T @ rows, axis_name)
+    moments = sum_devices(full_product(rows.T, rows), axis_name)
     trace = jnp.trace(moments)
     squared = jnp.sum(moments**2)
     empty = squared <= 0

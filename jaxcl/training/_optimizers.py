@@ -1,8 +1,10 @@
 """Builds optimizers and learning rate schedules with Optax."""
 
+import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from jaxcl.config import OptimizerConfig
@@ -75,18 +77,28 @@ def _rule(config: OptimizerConfig, rate: Any) -> optax.GradientTransformation:
     if config.name == "adamw":
         return optax.adamw(rate, weight_decay=config.weight_decay, mask=_is_matrix)
     if config.name == "lars":
-        return optax.lars(
-            rate,
-            weight_decay=config.weight_decay,
-            weight_decay_mask=_is_matrix,
-            trust_coefficient=config.trust,
-            trust_ratio_mask=_is_matrix,
-            momentum=config.momentum,
+        return optax.chain(
+            optax.add_decayed_weights(config.weight_decay, mask=_is_matrix),
+            optax.masked(_scale_by_trust(config.trust), _is_matrix),
+            optax.scale_by_learning_rate(rate),
+            optax.trace(config.momentum),
         )
     return optax.chain(
         optax.add_decayed_weights(config.weight_decay, mask=_is_matrix),
         optax.sgd(rate, momentum=config.momentum),
     )
+
+
+def _scale_by_trust(trust: float) -> optax.GradientTransformation:
+    """Scales the update of a parameter w to the length trust · ‖w‖ (LARS)."""
+
+    # Optax takes each norm twice, so that it has a gradient at 0.
+    def scale(update, param):
+        lengths = [jnp.sqrt(jnp.sum(values * values)) for values in (param, update)]
+        zero = (lengths[0] == 0.0) | (lengths[1] == 0.0)
+        return update * jnp.where(zero, 1.0, trust * lengths[0] / lengths[1])
+
+    return optax.stateless(functools.partial(jax.tree.map, scale))
 
 
 def _is_matrix(params: Any) -> Any:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Int, PyTree, UInt8
+from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
 
 from jaxcl.batch import Batch
 from jaxcl.config import AugmentationConfig
@@ -184,9 +184,7 @@ def make_train_step(
             memory=carry,
         )
         metrics |= {"loss": loss, "gradient_norm": optax.tree.norm(grads)}
-        metrics["finite_leaves"] = jnp.stack(
-            [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(grads)]
-        )
+        metrics["finite_leaves"] = _finite_leaves(grads)
         if options.count_left_out:
             metrics["left_out"] = _count(~batch.where, axis_name)
         if options.skip_non_finite:
@@ -248,6 +246,13 @@ def _kept_when_finite(
     passed = replace(state, step=new.step, position=new.position)
     kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, passed)
     return kept, {**metrics, "skipped": (~finite).astype(jnp.float32)}
+
+
+def _finite_leaves(gradient: PyTree) -> Bool[Array, " leaves"]:
+    # XLA reads a leaf once for several sums and maxima, but not for `all`. Squares that
+    # are summed would not do: those of 1e20 overflow.
+    largest = [jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(gradient)]
+    return jnp.isfinite(jnp.stack(largest))
 
 
 def _slow_part(tree: PyTree) -> PyTree:

@@ -11,6 +11,7 @@ import jaxcl
 from jaxcl.config import ConfigError
 from jaxcl.experiment import _make, make_experiment
 from jaxcl.training import Checkpoints, NonFiniteError, read_lines
+from jaxcl.training._step import _finite_leaves
 
 # 160 samples in batches of 16: no sample comes twice in ten steps.
 STEPS = 8
@@ -104,3 +105,9 @@ def test_several_steps_a_dispatch_need_intervals_that_fit(tmp_path):
         run(tmp_path, steps_per_dispatch=3)
     report = run(tmp_path, steps_per_dispatch=2, log_every=1)
     assert report["curves"]["step"] == [*range(1, STEPS + 1)]
+
+
+def test_a_leaf_is_finite_even_if_its_squares_are_not():
+    leaves = [[1e20, -3e38], [0.0, jnp.nan], [jnp.inf, 1.0], [-jnp.inf, jnp.nan]]
+    found = _finite_leaves([jnp.float32(leaf) for leaf in leaves])
+    assert found.tolist() == [True, False, False, False]

@@ -1,9 +1,12 @@
 """Rates over time, and what of the parameters they move."""
 
+import functools
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from jaxcl.config import OptimizerConfig
@@ -89,6 +92,34 @@ def test_lars_moves_biases_without_its_trust():
     assert moved["bias"] == pytest.approx(0.5 * 3.0, rel=1e-5)
     # trust · ‖w‖ / ‖g‖ of the kernel: 0.001 · 2 / 6.
     assert moved["kernel"] == pytest.approx(0.5 * 3.0 * 0.001 / 3.0, rel=1e-4)
+
+
+def test_lars_is_that_of_optax():
+    config = OptimizerConfig(name="lars", warmup_steps=0, weight_decay=0.01)
+    optimizer, schedule = make_optimizer(config, 10)
+
+    def is_matrix(params):
+        return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+    reference = optax.lars(
+        schedule, 0.01, is_matrix, 0.001, trust_ratio_mask=is_matrix, momentum=0.9
+    )
+    draw = np.random.default_rng(0)
+    params = {
+        "kernel": jnp.float32(draw.normal(size=(3, 4))),
+        "zero": jnp.zeros((2, 2)),
+        "bias": jnp.ones(3),
+    }
+    state, expected = optimizer.init(params), reference.init(params)
+    for length in (1.0, 0.0, 2.0):
+        drawn = {
+            name: length * draw.normal(size=leaf.shape) for name, leaf in params.items()
+        }
+        gradient = jax.tree.map(jnp.float32, drawn)
+        moved, state = optimizer.update(gradient, state, params)
+        wanted, expected = reference.update(gradient, expected, params)
+        close = functools.partial(np.testing.assert_allclose, rtol=1e-6)
+        jax.tree.map(close, (moved, state), (wanted, expected))
 
 
 def test_long_gradients_are_shortened_as_a_whole():
