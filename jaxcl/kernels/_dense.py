@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxcl.kernels._banks import Bank, Operand
+from jaxcl.kernels._blocks import negative_distances
 from jaxcl.kernels._rows import AxisName, gather_rows, row_ids, varying_like
 from jaxcl.kernels._similarity import product_precision
 from jaxcl.kernels._statistics import Params, Statistic, Tile
-from jaxcl.kernels._tiles import Task, tile_logits
+from jaxcl.kernels._tiles import Similarity, Task, tile_logits
 
 
 def dense_statistics(
@@ -24,15 +25,16 @@ def dense_statistics(
     visits: tuple[tuple[int, int], ...],
     axis_name: AxisName,
     scale: jax.Array,
+    similarity: Similarity,
 ) -> list[tuple[jax.Array, ...]]:
-    """See `pair_statistics`; similarities are products."""
+    """See `pair_statistics`; always in one piece."""
     operands = _operands(banks, tuple(given.vectors for given in params))
     scalars = tuple(given.scalars for given in params)
     scale = jax.lax.stop_gradient(scale).astype(operands[0].rows.dtype)
     operands, scalars, scale = varying_like(
         (operands, scalars, scale), (operands, scalars, scale)
     )
-    task = Task(statistics, "dot", product_precision(), scale, scalars)
+    task = Task(statistics, similarity, product_precision(), scale, scalars)
     everyone = operands
     if axis_name is not None:
         met = {bank for pair in visits for bank in pair}
@@ -58,7 +60,7 @@ def dense_statistics(
             # Without other devices, the same logits serve the anchors of both banks.
             axis = 1 if logits is None or axis_name is not None else 0
             if axis == 1:
-                logits = tile_logits(task, operands[k].rows, everyone[j].rows)
+                logits = _logits(task, operands[k].rows, everyone[j].rows)
             spread = None if banks[j].shared else axis_name
             apart = _apart(operands[k], everyone[j], spread)
             tile = _tile(logits, operands[k], everyone[j], apart, k == j, axis)
@@ -85,6 +87,13 @@ def _operands(banks: Sequence[Bank], vectors: Any) -> list[Operand]:
         rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
         operands.append(Operand(rows, dict(bank.data), bank.where, mine))
     return operands
+
+
+def _logits(task: Task, x: jax.Array, y: jax.Array) -> jax.Array:
+    if task.similarity == "dot":
+        return tile_logits(task, x, y)
+    # Without the differences that a derivative of the tile would store.
+    return negative_distances(task.scale * x, task.scale * y)
 
 
 def _apart(anchors: Operand, candidates: Operand, axis_name: AxisName) -> jax.Array:

@@ -73,10 +73,10 @@ def pair_statistics(
     )
     scale = jnp.asarray(scale)
     frame: Any = {"visits": visits, "axis_name": axis_name, "scale": scale}
-    if block_size is None and similarity == "dot" and not isinstance(axis_name, Ring):
+    frame["similarity"] = similarity
+    if block_size is None and not isinstance(axis_name, Ring):
         counts = [bank.rows.shape[0] for bank in banks]
         pairs = sum(counts[a] * counts[b] for a, b in visits) * axis_size(axis_name)
         if pairs <= _DENSE_PAIRS:
             return dense_statistics(banks, statistics, params, **frame)
-    frame |= {"similarity": similarity, "block_size": block_size}
-    return stream_statistics(banks, statistics, params, **frame)
+    return stream_statistics(banks, statistics, params, block_size=block_size, **frame)

@@ -120,9 +120,15 @@ def test_wrong_calls_are_the_errors_of_python():
             wrong()
 
 
-def test_traced_values_are_taken_as_they_are():
-    grad = jax.grad(lambda t: everything(ROWS, IDS, temperature=t)["temperature"])
-    assert grad(-1.0) == 1.0
+def test_a_traced_temperature_is_taken_as_it_is_unless_it_is_not_positive():
+    def temperature(t):
+        return everything(ROWS, IDS, temperature=t)["temperature"]
+
+    assert jax.value_and_grad(temperature)(2.0) == (2.0, 1.0)
+    for cold in (0.0, -1.0):
+        value, slope = jax.value_and_grad(temperature)(cold)
+        assert value == np.float32(1e-6)
+        assert slope == 0.0
 
 
 @pytest.mark.parametrize(

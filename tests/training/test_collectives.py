@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 from jax.sharding import PartitionSpec
-from jaxcl.training._gradients import average
 from small_steps import MODEL, make_batches, make_rig, some_devices
 
 from jaxcl.config import ObjectiveConfig
+from jaxcl.kernels import average
 from jaxcl.models import _resnet
 from jaxcl.training import make_devices, parallelize
 

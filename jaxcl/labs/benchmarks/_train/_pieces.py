@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxcl.kernels import average
 from jaxcl.labs.benchmarks._train._setup import Rig, make_inputs, on_all, split_rows
 from jaxcl.labs.benchmarks._train._steps import chain
 from jaxcl.training import AXIS, make_devices, parallelize
 from jaxcl.training._accumulation import gradient_of_batch, run_in_chunks
-from jaxcl.training._gradients import average
 from jaxcl.training._live import live_statistics
 from jaxcl.training._networks import outputs_of, run_networks, run_target
 from jaxcl.training._views import with_views
