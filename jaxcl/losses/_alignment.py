@@ -42,7 +42,7 @@ def coral_penalty(
     taken as they are, without normalization.
 
     Pairs: none of rows; compares every two domains by their moments.
-    Cost: one covariance a domain, O(rows·dim²·domains).
+    Cost: one covariance a domain, O(rows·dim²·domains); memory of one of them.
     Shared arguments are explained in `jaxcl.losses`.
 
     Args:

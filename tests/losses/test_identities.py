@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import references
 from long_tests import long_only
 from losses.test_values import enable_x64, random_views, simplex
 
@@ -905,6 +906,33 @@ def test_features_that_are_shifted_or_equal_have_the_closed_form():
     *zero, moved, roomy = together(sides, rows, shift, domains)
     np.testing.assert_allclose(zero, 0.0, atol=1e-12)
     np.testing.assert_allclose([moved, roomy], np.mean(shift**2), rtol=1e-9)
+
+
+def test_the_program_of_an_alignment_does_not_grow_with_the_domains():
+    """Pairs of domains written out one by one would compile for hours."""
+
+    def equations(loss, num_domains):
+        def penalty(rows, domains):
+            return loss(rows, domains, num_domains=num_domains)
+
+        rows, domains = jnp.zeros((8, 3)), jnp.zeros(8, int)
+        return str(jax.make_jaxpr(jax.grad(penalty))(rows, domains)).count(" = ")
+
+    for loss in (losses.coral_penalty, losses.mmd_penalty):
+        assert equations(loss, 300) == equations(loss, 3)
+
+
+def test_coral_of_many_domains_is_the_mean_over_their_pairs():
+    """Domains of one row, of several, and absent ones."""
+    generator = np.random.default_rng(3)
+    rows = 5.0 + generator.normal(size=(60, 4))
+    domains = np.where(generator.random(60) < 0.1, -1, generator.integers(0, 29, 60))
+    assert {0, 1, 2} < set(np.bincount(domains[domains >= 0], minlength=40))
+    found = together(
+        functools.partial(losses.coral_penalty, num_domains=40), rows, domains
+    )
+    expected = references.coral_penalty(rows, domains)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
 def test_far_features_have_the_largest_discrepancy():
