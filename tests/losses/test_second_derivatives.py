@@ -1,4 +1,4 @@
-"""Second derivatives: that of a value whose inner constant was cut is wrong here only."""
+"""Second derivatives: an inner constant that was cut off is wrong in these alone."""
 
 import jax
 import jax.numpy as jnp
