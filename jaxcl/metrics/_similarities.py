@@ -143,11 +143,11 @@ def negative_variance_bounds(
 def _cut(u, v, kept, block, axis_name) -> _Rows:
     """This device's rows in blocks; the last one is padded with dropped rows."""
     missing = -len(u) % block
-    rows = jax.tree.map(
+    u, v, kept = jax.tree.map(
         lambda leaf: jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1)),
         (u, v, kept),
     )
-    rows = _Rows(*rows[:2], row_ids(len(u) + missing, axis_name), rows[2])
+    rows = _Rows(u, v, row_ids(len(u), axis_name), kept)
     return jax.tree.map(lambda leaf: leaf.reshape(-1, block, *leaf.shape[1:]), rows)
 
 

@@ -807,6 +807,21 @@ def test_rank_loss_of_equal_targets_has_uniform_positives():
     agree(sides, rows)
 
 
+def test_the_program_of_the_rank_loss_does_not_grow_with_the_rows():
+    """Gathers in rows, or scans written out, compile for minutes for a TPU."""
+
+    def program(rows):
+        loss = functools.partial(losses.rank_n_contrast_loss, block_size=16)
+        arrays = jnp.zeros((rows, 4)), jnp.zeros(rows)
+        traced = jax.jit(jax.value_and_grad(loss)).trace(*arrays)
+        return traced.lower(lowering_platforms=("tpu",)).as_text()
+
+    few, many = program(64), program(4096)
+    assert "stablehlo.sort" in few
+    assert "gather" not in few and "scatter" not in few
+    assert few.count("stablehlo.") == many.count("stablehlo.")
+
+
 def test_rank_loss_does_not_ask_how_far_targets_lie():
     """Only the order of the distances counts: scale and shift change nothing."""
     rows, instances, _ = batch()
