@@ -259,5 +259,8 @@ def _known_targets(targets) -> tuple[Array, Array]:
 
 def _gaps(targets, others):
     """Δ_ij, the distance between two targets, column by column."""
-    columns = zip(targets.T, others.T, strict=True)
-    return sum(jnp.abs(own[:, None] - other[None, :]) for own, other in columns)
+    first, *rest = zip(targets.T, others.T, strict=True)
+    total = jnp.abs(first[0][:, None] - first[1][None, :])
+    for own, other in rest:
+        total = total + jnp.abs(own[:, None] - other[None, :])
+    return total
