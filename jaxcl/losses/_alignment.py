@@ -42,7 +42,7 @@ def coral_penalty(
     taken as they are, without normalization.
 
     Pairs: none of rows; compares every two domains by their moments.
-    Cost: one covariance a domain, O(rows·dim²·domains).
+    Cost: one covariance a domain, O(rows·dim²·domains); memory of one of them.
     Shared arguments are explained in `jaxcl.losses`.
 
     Args:
@@ -68,16 +68,18 @@ def coral_penalty(
     num_domains = count_domains(num_domains, domains)
     rows = kept_values(embeddings, where)
     member = _members(domains, num_domains, where, rows.dtype)
-    counts, means, covariances = _domain_moments(rows, member, axis_name)
-    total = pairs = jnp.zeros((), rows.dtype)
-    for a in range(num_domains):
-        for b in range(a + 1, num_domains):
-            present = (counts[a] > 0) & (counts[b] > 0)
-            gap = jnp.mean((means[a] - means[b]) ** 2)
-            gap = gap + jnp.mean((covariances[a] - covariances[b]) ** 2)
-            total = total + jnp.where(present, gap, 0.0)
-            pairs = pairs + present
-    return total / jnp.maximum(pairs, 1.0)
+    counts = sum_devices(jnp.sum(member, axis=0), axis_name)
+    means = sum_devices(full_product(member.T, rows), axis_name)
+    means = means / jnp.maximum(counts, 1.0)[:, None]
+    present = counts > 0
+    many = jnp.sum(present).astype(rows.dtype)
+    center = jnp.sum(means, axis=0) / jnp.maximum(many, 1.0)
+    spread = jnp.mean((means - center[None, :]) ** 2, axis=1)
+    centered = rows - full_product(member, means)
+    spread = spread + _covariance_spread(centered, member, counts, axis_name)
+    # Σ_{a<b} ‖x_a − x_b‖² = k Σ_a ‖x_a − x̄‖² of k domains, and k (k−1) / 2 are pairs.
+    total = 2.0 * jnp.sum(jnp.where(present, spread, 0.0))
+    return jnp.where(many > 1, total / jnp.maximum(many - 1.0, 1.0), 0.0)
 
 
 @checked
@@ -137,18 +139,26 @@ def mmd_penalty(
     return jnp.where(pairs > 0, total / jnp.maximum(pairs, 1.0), 0.0)
 
 
-def _domain_moments(rows, member, axis_name) -> tuple[Array, Array, list[Array]]:
-    """Counts, means and unbiased covariances of the domains over all devices."""
-    counts = sum_devices(jnp.sum(member, axis=0), axis_name)
-    safe = jnp.maximum(counts, 1.0)
-    means = sum_devices(full_product(member.T, rows), axis_name) / safe[:, None]
+def _covariance_spread(centered, member, counts, axis_name) -> Array:
+    """Of each domain mean_kl (C − C̄)_kl², C̄ the mean of the domains that are present.
 
-    def covariance(domain):
-        centered = (rows - means[domain][None, :]) * member[:, domain, None]
-        scatter = sum_devices(full_product(centered.T, centered), axis_name)
-        return scatter / jnp.maximum(counts[domain] - 1.0, 1.0)
+    One covariance at a time, and again backward: memory does not grow with the domains.
+    """
+    shares = 1.0 / jnp.maximum(counts - 1.0, 1.0)
 
-    return counts, means, [covariance(domain) for domain in range(member.shape[1])]
+    def covariance(weights):
+        weighted = centered * weights[:, None]
+        return sum_devices(full_product(weighted.T, centered), axis_name)
+
+    present = jnp.maximum(jnp.sum(counts > 0).astype(centered.dtype), 1.0)
+    mean = covariance(full_product(member, shares) / present)
+
+    @jax.checkpoint
+    def spread(domain):
+        members, share = domain
+        return jnp.mean((covariance(members * share) - mean) ** 2)
+
+    return jax.lax.map(spread, (member.T, shares))
 
 
 def _kernel_sums(rows, domains, shares, where, axis_name, block_size):

@@ -224,13 +224,12 @@ def _moments(bank, groups, with_variance, frame) -> list[_Moments]:
     ]
     if not with_variance:
         return [_Moments(*pair, pair[1]) for pair in zip(counts, means, strict=True)]
-    # Around the mean, not as E[s²] − E[s]². The spread does not depend on the center,
-    # which therefore needs no gradient.
-    centers = [jax.lax.stop_gradient(mean) for mean in means]
+    # Around the mean, not as E[s²] − E[s]². The first derivative by the center is 0,
+    # the second is not: the center keeps its gradient.
     spreads = pair_statistics(
         [bank],
         [PairSum(group, _squared_distance) for group in groups],
-        [Params(scalars=(center,)) for center in centers],
+        [Params(scalars=(mean,)) for mean in means],
         **frame,
     )
     variances = [

@@ -19,6 +19,7 @@ from jaxcl.kernels import (
 from jaxcl.losses._anchors import AnchorLosses, reduce_anchors
 from jaxcl.losses._arguments import Reduction
 from jaxcl.losses._pairwise import pairwise_loss
+from jaxcl.losses._ranking import ranked_losses
 from jaxcl.pairs import everyone, rbf, same
 
 
@@ -210,7 +211,7 @@ def rank_n_contrast_loss(
         anchors, numbers, ids = block
         logits = negative_distances(anchors, columns)
         rivals = alive[None, :] & (ids[:, None] != names[None, :])
-        return _ranked(logits, _gaps(numbers, others), rivals)
+        return ranked_losses(logits, _gaps(numbers, others), rivals)
 
     losses, many = map_row_blocks(reduce, own, columns.shape[0], block_size)
     defined = kept & (many > 0)
@@ -258,24 +259,8 @@ def _known_targets(targets) -> tuple[Array, Array]:
 
 def _gaps(targets, others):
     """Δ_ij, the distance between two targets, column by column."""
-    columns = zip(targets.T, others.T, strict=True)
-    return sum(jnp.abs(own[:, None] - other[None, :]) for own, other in columns)
-
-
-def _ranked(logits, gaps, rivals) -> tuple[Array, Array]:
-    """Of each row the mean of log Σ_{Δ_k ≥ Δ_j} e^{s_k} − s_j, and how many j."""
-    # Farthest first: the sum for j ends with the last rival of the same gap.
-    order = jnp.argsort(jnp.where(rivals, -gaps, jnp.inf), axis=1)
-    sorted_gaps = jnp.take_along_axis(jnp.where(rivals, -gaps, jnp.inf), order, axis=1)
-    kept = jnp.take_along_axis(rivals, order, axis=1)
-    # Chosen by a one-to-one gather, the derivative is one too.
-    sorted_logits = jnp.take_along_axis(logits, order, axis=1)
-    last = jax.vmap(lambda x: jnp.searchsorted(x, x, side="right") - 1)(sorted_gaps)
-    largest = jnp.max(jnp.where(kept, sorted_logits, -jnp.inf), axis=1, keepdims=True)
-    largest = jax.lax.stop_gradient(jnp.where(jnp.isneginf(largest), 0.0, largest))
-    shifted = jnp.where(kept, sorted_logits - largest, -jnp.inf)
-    sums = jax.lax.cumlogsumexp(shifted, axis=1)
-    level = jnp.take_along_axis(jnp.where(kept, sums, 0.0), last, axis=1)
-    terms = jnp.where(kept, level + largest - sorted_logits, 0.0)
-    many = jnp.sum(kept, axis=1)
-    return jnp.sum(terms, axis=1) / jnp.maximum(many, 1), many
+    first, *rest = zip(targets.T, others.T, strict=True)
+    total = jnp.abs(first[0][:, None] - first[1][None, :])
+    for own, other in rest:
+        total = total + jnp.abs(own[:, None] - other[None, :])
+    return total

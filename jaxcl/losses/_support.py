@@ -13,6 +13,7 @@ from jaxcl.kernels import (
     bound_axis,
     check_arguments,
     checked,
+    kept_values,
     pair_statistics,
     unit_rows,
 )
@@ -183,12 +184,9 @@ def _level_in_chunks(level_of, num_negatives, chunk_size) -> Array:
 
 def _own_level(anchors, negatives, temperature, log_weights, where):
     """Log( M Σ_j w_ij e^{s_ij} / Σ_j w_ij ) over the negatives of each anchor."""
-    unit = unit_rows(anchors, where)
     # What was drawn for a dropped anchor may be anything.
-    rows = unit_rows(negatives, where if negatives.ndim == 3 else None)
-    pairs = "bd,bmd->bm" if rows.ndim == 3 else "bd,md->bm"
-    logits = jnp.einsum(pairs, unit, rows, precision=lax.Precision.HIGHEST)
-    logits = logits / temperature
+    rows = kept_values(negatives, where if negatives.ndim == 3 else None)
+    logits = _cosines(unit_rows(anchors, where), rows) / temperature
     if log_weights is None:
         return jax.nn.logsumexp(logits, axis=1)
     weights = jnp.broadcast_to(log_weights, logits.shape).astype(logits.dtype)
@@ -202,6 +200,22 @@ def _own_level(anchors, negatives, temperature, log_weights, where):
 
     level = total(logits + weights) - total(weights) + jnp.log(float(logits.shape[1]))
     return jnp.where(empty, -jnp.inf, level)
+
+
+def _cosines(unit, rows) -> Array:
+    """Cosines of unit anchors with the rows of each, or with shared ones.
+
+    A product is divided by the length of the row instead of the row: the rows are
+    `dim` times as many numbers. Largest entries and zero rows are as in `unit_rows`.
+    """
+    largest = lax.stop_gradient(jnp.max(jnp.abs(rows), axis=-1))
+    alive = ~(largest < jnp.finfo(rows.dtype).tiny)
+    scaled = rows / jnp.where(alive, largest, 1.0)[..., None]
+    length = jnp.sqrt(jnp.where(alive, jnp.sum(scaled * scaled, axis=-1), 1.0))
+    pairs = "bd,bmd->bm" if rows.ndim == 3 else "bd,md->bm"
+    product = jnp.einsum(pairs, unit, scaled, precision=lax.Precision.HIGHEST)
+    alive, length = (jnp.broadcast_to(x, product.shape) for x in (alive, length))
+    return jnp.where(alive, product / length, 0.0)
 
 
 def _shared_level(anchors, negatives, temperature, where):

@@ -2,21 +2,25 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Real
 
 from jaxcl.kernels import (
     AxisName,
+    axis_size,
     checked,
     full_product,
     gather_rows,
-    map_row_blocks,
     row_ids,
+    sum_devices,
     unit_rows,
 )
+from jaxcl.metrics._parts import BINS, Part, part_of, statistics_of, sum_parts, times
 
-_BINS = 100
+# Rows of a tile: small enough for a cache, and a loop has few turns.
+_BLOCK = 1024
 
 
 class SimilarityStatistics(NamedTuple):
@@ -25,38 +29,37 @@ class SimilarityStatistics(NamedTuple):
     `positive`: two views of one instance. `negative`: a first view and a second view of
     different instances. `within`: the same view of different instances, both views.
     Histograms count ordered pairs in 100 equal bins between the `edges`, −1 and 1.
+    Counts are integers; of so many rows that 32 bits may not be enough, floats.
     """
 
     positive_mean: Float[Array, ""]
     positive_variance: Float[Array, ""]
     positive_min: Float[Array, ""]
     positive_max: Float[Array, ""]
-    positive_count: Int[Array, ""]
-    positive_histogram: Int[Array, " bins"]
+    positive_count: Real[Array, ""]
+    positive_histogram: Real[Array, " bins"]
     negative_mean: Float[Array, ""]
     negative_variance: Float[Array, ""]
     negative_min: Float[Array, ""]
     negative_max: Float[Array, ""]
-    negative_count: Int[Array, ""]
-    negative_histogram: Int[Array, " bins"]
+    negative_count: Real[Array, ""]
+    negative_histogram: Real[Array, " bins"]
     within_mean: Float[Array, ""]
     within_variance: Float[Array, ""]
     within_min: Float[Array, ""]
     within_max: Float[Array, ""]
-    within_count: Int[Array, ""]
-    within_histogram: Int[Array, " bins"]
+    within_count: Real[Array, ""]
+    within_histogram: Real[Array, " bins"]
     edges: Float[Array, " edges"]
 
 
-class _Row(NamedTuple):
-    """What one row of similarities adds to the statistics of its kind of pairs."""
+class _Rows(NamedTuple):
+    """Blocks of unit rows, the index of each row among all, and which are kept."""
 
-    count: Array
-    mean: Array
-    deviation: Array  # Σ (s − the row's own mean)²
-    smallest: Array
-    largest: Array
-    histogram: Array
+    u: Float[Array, "blocks block dim"]
+    v: Float[Array, "blocks block dim"]
+    ids: Int[Array, "blocks block"]
+    kept: Bool[Array, "blocks block"]
 
 
 @checked
@@ -93,28 +96,21 @@ def similarity_statistics(
     """
     kept = jnp.ones(u.shape[0], bool) if where is None else where
     u, v = unit_rows(u, kept), unit_rows(v, kept)
-    own = {"instance": row_ids(u.shape[0], axis_name), "kept": kept}
-    all_u, all_v, others = gather_rows((u, v, own), axis_name)
-
-    def rows_of(anchors, candidates):
-        def reduce(block):
-            rows, data = block
-            return _negative_row(full_product(rows, candidates.T), data, others)
-
-        return map_row_blocks(reduce, (anchors, own), len(candidates), block_size)
-
     aligned = jnp.sum(u * v, axis=1, keepdims=True)
-    positive = _row_of(aligned, kept[:, None])
-    negative = rows_of(u, all_v)
-    within = [
-        jnp.concatenate(pair)
-        for pair in zip(rows_of(u, all_u), rows_of(v, all_v), strict=True)
-    ]
+    count = sum_devices(jnp.sum(kept), axis_name).astype(u.dtype)
+    center = sum_devices(jnp.sum(aligned), axis_name) / jnp.maximum(count, 1.0)
+    positive = part_of(aligned, kept[:, None], center)
+    positive = jax.tree.map(lambda leaf: leaf[None], positive)
+    own = _cut(u, v, kept, min(block_size or _BLOCK, len(u)), axis_name)
+    centers = _centers(u, v, count, axis_name)
+    negative = _negative_parts(own, centers[0], axis_name)
+    within = _within_parts(own, centers[1], axis_name)
+    most = 2 * (own.ids.size * axis_size(axis_name)) ** 2
     return SimilarityStatistics(
-        *_merge_rows(positive, axis_name),
-        *_merge_rows(negative, axis_name),
-        *_merge_rows(_Row(*within), axis_name),
-        edges=jnp.linspace(-1.0, 1.0, _BINS + 1, dtype=u.dtype),
+        *statistics_of(positive, center, most, axis_name),
+        *statistics_of(negative, centers[0], most, axis_name),
+        *statistics_of(within, centers[1], most, axis_name),
+        edges=jnp.linspace(-1.0, 1.0, BINS + 1, dtype=u.dtype),
     )
 
 
@@ -144,49 +140,82 @@ def negative_variance_bounds(
     return lower, n * lower
 
 
-def _negative_row(similarities, rows, columns):
-    negative = rows["instance"][:, None] != columns["instance"][None, :]
-    kept = rows["kept"][:, None] & columns["kept"][None, :]
-    return _row_of(similarities, negative & kept)
+def _cut(u, v, kept, block, axis_name) -> _Rows:
+    """This device's rows in blocks; the last one is padded with dropped rows."""
+    missing = -len(u) % block
+    u, v, kept = jax.tree.map(
+        lambda leaf: jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1)),
+        (u, v, kept),
+    )
+    rows = _Rows(u, v, row_ids(len(u), axis_name), kept)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, block, *leaf.shape[1:]), rows)
 
 
-def _row_of(similarities, where) -> _Row:
-    count = jnp.sum(where, axis=1)
-    total = jnp.sum(jnp.where(where, similarities, 0.0), axis=1)
-    mean = total / jnp.maximum(count, 1)
-    deviation = jnp.where(where, similarities - mean[:, None], 0.0)
-    bins = jnp.floor((similarities + 1.0) * (_BINS / 2)).astype(jnp.int32)
-    bins = jnp.where(where, jnp.clip(bins, 0, _BINS - 1), _BINS)
-    offsets = jnp.arange(bins.shape[0])[:, None] * (_BINS + 1)
-    counts = jnp.bincount(
-        (bins + offsets).ravel(), length=bins.shape[0] * (_BINS + 1)
-    ).reshape(bins.shape[0], _BINS + 1)
-    return _Row(
-        count,
-        mean,
-        jnp.sum(deviation * deviation, axis=1),
-        jnp.min(jnp.where(where, similarities, jnp.inf), axis=1),
-        jnp.max(jnp.where(where, similarities, -jnp.inf), axis=1),
-        counts[:, :_BINS],
+def _centers(u, v, count, axis_name) -> tuple[Array, Array]:
+    """The mean similarity of negatives and of rows of one view, from sums of rows.
+
+    Exact up to rounding, which is enough: moments around it are corrected for the rest.
+    """
+    sums = [sum_devices(jnp.sum(rows, axis=0), axis_name) for rows in (u, v)]
+    pairs = jnp.maximum(count * (count - 1.0), 1.0)
+
+    def mean(a, b):
+        itself = sum_devices(jnp.sum((u, v)[a] * (u, v)[b]), axis_name)
+        return (jnp.sum(sums[a] * sums[b]) - itself) / pairs
+
+    return mean(0, 1), 0.5 * (mean(0, 0) + mean(1, 1))
+
+
+def _negative_parts(own: _Rows, center, axis_name) -> Part:
+    """Every block of first views with every block of second views."""
+    everyone = gather_rows(own, axis_name)
+
+    def visit(rows, number, offset):
+        columns = _take(everyone, (number + offset) % len(everyone.ids))
+        similarities = full_product(rows.u, columns.v.T)
+        return part_of(similarities, _pairs(rows, columns), center)
+
+    return _by_block(visit, own, len(everyone.ids), axis_name)
+
+
+def _within_parts(own: _Rows, center, axis_name) -> Part:
+    """Every two blocks of one view once, for both orders: block b with b + offset.
+
+    On a circle of k blocks the offsets up to k / 2 are enough; half a circle away, as
+    for a block with itself, two blocks meet from both sides.
+    """
+    everyone = gather_rows(own, axis_name)
+    blocks = len(everyone.ids)
+
+    def visit(rows, number, offset):
+        columns = _take(everyone, (number + offset) % blocks)
+        views = (rows.u, columns.u), (rows.v, columns.v)
+        similarities = [full_product(a, b.T) for a, b in views]
+        where = jnp.tile(_pairs(rows, columns), (2, 1))
+        part = part_of(jnp.concatenate(similarities), where, center)
+        return times(part, jnp.where((offset > 0) & (2 * offset != blocks), 2, 1))
+
+    return _by_block(visit, own, blocks // 2 + 1, axis_name)
+
+
+def _by_block(visit, own: _Rows, offsets: int, axis_name) -> Part:
+    """For each block of this device the sum of its visits."""
+    first = row_ids(len(own.ids), axis_name)
+
+    def of_block(block):
+        parts = lax.map(lambda offset: visit(*block, offset), jnp.arange(offsets))
+        return sum_parts(parts)
+
+    return lax.map(of_block, (own, first))
+
+
+def _take(rows: _Rows, block) -> _Rows:
+    return jax.tree.map(
+        lambda leaf: lax.dynamic_index_in_dim(leaf, block, keepdims=False), rows
     )
 
 
-def _merge_rows(rows: _Row, axis_name: AxisName) -> tuple[Array, ...]:
-    """Moments of all rows: spread inside the rows plus spread of their means."""
-
-    def total(values):
-        summed = jnp.sum(values, axis=0)
-        return summed if axis_name is None else lax.psum(summed, axis_name)
-
-    count = total(rows.count)
-    pairs = jnp.maximum(count, 1).astype(rows.mean.dtype)
-    mean = total(rows.count * rows.mean) / pairs
-    offset = rows.mean - mean
-    variance = total(rows.deviation + rows.count * offset * offset) / pairs
-    smallest, largest = jnp.min(rows.smallest), jnp.max(rows.largest)
-    if axis_name is not None:
-        smallest = lax.pmin(smallest, axis_name)
-        largest = lax.pmax(largest, axis_name)
-    smallest = jnp.where(count > 0, smallest, 0.0)
-    largest = jnp.where(count > 0, largest, 0.0)
-    return mean, variance, smallest, largest, count, total(rows.histogram)
+def _pairs(rows: _Rows, columns: _Rows) -> Array:
+    """Pairs of kept rows of different instances."""
+    apart = rows.ids[:, None] != columns.ids[None, :]
+    return apart & rows.kept[:, None] & columns.kept[None, :]

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import references
 from long_tests import long_only
 from losses.test_values import enable_x64, random_views, simplex
 
@@ -806,6 +807,21 @@ def test_rank_loss_of_equal_targets_has_uniform_positives():
     agree(sides, rows)
 
 
+def test_the_program_of_the_rank_loss_does_not_grow_with_the_rows():
+    """Gathers in rows, or scans written out, compile for minutes for a TPU."""
+
+    def program(rows):
+        loss = functools.partial(losses.rank_n_contrast_loss, block_size=16)
+        arrays = jnp.zeros((rows, 4)), jnp.zeros(rows)
+        traced = jax.jit(jax.value_and_grad(loss)).trace(*arrays)
+        return traced.lower(lowering_platforms=("tpu",)).as_text()
+
+    few, many = program(64), program(4096)
+    assert "stablehlo.sort" in few
+    assert "gather" not in few and "scatter" not in few
+    assert few.count("stablehlo.") == many.count("stablehlo.")
+
+
 def test_rank_loss_does_not_ask_how_far_targets_lie():
     """Only the order of the distances counts: scale and shift change nothing."""
     rows, instances, _ = batch()
@@ -905,6 +921,33 @@ def test_features_that_are_shifted_or_equal_have_the_closed_form():
     *zero, moved, roomy = together(sides, rows, shift, domains)
     np.testing.assert_allclose(zero, 0.0, atol=1e-12)
     np.testing.assert_allclose([moved, roomy], np.mean(shift**2), rtol=1e-9)
+
+
+def test_the_program_of_an_alignment_does_not_grow_with_the_domains():
+    """Pairs of domains written out one by one would compile for hours."""
+
+    def equations(loss, num_domains):
+        def penalty(rows, domains):
+            return loss(rows, domains, num_domains=num_domains)
+
+        rows, domains = jnp.zeros((8, 3)), jnp.zeros(8, int)
+        return str(jax.make_jaxpr(jax.grad(penalty))(rows, domains)).count(" = ")
+
+    for loss in (losses.coral_penalty, losses.mmd_penalty):
+        assert equations(loss, 300) == equations(loss, 3)
+
+
+def test_coral_of_many_domains_is_the_mean_over_their_pairs():
+    """Domains of one row, of several, and absent ones."""
+    generator = np.random.default_rng(3)
+    rows = 5.0 + generator.normal(size=(60, 4))
+    domains = np.where(generator.random(60) < 0.1, -1, generator.integers(0, 29, 60))
+    assert {0, 1, 2} < set(np.bincount(domains[domains >= 0], minlength=40))
+    found = together(
+        functools.partial(losses.coral_penalty, num_domains=40), rows, domains
+    )
+    expected = references.coral_penalty(rows, domains)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
 def test_far_features_have_the_largest_discrepancy():

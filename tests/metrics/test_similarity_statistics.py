@@ -13,6 +13,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 
 from jaxcl.kernels import cosine_similarity
 from jaxcl.metrics import negative_variance_bounds, similarity_statistics
+from jaxcl.metrics._parts import _multiplied
 
 enable_x64 = (
     jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
@@ -96,7 +97,7 @@ def test_golden_moments():
     np.testing.assert_allclose(found["negative_variance"], 0.696092153150, atol=1e-9)
 
 
-@pytest.mark.parametrize("block_size", [None, 1, 5, 100])
+@pytest.mark.parametrize("block_size", [None, 1, 5, 6, 100])
 @pytest.mark.parametrize("where", [None, KEEP], ids=["all", "some"])
 def test_statistics_equal_their_double_loop(block_size, where):
     u, v = random_views()
@@ -110,6 +111,29 @@ def test_statistics_equal_their_double_loop(block_size, where):
     found = measured(*single, where, block_size)
     same_numbers(found, expected, 2e-6)
     counts_agree(found, pairs, 1e-5)
+
+
+def test_accelerators_count_without_a_scatter():
+    """A TPU adds the pairs of a scatter one after another."""
+    rows = jnp.zeros((16, 4))
+    traced = jax.jit(similarity_statistics).trace(rows, rows)
+    program = traced.lower(lowering_platforms=("tpu",)).as_text()
+    assert "dot_general" in program
+    assert "scatter" not in program
+
+
+def test_accelerators_count_the_same_pairs():
+    """The product of digits that they use, beside the scatter of a CPU."""
+    bins = jnp.asarray(np.random.default_rng(0).integers(0, 101, size=(30, 40)))
+    expected = np.bincount(np.ravel(bins), minlength=101)[:100]
+    np.testing.assert_array_equal(_multiplied(bins), expected)
+
+
+def test_counts_of_many_rows_do_not_wrap_around():
+    """Twice 40,000 squared is above the largest integer of 32 bits."""
+    rows = jax.ShapeDtypeStruct((40_000, 2), jnp.float32)
+    counts = jax.eval_shape(similarity_statistics, rows, rows)
+    assert counts.within_count.dtype == counts.within_histogram.dtype == jnp.float32
 
 
 def test_edges_span_all_cosines():
