@@ -53,6 +53,9 @@ class StepOptions(NamedTuple):
     """Whether to keep the old state if the loss or the gradient is not finite."""
     count_left_out: bool = False
     """Whether to report how many samples of a batch could not be read."""
+    matmul_precision: str | None = None
+    """Precision of all products, for ``jax.default_matmul_precision``; None = losses at
+    the highest, networks as JAX is set."""
 
 
 def init_state(
@@ -191,7 +194,18 @@ def make_train_step(
             new, metrics = _kept_when_finite(state, new, metrics)
         return new, metrics
 
-    return step
+    return _with_precision(step, options.matmul_precision)
+
+
+def _with_precision(step: Step, precision: str | None) -> Step:
+    if precision is None:
+        return step
+
+    def precise(*arguments):
+        with jax.default_matmul_precision(precision):
+            return step(*arguments)
+
+    return precise
 
 
 def _see_target(

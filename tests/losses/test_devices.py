@@ -146,8 +146,7 @@ def taken(outcome):
 
 
 def plainly(loss, axis_name):
-    """The derivative by plain JAX, where no axis is mapped."""
-    assert axis_name is None
+    """The derivative by plain JAX, where no axis is mapped by us."""
     return jax.value_and_grad(loss)
 
 
@@ -157,10 +156,32 @@ def alone(transform=plainly, group="first"):
     return outcomes(jax.jit(step_of(None, transform=transform)), group)
 
 
+def habitually(loss, axis_name):
+    """The derivative as it is usually written on devices."""
+
+    def step(params, rows):
+        value, gradient = jax.value_and_grad(loss)(params, rows)
+        return value, jax.lax.pmean(gradient, axis_name)
+
+    return step
+
+
 @functools.cache
-def together(way, count, block_size=None, group="first"):
+def together(way, count, block_size=None, group="first", transform=value_and_grad):
     """Value and gradients on every device."""
-    return outcomes(mapped(way, count, step_of(AXIS, block_size)), group)
+    step = step_of(AXIS, block_size, transform)
+    return outcomes(mapped(way, count, step), group)
+
+
+@functools.cache
+def from_outside(check, group):
+    """The derivative of the mapped loss, taken outside of ``shard_map``."""
+
+    def around(loss, axis_name):
+        specs = {"in_specs": (P(), P(AXIS)), "out_specs": P(), "check_vma": check}
+        return jax.value_and_grad(jax.shard_map(loss, mesh=mesh_of((8,)), **specs))
+
+    return outcomes(jax.jit(step_of(AXIS, transform=around)), group)
 
 
 def agree(found, expected, moves=True):
@@ -203,6 +224,20 @@ def test_value_and_gradient_are_those_of_one_device(case, group, count, way):
     stacked = together(way, count, group=group)[case]
     for device in range(count):
         agrees(case, of_device(stacked, device), group)
+
+
+@each_of("way", [("checked",)], [("pmap",), ("unchecked",)])
+def test_the_habitual_mean_of_gradients_is_exact(case, group, way):
+    stacked = together(way, 8, group=group, transform=habitually)[case]
+    for device in range(8):
+        agrees(case, of_device(stacked, device), group)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", GROUPS["few"])
+@pytest.mark.parametrize("check", [True, False])
+def test_a_gradient_taken_outside_of_shard_map_is_exact(case, check):
+    agrees(case, from_outside(check, "few")[case], "few")
 
 
 @pytest.mark.slow
@@ -261,10 +296,10 @@ def shares(way):
 @pytest.mark.slow
 @each_loss
 @pytest.mark.parametrize("way", ["pmap", *long_only("checked", "unchecked")])
-def test_the_mean_of_the_shares_is_the_value_of_one_device(case, way):
+def test_every_device_returns_the_value_of_one_device(case, way):
     values = taken(shares(way)[case])["value"]
-    assert values.shape == (8,)
-    np.testing.assert_allclose(values.mean(), taken(alone()[case])[0], rtol=1e-5)
+    expected = np.full(8, taken(alone()[case])[0])
+    np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -299,10 +334,10 @@ def test_without_an_axis_it_is_plain_value_and_grad(case):
 
 
 @functools.cache
-def global_view(axis_type, set_mesh, block_size, group="first"):
+def global_view(axis_type, set_mesh, block_size, group="first", axis_name=None):
     """Plain jit over rows that lie on a mesh of eight devices."""
     mesh = mesh_of((8,), axis_type=axis_type)
-    step = jax.jit(step_of(None, block_size, plainly))
+    step = jax.jit(step_of(axis_name, block_size, plainly))
 
     def run(params, rows):
         params = jax.device_put(params, NamedSharding(mesh, P()))
@@ -328,6 +363,13 @@ def test_global_view_jit_gives_the_same_numbers(
     case, group, axis_type, set_mesh, block_size
 ):
     agrees(case, global_view(axis_type, set_mesh, block_size, group)[case], group)
+
+
+@pytest.mark.slow
+@each_loss
+def test_an_axis_of_the_mesh_that_is_set_shares_the_work(case):
+    found = global_view(AxisType.Auto, True, None, axis_name=AXIS)[case]
+    agrees(case, found)
 
 
 @pytest.mark.slow

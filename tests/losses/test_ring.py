@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 
 ROWS, DIM = 60, 4
 RING = Ring(AXIS)
+PAIRS = Ring(AXIS, group=2)
 
 
 def nt_xent(rows, params, **frame):
@@ -152,27 +153,28 @@ def alone():
 
 
 @functools.cache
-def around(way, count, block_size):
-    run = mapped(way, count, step_of(AXIS, RING, block_size))
+def around(way, count, block_size, ring=RING):
+    run = mapped(way, count, step_of(AXIS, ring, block_size))
     return jax.tree.map(np.asarray, run(*problem()))
 
 
 @pytest.mark.parametrize("case", [case.__name__ for case in CASES])
 @pytest.mark.parametrize(
-    ("way", "count", "block_size"),
+    ("way", "count", "block_size", "ring"),
     [
-        ("checked", 3, 7),
+        ("checked", 3, 7, RING),
+        ("checked", 6, 7, PAIRS),
         *long_only(
-            ("pmap", 5, None),
-            ("unchecked", 4, 4),
-            ("pmap", 2, 7),
-            ("checked", 6, None),
-            ("checked", 1, 16),
+            ("pmap", 5, None, RING),
+            ("unchecked", 4, 4, RING),
+            ("pmap", 2, 7, RING),
+            ("checked", 6, None, RING),
+            ("checked", 1, 16, RING),
         ),
     ],
 )
-def test_a_ring_gives_the_numbers_of_one_device(case, way, count, block_size):
-    value, gradients = around(way, count, block_size)[case]
+def test_a_ring_gives_the_numbers_of_one_device(case, way, count, block_size, ring):
+    value, gradients = around(way, count, block_size, ring)[case]
     expected, slopes = alone()[case]
     for device in range(count):
         np.testing.assert_allclose(value[device], expected, rtol=2e-5, atol=2e-6)
