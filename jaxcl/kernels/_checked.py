@@ -56,12 +56,12 @@ _KINDS: dict[Any, tuple[str, tuple[Any, ...]]] = {
 def checked(fn: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """A public function of arrays: checks its arguments, takes sharded arrays.
 
-    A function that compares rows, which has a `block_size`, shares its work over the
-    devices of a mesh: see `share_rows`. Others leave that to the compiler. The
-    signature stays as it is.
+    A loss or another function that compares rows shares its work over the devices of a
+    mesh: see `share_rows`. Others leave that to the compiler. The signature stays as it
+    is.
     """
     parameters = inspect.signature(fn).parameters
-    if "block_size" not in parameters:
+    if not {"block_size", "reduction"} & set(parameters):
         return check_arguments(automatic_axes(fn))
     rules = {
         name: rule

@@ -30,7 +30,7 @@ from jaxcl.pairs import everyone
 NegativesFn = Callable[[Array, int], Float[Array, "batch count dim"]]
 
 
-@checked
+@check_arguments
 def support_corrected_info_nce_loss(
     anchors: Float[Array, "batch dim"],
     positives: Float[Array, "batch dim"],
@@ -86,7 +86,31 @@ def support_corrected_info_nce_loss(
         0.5514
     """
     if log_weights is not None:
-        _check_weights(log_weights, (anchors.shape[0], negatives.shape[-2]))
+        shape = anchors.shape[0], negatives.shape[-2]
+        _check_weights(log_weights, shape)
+        log_weights = jnp.broadcast_to(log_weights, shape)
+    return _support_corrected(
+        *(anchors, positives, negatives, log_weights),
+        temperature=temperature,
+        where=where,
+        axis_name=axis_name,
+        reduction=reduction,
+    )
+
+
+@checked
+def _support_corrected(
+    anchors: Float[Array, "batch dim"],
+    positives: Float[Array, "batch dim"],
+    negatives: Float[Array, "batch M dim"] | Float[Array, "M dim"],
+    log_weights: Float[Array, "batch M"] | None,
+    *,
+    temperature: float | Float[Array, ""],
+    where: Bool[Array, " batch"] | None,
+    axis_name: AxisName,
+    reduction: Reduction,
+) -> Float[Array, "..."]:
+    """The loss with a weight for each anchor and negative."""
     if negatives.ndim == 2 and log_weights is None:
         level = _shared_level(anchors, negatives, temperature, where)
     else:
