@@ -84,7 +84,8 @@ def make_loss(
     given += [shaped(each, dtype="int32")] * loss.ids
     axis: AxisName = None
     if mesh.size > 1:
-        axis = Ring(_AXIS) if ring else _AXIS
+        # Eight devices visit together: 16 hops instead of 128 on 256 chips.
+        axis = Ring(_AXIS, group=8) if ring else _AXIS
     fn = _value_and_rows(loss, axis)
     if axis is not None:
         by_rows = PartitionSpec(_AXIS)

@@ -1,12 +1,8 @@
 """Accelerators as a compiler knows them, and their data sheets."""
 
 import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
-from unittest import mock
 
-import jax
 from jax.experimental import topologies
 
 from jaxcl.labs.benchmarks._measurement import Excuse
@@ -98,14 +94,3 @@ def describe_chips(generation: str, chips: int) -> list[Any]:
         described["chip_config_name"] = "megacore"
     topology = topologies.get_topology_desc(platform=about.platform, **described)
     return list(topology.devices[:chips])
-
-
-@contextmanager
-def compiled_for(platform: str) -> Iterator[None]:
-    """Traces for another platform than that of this process.
-
-    The kernels choose their tiles by `jax.default_backend`; this is superfluous once
-    they go by the platform that is compiled for.
-    """
-    with mock.patch.object(jax, "default_backend", lambda: platform):
-        yield
