@@ -50,7 +50,7 @@ def _sort_rows(
 
 def _sort_forward(keys, values):
     places = lax.broadcasted_iota(jnp.int32, keys.shape, 1)
-    keys, values, places = lax.sort((keys, values, places), dimension=1, num_keys=1)
+    keys, values, places = _by_first(keys, values, places)
     return (keys, values), places
 
 
@@ -71,7 +71,12 @@ def _scatter(places, values):
 
 def _sort_back(places, values):
     """Values at their places, where a scatter would be slow."""
-    return lax.sort((places, values), dimension=1, num_keys=1)[1]
+    return _by_first(places, values)[1]
+
+
+def _by_first(*arrays):
+    """Arrays sorted along the rows by the first; equal keys in any order."""
+    return lax.sort(arrays, dimension=1, num_keys=1, is_stable=False)
 
 
 def _running_level(logits, kept) -> Array:
