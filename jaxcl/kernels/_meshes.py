@@ -82,7 +82,13 @@ def share_rows(
             axis_names=_free_axes(place.mesh),
         )
         placed = [_reshard(values[i], *s) for i, s in zip(arrays, specs, strict=True)]
-        result = shared(*placed)
+        try:
+            result = shared(*placed)
+        except NotImplementedError as error:
+            raise ValueError(
+                "a function among the arguments must not close over arrays on a mesh "
+                "with explicit axes; with auto axes and `axis_name` it may"
+            ) from error
         return _rows_last(result) if per_anchor else result
 
     return wrapped

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,11 @@ from jaxcl.kernels import (
     OtherPlaces,
     PairSum,
     Params,
-    check_arguments,
     checked,
     global_mean,
     pair_statistics,
     sum_devices,
     unit_rows,
-    varying_like,
 )
 from jaxcl.losses._anchors import (
     AnchorLosses,
@@ -95,7 +93,7 @@ def sigmoid_loss(
     return reduce_anchors(found, reduction, axis_name)
 
 
-@check_arguments
+@checked
 def additive_loss(
     u: Float[Array, "batch dim"],
     v: Float[Array, "batch dim"],
@@ -141,43 +139,11 @@ def additive_loss(
         >>> round(float(loss), 4)
         0.1585
     """
-    # Traced values inside φ and ψ become arguments: the kernel is differentiated by
-    # hand, and devices that share the work must be given them.
-    one = jnp.zeros((), jnp.promote_types(u.dtype, jnp.float32))
-    positive, of_positive = jax.closure_convert(positive_fn, one)
-    negative, of_negative = jax.closure_convert(negative_fn, one)
-    return _additive(
-        *(u, v, tuple(of_positive), tuple(of_negative)),
-        positive=_Converted(positive),
-        negative=_Converted(negative),
-        cross_view=cross_view,
-        within_view=within_view,
-        where=where,
-        axis_name=axis_name,
-        block_size=block_size,
-    )
-
-
-@checked
-def _additive(
-    u: Float[Array, "batch dim"],
-    v: Float[Array, "batch dim"],
-    of_positive: Any,
-    of_negative: Any,
-    *,
-    positive: "_Converted",
-    negative: "_Converted",
-    cross_view: bool,
-    within_view: bool,
-    where: Bool[Array, " batch"] | None,
-    axis_name: AxisName,
-    block_size: int | None,
-) -> Float[Array, ""]:
-    """`additive_loss` of functions whose traced values are arguments."""
     aligned = aligned_similarity(u, v, where)
-    of_positive = varying_like(of_positive, aligned)
+    # Traced values inside ψ become arguments: the kernel is differentiated by hand.
+    converted, hoisted = jax.closure_convert(negative_fn, aligned[0])
     sums = _negative_sums(
-        *(u, v, negative, of_negative),
+        *(u, v, _Converted(converted), tuple(hoisted)),
         cross_view=cross_view,
         within_view=within_view,
         where=where,
@@ -186,7 +152,7 @@ def _additive(
     )
     kept = jnp.ones(u.shape[0], bool) if where is None else where
     count = sum_devices(jnp.sum(kept.astype(sums.dtype)), axis_name)
-    losses = sums / jnp.maximum(count - 1.0, 1.0) - positive(aligned, *of_positive)
+    losses = sums / jnp.maximum(count - 1.0, 1.0) - positive_fn(aligned)
     return global_mean(jnp.where(kept, losses, 0.0), kept, axis_name)
 
 

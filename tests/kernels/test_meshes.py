@@ -220,19 +220,26 @@ def test_a_wrong_axis_is_named_with_its_rule_and_value(given, axis_name, message
 
 
 def test_traced_values_of_functions_keep_their_gradient_over_a_mesh():
-    def loss(scale, rows):
+    def loss(scale, rows, axis_name=None):
         return losses.additive_loss(
             rows,
             rows + 1,
             positive_fn=lambda s: scale * s,
             negative_fn=lambda s: jnp.exp(scale * s),
             block_size=4,
+            axis_name=axis_name,
         )
 
     rows = np.float32(np.random.default_rng(1).normal(size=(16, 3)))
+    expected = jax.value_and_grad(loss)(2.0, rows)
+    mesh = mesh_of((8,), ("data",), AUTO)
+    with jax.set_mesh(mesh):
+        spread = jax.device_put(rows, NamedSharding(mesh, P("data")))
+        shared = functools.partial(loss, axis_name="data")
+        found = jax.jit(jax.value_and_grad(shared))(2.0, spread)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
     mesh = mesh_of((8,), ("data",), EXPLICIT)
     scale = jax.device_put(np.float32(2.0), NamedSharding(mesh, P()))
     spread = jax.device_put(rows, NamedSharding(mesh, P("data")))
-    found = jax.jit(jax.value_and_grad(loss))(scale, spread)
-    expected = jax.value_and_grad(loss)(2.0, rows)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="must not close over arrays on a mesh"):
+        jax.jit(loss)(scale, spread)
