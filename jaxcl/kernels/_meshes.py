@@ -80,6 +80,8 @@ def share_rows(
             in_specs=tuple(specs),
             out_specs=by_rows if per_anchor else PartitionSpec(),
             axis_names=_free_axes(place.mesh),
+            # What a function closes over has no axes to vary over.
+            check_vma=not any(map(callable, values)),
         )
         placed = [_reshard(values[i], *s) for i, s in zip(arrays, specs, strict=True)]
         try:

@@ -174,8 +174,9 @@ def test_work_of_a_device_falls_with_the_number_of_devices(way, block_size):
     with jax.set_mesh(mesh):
         rows = jax.device_put(rows, NamedSharding(mesh, P("data")))
         shared = multiplications(gradient, rows)
-    # Rows that are gathered meet every pair twice, once on either device.
-    assert shared <= 1.6 * alone / 8
+    # An eighth of the pairs; from both sides where rows are gathered, and whole blocks
+    # where a device meets itself or the opposite one of the ring.
+    assert shared <= alone / 4
 
 
 def test_the_compiled_program_of_a_device_has_tiles_of_its_own_rows():
