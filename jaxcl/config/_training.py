@@ -58,9 +58,9 @@ class TrainConfig:
     parallel: Literal["auto", "pmap", "shard_map"] = "auto"
     """How the step is mapped over devices; auto = pmap, or shard_map on several
     hosts."""
-    matmul_precision: Literal["default", "high", "highest"] | None = None
+    matmul_precision: Literal["auto", "default", "high", "highest"] = "auto"
     """Precision of float32 products on an accelerator, as in
-    jax.default_matmul_precision: one, three or six passes in bfloat16 on a TPU. unset:
+    jax.default_matmul_precision: one, three or six passes in bfloat16 on a TPU. auto:
     networks at the default, losses at the highest."""
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
     """The processes of a run on several hosts."""

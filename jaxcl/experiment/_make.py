@@ -168,7 +168,9 @@ def _step_options(config: TrainConfig) -> StepOptions:
         average=config.model.average,
         skip_non_finite=config.on_non_finite == "skip",
         count_left_out=config.data.bad_records != "error",
-        matmul_precision=config.matmul_precision,
+        matmul_precision=None
+        if config.matmul_precision == "auto"
+        else config.matmul_precision,
     )
 
 
