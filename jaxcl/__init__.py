@@ -33,6 +33,7 @@ _ROOMS = (
     "objectives",
     "pairs",
     "reports",
+    "testing",
     "training",
 )
 _MOVED = {

@@ -21,16 +21,19 @@ from jaxcl.labs.studies._plan import config_of
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 TRAINING = (ROOT / "docs" / "training.md").read_text()
+DEVICES = (ROOT / "docs" / "devices.md").read_text()
 STUDIES = sorted((ROOT / "configs" / "studies").rglob("*.toml"))
 CONFIGS = sorted({*(ROOT / "configs").rglob("*.toml")} - {*STUDIES})
 
 
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README + TRAINING, re.DOTALL)
+    return re.findall(
+        rf"```{language}\n(.*?)```", README + TRAINING + DEVICES, re.DOTALL
+    )
 
 
 @pytest.mark.parametrize("block", blocks("python"))
-def test_the_code_of_the_readme_prints_the_numbers_it_shows(block, capsys):
+def test_the_code_of_the_pages_prints_the_numbers_it_shows(block, capsys):
     exec(compile(block, "README.md", "exec"), {})
     printed = capsys.readouterr().out.split()
     shown = re.findall(r"print\(.*\)  # (\d+\.\d+)", block)
@@ -192,7 +195,16 @@ def test_forbidden_room_names_are_not_used():
         assert path.stem.strip("_") not in forbidden, path
 
 
-def test_mappings_are_named_in_one_file_alone():
-    for path in (ROOT / "jaxcl").rglob("*.py"):
-        called = re.search(r"\b(pmap|shard_map)\(", path.read_text())
-        assert called is None or path.name == "_devices.py", path
+def test_only_four_files_map_programs_over_devices():
+    package = ROOT / "jaxcl"
+    found = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if re.search(r"\b(pmap|shard_map)\(", path.read_text())
+    }
+    assert found == {
+        "kernels/_meshes.py",
+        "labs/benchmarks/_aot/_losses.py",
+        "testing/_mappings.py",
+        "training/_devices.py",
+    }

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 HEAVY = {"flax", "optax", "orbax", "grain", "tensorflow", "tensorflow_datasets"}
 IMPORTS = (
     "import jaxcl",
-    "import jaxcl.losses, jaxcl.pairs, jaxcl.metrics, jaxcl.kernels",
+    "import jaxcl.losses, jaxcl.pairs, jaxcl.metrics, jaxcl.testing",
     "import jaxcl.experiment, jaxcl.cli",
 )
 
