@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from long_tests import long_only
 from losses.test_devices import mesh_of
 
 from jaxcl import losses, metrics, value_and_grad
@@ -93,16 +94,25 @@ MESHES = {
 }
 
 
+ONE, REPLICATED, BOTH = MESHES
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("block_size", [None, 5])
-@pytest.mark.parametrize("where", MESHES)
 @pytest.mark.parametrize(
-    ("kind", "named", "ring"),
+    ("where", "kind", "named", "ring", "block_size"),
     [
-        (EXPLICIT, False, False),
-        (EXPLICIT, True, False),
-        (EXPLICIT, True, True),
-        (AUTO, True, False),
+        (ONE, EXPLICIT, True, True, 5),
+        (REPLICATED, EXPLICIT, True, False, None),
+        (REPLICATED, AUTO, True, False, 5),
+        (BOTH, EXPLICIT, False, False, 5),
+        *long_only(
+            (ONE, EXPLICIT, False, False, None),
+            (ONE, AUTO, True, False, None),
+            (REPLICATED, EXPLICIT, False, False, 5),
+            (REPLICATED, EXPLICIT, True, True, 5),
+            (BOTH, AUTO, True, False, 5),
+            (BOTH, EXPLICIT, True, True, None),
+        ),
     ],
 )
 def test_global_view_gives_the_numbers_of_one_device(

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, PartitionSpec
 
+from jaxcl import value_and_grad
 from jaxcl.models import from_nnx
 from jaxcl.models._moments import batch_moments
 from jaxcl.models._norms import make_norm
-from jaxcl.training import value_and_grad
 
 GENERATOR = np.random.default_rng(0)
 KEY = jax.random.key(0)
