@@ -31,7 +31,8 @@ Shared arguments:
     block_size: Tile size in rows. None forms the logits in one piece up to about
         260,000 pairs and in tiles above. Tiles keep memory at O(rows·dim + rows·block),
         forward and backward; an integer forces them. The numbers are the same up to
-        rounding. In one piece a loss has derivatives of every order and mode. Tiles
+        rounding. In one piece a loss has derivatives of every order and mode
+        (`rank_n_contrast_loss`: ``jax.grad``, of any order). Tiles
         have ``jax.grad``, which can be differentiated again in either mode; for
         ``jax.jvp`` or ``jax.jacfwd`` of the loss itself, keep the rows few enough for
         one piece.

@@ -28,6 +28,8 @@ def test_second_derivatives_are_those_of_finite_differences(case):
             return jnp.mean(recipe(tuple(data.values()), side, where=where, **options))
 
         arguments = [given[k] for k in learned], *heat
-        check_grads(loss, arguments, 2, ("fwd", "rev"), atol=1e-4, rtol=1e-4)
+        # Ranks come from sorts, whose gradient is written by hand.
+        modes = ("rev",) if case == "rank" else ("fwd", "rev")
+        check_grads(loss, arguments, 2, modes, atol=1e-4, rtol=1e-4)
         slope = jax.grad(loss)(*arguments)
         assert max(np.abs(rows).max() for rows in slope) > 1e-6

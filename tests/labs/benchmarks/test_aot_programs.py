@@ -224,7 +224,8 @@ def test_a_compiled_loss_forms_its_tiles_and_passes_its_rows(axis):
         assert {one.kind for one in census.collectives} <= {"all-gather", "all-reduce"}
     else:
         hops = [one for one in census.collectives if one.kind == "collective-permute"]
-        rows = [one for one in hops if one.bytes == 2 * batch * dim * 4]
+        # Rows travel with what is known of them, in one buffer.
+        rows = [one for one in hops if one.bytes >= 2 * batch * dim * 4]
         assert sum(one.times for one in rows) >= 2 * math.ceil(7 / 2)
     share = share_of_pairs(census, dim, 16 * batch, 2 * batch * 16 * batch)
     assert share < 0.1
