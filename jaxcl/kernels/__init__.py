@@ -3,7 +3,13 @@
 from jaxcl.kernels._banks import Bank
 from jaxcl.kernels._blocks import map_row_blocks, negative_distances
 from jaxcl.kernels._checked import check_arguments, checked
-from jaxcl.kernels._gradients import average, differentiate, own, value_and_grad
+from jaxcl.kernels._gradients import (
+    average,
+    differentiate,
+    floating_leaves,
+    own,
+    value_and_grad,
+)
 from jaxcl.kernels._meshes import bound_axis
 from jaxcl.kernels._moments import mean_squared_deviation
 from jaxcl.kernels._pairs import pair_statistics
@@ -16,12 +22,17 @@ from jaxcl.kernels._rows import (
     kept_values,
     mapped_axis,
     row_ids,
+    scaled_rows,
     sum_devices,
     unit_rows,
     varying_axes,
     varying_like,
 )
-from jaxcl.kernels._similarity import cosine_similarity, full_product
+from jaxcl.kernels._similarity import (
+    cosine_similarity,
+    full_product,
+    product_precision,
+)
 from jaxcl.kernels._statistics import (
     LogSumExp,
     OtherPlaces,
@@ -49,6 +60,7 @@ __all__ = [
     "checked",
     "cosine_similarity",
     "differentiate",
+    "floating_leaves",
     "full_product",
     "gather_rows",
     "global_mean",
@@ -60,7 +72,9 @@ __all__ = [
     "one",
     "own",
     "pair_statistics",
+    "product_precision",
     "row_ids",
+    "scaled_rows",
     "sum_devices",
     "unit_rows",
     "value_and_grad",

@@ -1,14 +1,12 @@
-"""Rows that move between devices: all that moves at once is one collective."""
+"""Rows that move between devices, with as few collectives as there are dtypes."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
-from jaxtyping import Array, UInt32
+from jaxtyping import Array
 
 from jaxcl.kernels._banks import Operand
 from jaxcl.kernels._rows import axis_size, gather_array, mapped_axis
@@ -83,55 +81,16 @@ def _doublings(count: int) -> list[tuple[int, int]]:
 
 
 def _moved(move: _Move, tree: Any) -> Any:
+    """A tree that has moved: all arrays of one dtype are one buffer on the way."""
     leaves, structure = jax.tree.flatten(tree)
-    floating = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
-    numbers = tuple(x for x, yes in zip(leaves, floating, strict=True) if yes)
-    others = tuple(x for x, yes in zip(leaves, floating, strict=True) if not yes)
-    moved = _packed(move, numbers, others)
-    parts = [iter(part) for part in moved]
-    return jax.tree.unflatten(structure, [next(parts[not yes]) for yes in floating])
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _packed(move: _Move, numbers: Any, others: Any) -> Any:
-    """Everything as the words of one buffer, which moves at once."""
-    leaves = [*numbers, *others]
-    if not leaves:
-        return (), ()
-    words = [_to_words(leaf) for leaf in leaves]
-    buffer = move(jnp.concatenate(words))
-    ends = np.cumsum([0, *(len(part) for part in words)])
-    moved = []
-    for leaf, start, end in zip(leaves, ends, ends[1:], strict=False):
-        of_devices = _from_words(buffer.reshape(-1, ends[-1])[:, start:end], leaf)
-        moved.append(of_devices.reshape(-1, *leaf.shape[1:]))
-    return tuple(moved[: len(numbers)]), tuple(moved[len(numbers) :])
-
-
-@_packed.defjvp
-def _packed_tangents(move, primals, tangents):
-    moved = _packed(move, *primals)
-    # Words have no derivative: tangents, which are linear, move one by one.
-    numbers = tuple(move(tangent) for tangent in tangents[0])
-    return moved, (numbers, jax.tree.map(_no_tangent, moved[1]))
-
-
-def _no_tangent(leaf: Array) -> Any:
-    return np.zeros(leaf.shape, jax.dtypes.float0)
-
-
-def _to_words(leaf: Array) -> UInt32[Array, " words"]:
-    flat = (leaf.astype(jnp.uint8) if leaf.dtype == bool else leaf).reshape(-1)
-    a_word = 4 // flat.dtype.itemsize
-    if a_word > 1:
-        flat = jnp.pad(flat, (0, -flat.size % a_word)).reshape(-1, a_word)
-    return lax.bitcast_convert_type(flat, jnp.uint32).reshape(-1)
-
-
-def _from_words(words: UInt32[Array, "*devices words"], like: Array) -> Array:
-    dtype = jnp.uint8 if like.dtype == bool else like.dtype
-    before = words.shape[:-1]
-    if dtype == jnp.float64 or np.dtype(dtype).itemsize == 8:
-        words = words.reshape(*before, -1, 2)
-    flat = lax.bitcast_convert_type(words, dtype).reshape(*before, -1)
-    return flat[..., : like.size].reshape(*before, *like.shape).astype(like.dtype)
+    moved: list[Any] = [None] * len(leaves)
+    for dtype in dict.fromkeys(leaf.dtype for leaf in leaves):
+        alike = [i for i, leaf in enumerate(leaves) if leaf.dtype == dtype]
+        buffer = move(jnp.concatenate([leaves[i].reshape(-1) for i in alike]))
+        size = sum(leaves[i].size for i in alike)
+        of_devices, start = buffer.reshape(-1, size), 0
+        for i in alike:
+            end = start + leaves[i].size
+            part = of_devices[:, start:end]
+            moved[i], start = part.reshape(-1, *leaves[i].shape[1:]), end
+    return jax.tree.unflatten(structure, moved)

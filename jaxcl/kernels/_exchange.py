@@ -83,9 +83,8 @@ def gathered_states(setting: Setting, own: list[Operand], start: Any) -> Any:
     # Candidates need no vectors: only the states of this device's anchors change.
     sent = [operand._replace(vectors=None) for operand in own]
     states = (start, ())
-    for sweeps, x, y in _everyone(setting, own, sent, met):
-        for sweep in sweeps:
-            states = sweep_states(setting.task, sweep, x, y, states)
+    for sweep, x, y in _everyone(setting, own, sent, met):
+        states = sweep_states(setting.task, sweep, x, y, states)
     return states[0]
 
 
@@ -96,16 +95,15 @@ def gathered_gradients(setting: Setting, own: list[Operand], start: Any) -> Any:
     device's rows is formed here, and none has to be sent.
     """
     carry = (start[0], (), start[1])
-    for sweeps, x, y in _everyone(setting, own, own, [True] * len(own)):
-        for sweep in sweeps:
-            carry = sweep_gradients(setting.task, sweep, x, y, carry)
+    for sweep, x, y in _everyone(setting, own, own, [True] * len(own)):
+        carry = sweep_gradients(setting.task, sweep, x, y, carry)
     return carry[0], carry[2]
 
 
 def _everyone(
     setting: Setting, own: list[Operand], sent: list[Operand], met: list[bool]
-) -> Iterator[tuple[list[Sweep], Rows, Rows]]:
-    """This device's rows against each bank of all devices, with what to visit.
+) -> Iterator[tuple[Sweep, Rows, Rows]]:
+    """What to visit of this device's rows and of each bank of all devices.
 
     The banks stay apart and in the order of the devices: rows of a pod are copied at
     memory's speed, which would take longer than the tiles of one device.
@@ -122,12 +120,11 @@ def _everyone(
         rows = rows_of[bank]
         layout = setting.columns([operand], (bank,))
         first = device * rows // layout.block
-        sweeps = []
+        y = layout.cut([operand])
         for sweep in setting.plan.around(setting.own, layout, rows):
             i, j = sweep.pairs[:, 0], sweep.pairs[:, 1]
             pairs = jnp.stack([jnp.asarray(i), (j + first) % len(layout.blocks)], 1)
-            sweeps.append(sweep._replace(pairs=pairs))
-        yield sweeps, x, layout.cut([operand])
+            yield sweep._replace(pairs=pairs), x, y
 
 
 def ring_states(setting: Setting, own: list[Operand], start: Any) -> Any:

@@ -75,28 +75,38 @@ def differentiate(
 
     def differentiated(params, *args, **kwargs):
         axis = bound_axis(axis_name)
-        leaves, structure = jax.tree.flatten(params)
-        learned = [i for i, leaf in enumerate(leaves) if _is_floating_array(leaf)]
-        if not learned:
+        values, rebuild = floating_leaves(params)
+        if not values:
             raise ValueError("the first argument must hold a floating array, got none")
 
-        def filled(values, others):
-            values = dict(enumerate(others)) | dict(zip(learned, values, strict=True))
-            return jax.tree.unflatten(structure, list(values.values()))
-
         def own_loss(values):
-            loss, aux = fn(filled(values, leaves), *args, **kwargs), None
+            loss, aux = fn(rebuild(values), *args, **kwargs), None
             if has_aux:
                 loss, aux = loss
             return own(loss, axis), aux
 
         by_values = jax.value_and_grad(own_loss, has_aux=True)
-        values = own([leaves[i] for i in learned], axis)
-        (loss, aux), grads = by_values(values)
+        (loss, aux), grads = by_values(own(values, axis))
         loss, grads = average((loss, grads), axis)
-        return (loss, aux), filled(grads, [None] * len(leaves))
+        return (loss, aux), rebuild(grads, constants=False)
 
     return differentiated
+
+
+def floating_leaves(tree: Any) -> tuple[list[Any], Callable[..., Any]]:
+    """The floating arrays of a tree, and a function that puts others in their place.
+
+    That function keeps all other leaves, or makes them None with `constants=False`.
+    """
+    leaves, structure = jax.tree.flatten(tree)
+    floating = [i for i, leaf in enumerate(leaves) if _is_floating_array(leaf)]
+
+    def rebuild(values, constants=True):
+        others = leaves if constants else [None] * len(leaves)
+        filled = dict(enumerate(others)) | dict(zip(floating, values, strict=True))
+        return jax.tree.unflatten(structure, list(filled.values()))
+
+    return [leaves[i] for i in floating], rebuild
 
 
 def own(tree: Any, axis_name: AxisName) -> Any:

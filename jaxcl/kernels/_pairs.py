@@ -64,6 +64,9 @@ def pair_statistics(
         >>> sums.tolist()
         [2.0, 2.0, 0.0]
     """
+    if axis_size(axis_name) == 1:
+        # One device alone visits each pair of blocks once for both.
+        axis_name = None
     statistics = tuple(statistics)
     params = tuple(Params() for _ in statistics) if params is None else tuple(params)
     if visits is None:

@@ -57,9 +57,19 @@ def unit_rows(
         >>> unit_rows(jnp.array([[0.0, 4.0], [0.0, 0.0]])).tolist()
         [[0.0, 1.0], [0.0, 0.0]]
     """
-    rows = kept_values(rows, where)
-    # Dividing by the largest entry first keeps the square of 1e18 finite and that of
-    # 1e-30 above zero. The length does not depend on it, so it carries no gradient.
+    scaled, length, alive = scaled_rows(kept_values(rows, where))
+    return jnp.where(alive, scaled / length, 0.0)
+
+
+def scaled_rows(
+    rows: Float[Array, "*rows dim"],
+) -> tuple[Float[Array, "*rows dim"], Float[Array, "*rows 1"], Bool[Array, "*rows 1"]]:
+    """Rows of any size as rows that can be squared, their lengths, and which are not 0.
+
+    Dividing by the largest entry keeps the square of 1e18 finite and that of 1e-30
+    above zero. The length of a row of zeros is 1, so that its gradient is finite.
+    """
+    # The direction does not depend on the largest entry, which carries no gradient.
     largest = lax.stop_gradient(jnp.max(jnp.abs(rows), axis=-1, keepdims=True))
     # "not below" instead of "above": a NaN row stays NaN instead of becoming zero.
     alive = ~(largest < jnp.finfo(rows.dtype).tiny)
@@ -67,8 +77,7 @@ def unit_rows(
     squared = jnp.sum(scaled * scaled, axis=-1, keepdims=True)
     # The inner `where` keeps the gradient of a dead row finite: that of the root
     # overflows at 0, and 0·inf would turn every parameter into NaN.
-    length = jnp.sqrt(jnp.where(alive, squared, 1.0))
-    return jnp.where(alive, scaled / length, 0.0)
+    return scaled, jnp.sqrt(jnp.where(alive, squared, 1.0)), alive
 
 
 def kept_values(

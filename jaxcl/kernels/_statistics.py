@@ -74,11 +74,6 @@ class OtherPlaces:
 class Statistic(Protocol):
     """One statistic of every row of the logit matrix."""
 
-    @property
-    def by_place(self) -> bool:
-        """It tells rows at the same place of two banks from others."""
-        ...
-
     def start(self, like: Float[Array, "..."]) -> Any:
         """The state before any tile, a tree of arrays of the shape of `like`."""
         ...
@@ -126,10 +121,6 @@ class LogSumExp:
     bound: float | None = None
     """No logit is above this, and none is below its negative: a fixed shift is safe.
     The rows and the columns of a tile then share one exponential a pair."""
-
-    @property
-    def by_place(self):
-        return isinstance(self.weights, OtherPlaces)
 
     def start(self, like):
         largest = jnp.full_like(like, -jnp.inf)
@@ -251,10 +242,6 @@ class PairSum:
     weights: PairWeights | OtherPlaces
     fn: Callable[..., Float[Array, "..."]] = identity
 
-    @property
-    def by_place(self):
-        return isinstance(self.weights, OtherPlaces)
-
     def start(self, like):
         return jnp.zeros_like(like)
 
@@ -298,6 +285,11 @@ class PairSum:
             return self.fn(logits, *vectors, *params.scalars)
 
         return values
+
+
+def tells_places(statistic: Statistic) -> bool:
+    """Whether it tells rows at the same place of two banks from others."""
+    return isinstance(getattr(statistic, "weights", None), OtherPlaces)
 
 
 def _admissible(tile: Tile, relation: PairWeights | OtherPlaces) -> tuple[Any, Any]:

@@ -4,7 +4,7 @@ A device returns the answers of its own anchors; the hand-written gradient is th
 the sum over all devices.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxcl.kernels._banks import Bank, Operand, Plan
+from jaxcl.kernels._banks import Bank, Operand, Plan, Rows, Sweep
 from jaxcl.kernels._exchange import (
     Setting,
     gathered_gradients,
@@ -25,7 +25,7 @@ from jaxcl.kernels._exchange import (
 )
 from jaxcl.kernels._rows import AxisName, Ring, no_gradient, varying_like
 from jaxcl.kernels._similarity import product_precision
-from jaxcl.kernels._statistics import Params, Statistic
+from jaxcl.kernels._statistics import Params, Statistic, tells_places
 from jaxcl.kernels._tiles import (
     Gradients,
     Similarity,
@@ -120,7 +120,7 @@ def stream_statistics(
         tuple(bank.anchored for bank in banks),
         tuple(bank.shared for bank in banks),
         visits,
-        any(asked.by_place for asked in statistics),
+        any(tells_places(asked) for asked in statistics),
     )
     counts = tuple(bank.rows.shape[0] for bank in banks)
     static = _Static(
@@ -161,9 +161,8 @@ def _states(static: _Static, largest: int, given: _Given) -> Any:
     blank = jnp.zeros((len(setting.own.blocks), setting.own.block), _wide(given.own))
     start = tuple(statistic.start(blank) for statistic in static.statistics)
     states = _STATES[static.exchange](setting, own, varying_like(start, given))
-    for sweeps, x, y in _shared_sweeps(setting, own, given):
-        for sweep in sweeps:
-            states, _ = sweep_states(setting.task, sweep, x, y, (states, ()))
+    for sweep, x, y in _shared_sweeps(setting, own, given):
+        states, _ = sweep_states(setting.task, sweep, x, y, (states, ()))
     return jax.tree.map(partial(_of_anchors, setting), states)
 
 
@@ -189,11 +188,10 @@ def _pull(static: _Static, largest: int, given: _Given, prepared: Any) -> _Given
     )
     start = (blank, jax.tree.map(jnp.zeros_like, given.scalars))
     found = _GRADIENTS[static.exchange](setting, own, varying_like(start, (own, given)))
-    for sweeps, x, y in _shared_sweeps(setting, own, given):
-        for sweep in sweeps:
-            carry = (found[0], (), found[1])
-            gradients, _, by_scalars = sweep_gradients(setting.task, sweep, x, y, carry)
-            found = gradients, by_scalars
+    for sweep, x, y in _shared_sweeps(setting, own, given):
+        carry = (found[0], (), found[1])
+        gradients, _, by_scalars = sweep_gradients(setting.task, sweep, x, y, carry)
+        found = gradients, by_scalars
     gradients, by_scalars = found
     rows = jnp.concatenate(setting.own.join(gradients.rows))
     return _Given(
@@ -211,15 +209,18 @@ def _pull(static: _Static, largest: int, given: _Given, prepared: Any) -> _Given
 _statistics.defvjp(_forward, _backward)
 
 
-def _shared_sweeps(setting: Setting, own: list[Operand], given: _Given) -> list[Any]:
+def _shared_sweeps(
+    setting: Setting, own: list[Operand], given: _Given
+) -> Iterator[tuple[Sweep, Rows, Rows]]:
     """This device's anchors against the shared banks."""
     if not given.shared:
-        return []
+        return
     banks = tuple(k for k, shared in enumerate(setting.plan.shared) if shared)
     operands = list(given.shared)
     layout = setting.columns(operands, banks)
-    sweeps = setting.plan.between(setting.own, layout, one_sided=True)
-    return [(sweeps, setting.own.cut(own), layout.cut(operands))]
+    x, y = setting.own.cut(own), layout.cut(operands)
+    for sweep in setting.plan.between(setting.own, layout, one_sided=True):
+        yield sweep, x, y
 
 
 def _joined(banks: Sequence[Bank]) -> Operand:

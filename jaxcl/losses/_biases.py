@@ -1,13 +1,22 @@
 """Losses that know an attribute which goes with the label in training only."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxcl.kernels import AxisName, SideData, checked, kept_values, unit_rows
+from jaxcl.kernels import (
+    AxisName,
+    SideData,
+    checked,
+    full_product,
+    kept_values,
+    product_precision,
+    unit_rows,
+)
 from jaxcl.losses._anchors import AnchorLosses, reduce_anchors
 from jaxcl.losses._arguments import Reduction
 from jaxcl.losses._pairwise import pairwise_loss
@@ -183,7 +192,7 @@ def soft_bias_contrastive_loss(
     return term_losses(
         embeddings,
         {"label": labels, "feature": features},
-        [Term(_Unlike(), everyone())],
+        [Term(_Unlike(product_precision()), everyone())],
         temperature=temperature,
         where=where,
         axis_name=axis_name,
@@ -252,14 +261,13 @@ def bias_balanced_cross_entropy(
 class _Unlike:
     """[same label] (1 − cosine of the features)."""
 
+    precision: Any
+    """Of the cosines; the backward pass forms the same weights."""
     symmetric: bool = True
 
     def __call__(self, rows: SideData, columns: SideData) -> Array:
-        alike = jnp.matmul(
-            rows["feature"],
-            columns["feature"].T,
-            precision=jax.lax.Precision.HIGHEST,
-        )
+        features = rows["feature"], columns["feature"].T
+        alike = full_product(*features, self.precision)
         # Rounding may put a cosine above 1; equal features have weight 0.
         weights = jnp.maximum(1.0 - alike, 0.0)
         return jnp.where(same("label")(rows, columns), weights, 0.0)

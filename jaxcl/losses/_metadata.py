@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, Real
 from jaxcl.kernels import (
     AxisName,
     checked,
+    full_product,
     gather_rows,
     kept_values,
     map_row_blocks,
@@ -147,8 +148,7 @@ def kernel_nce_loss(
     columns, others, numbers, alive, names = gather_rows(own, axis_name)
     apart = ids[:, None] != names[None, :]
     weights = _conditional_weights(kernel, numbers, alive, ridge, unit.dtype)
-    product = jnp.matmul(unit, columns.T, precision=jax.lax.Precision.HIGHEST)
-    logits = product / temperature
+    logits = full_product(unit, columns.T) / temperature
     positive = (instances[:, None] == others[None, :]) & apart
     positive = positive & alive[None, :] & (instances[:, None] >= 0)
     level = _weighted_level(logits, weights.T[ids] * apart)

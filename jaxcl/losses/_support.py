@@ -15,6 +15,8 @@ from jaxcl.kernels import (
     checked,
     kept_values,
     pair_statistics,
+    product_precision,
+    scaled_rows,
     unit_rows,
 )
 from jaxcl.losses._anchors import (
@@ -230,15 +232,14 @@ def _cosines(unit, rows) -> Array:
     """Cosines of unit anchors with the rows of each, or with shared ones.
 
     A product is divided by the length of the row instead of the row: the rows are
-    `dim` times as many numbers. Largest entries and zero rows are as in `unit_rows`.
+    `dim` times as many numbers.
     """
-    largest = lax.stop_gradient(jnp.max(jnp.abs(rows), axis=-1))
-    alive = ~(largest < jnp.finfo(rows.dtype).tiny)
-    scaled = rows / jnp.where(alive, largest, 1.0)[..., None]
-    length = jnp.sqrt(jnp.where(alive, jnp.sum(scaled * scaled, axis=-1), 1.0))
+    scaled, length, alive = scaled_rows(rows)
     pairs = "bd,bmd->bm" if rows.ndim == 3 else "bd,md->bm"
-    product = jnp.einsum(pairs, unit, scaled, precision=lax.Precision.HIGHEST)
-    alive, length = (jnp.broadcast_to(x, product.shape) for x in (alive, length))
+    product = jnp.einsum(pairs, unit, scaled, precision=product_precision())
+    length, alive = (
+        jnp.broadcast_to(x[..., 0], product.shape) for x in (length, alive)
+    )
     return jnp.where(alive, product / length, 0.0)
 
 

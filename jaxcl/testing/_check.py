@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from jaxcl.kernels import floating_leaves
 from jaxcl.testing._mappings import (
     MAPPINGS,
     RUNS,
@@ -72,6 +72,7 @@ def check_devices(
         report`` makes it a test.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> def loss(w, x, y):
         ...     return jnp.mean((x @ w - y) ** 2)
         >>> x, y = np.eye(8), np.ones(8)
@@ -123,24 +124,17 @@ def _check_arguments(devices: Any, rows: Any, mappings: Sequence[str]) -> None:
 def _as_called(loss: Any, params: Any) -> tuple[bool, list[Any], Callable[..., Any]]:
     """Whether the loss takes an axis, the values to learn, and a function of them."""
     axis = inspect.signature(loss).parameters.get("axis_name")
-    leaves, structure = jax.tree.flatten(params)
-    learned = [i for i, leaf in enumerate(leaves) if _is_floating_array(leaf)]
+    learned, rebuild = floating_leaves(params)
     if not learned:
         raise ValueError("`params` must hold a floating array, got none")
 
     def call(values, rows, axis_name):
-        filled = dict(enumerate(leaves)) | dict(zip(learned, values, strict=True))
-        tree = jax.tree.unflatten(structure, list(filled.values()))
+        tree = rebuild(values)
         if axis is None or (axis_name is None and axis.default is not axis.empty):
             return loss(tree, *rows)
         return loss(tree, *rows, axis_name=axis_name)
 
-    return axis is not None, [leaves[i] for i in learned], call
-
-
-def _is_floating_array(leaf: Any) -> bool:
-    is_array = isinstance(leaf, jax.Array | np.ndarray | np.generic)
-    return is_array and jnp.issubdtype(leaf.dtype, jnp.floating)
+    return axis is not None, learned, call
 
 
 def _run_on_one(problem: Problem, takes_axis: bool) -> tuple[Finding, Outcome]:

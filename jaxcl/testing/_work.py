@@ -2,28 +2,14 @@
 
 import math
 import re
-from typing import NamedTuple
 
-_HEADER = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
-_LINE = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)\((.*)$")
-_OPERANDS = re.compile(r"%([\w.\-]+)")
-_SHAPE = re.compile(r"\w+\[([\d,]*)\]")
-_CONTRACTED = re.compile(r"lhs_contracting_dims=\{([\d,]*)\}")
-_TRIPS = re.compile(r'known_trip_count":\{"n":"(\d+)"')
-_CALLED = re.compile(r"(?:calls|body|to_apply|true_computation)=%?([\w.\-]+)")
-_BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
+from jaxcl.testing._hlo import Visit, operands_of, read_program, visits_of
+
 _OF_ENTRIES = {
     *("multiply", "divide", "exponential", "log", "power"),
     *("sqrt", "rsqrt", "tanh", "logistic"),
 }
 _OF_MATRICES = re.compile(r"gemm|matmul|conv")
-
-
-class _Line(NamedTuple):
-    name: str
-    shape: str
-    op: str
-    rest: str
 
 
 def count_multiplications(program: str) -> float:
@@ -36,63 +22,24 @@ def count_multiplications(program: str) -> float:
         Their number, those of a loop times its trips; NaN if a loop does not say how
         often it runs.
     """
-    computations, entry, lines = {}, "", []
-    for line in program.splitlines():
-        if header := _HEADER.match(line):
-            lines = computations[header[2]] = []
-            entry = header[2] if header[1] else entry
-        elif found := _LINE.match(line):
-            lines.append(_Line(*found.groups()))
-    return _count(computations, entry, {})
+    visits = list(visits_of(read_program(program)))
+    if any(visit.line.op == "while" and visit.trips is None for visit in visits):
+        return math.nan
+    return sum(visit.times * _multiplications(visit) for visit in visits)
 
 
-def _count(
-    computations: dict[str, list[_Line]], name: str, known: dict[str, float]
-) -> float:
-    if name not in known:
-        lines = computations.get(name, [])
-        shapes = {line.name: line.shape for line in lines}
-        known[name] = 0
-        for line in lines:
-            below = sum(_count(computations, other, known) for other in _called(line))
-            known[name] += _multiplications(line, shapes) + _trips(line) * below
-    return known[name]
-
-
-def _called(line: _Line) -> list[str]:
-    # What a reduction applies to pairs of entries is no program of its own.
-    if line.op not in ("fusion", "while", "call", "conditional", "async-start"):
-        return []
-    branches = _BRANCHES.search(line.rest)
-    return _CALLED.findall(line.rest) + _OPERANDS.findall(
-        branches[1] if branches else ""
-    )
-
-
-def _trips(line: _Line) -> float:
-    if line.op != "while":
-        return 1
-    found = _TRIPS.search(line.rest)
-    return int(found[1]) if found else math.nan
-
-
-def _multiplications(line: _Line, shapes: dict[str, str]) -> int:
+def _multiplications(visit: Visit) -> int:
+    line = visit.line
     if line.op in _OF_ENTRIES:
-        return math.prod(_dims(line.shape))
-    contracted = _CONTRACTED.search(line.rest)
-    is_call = line.op == "custom-call" and _OF_MATRICES.search(line.rest)
+        return line.shapes[0].size
+    is_call = line.op == "custom-call" and _OF_MATRICES.search(line.attributes)
     if line.op not in ("dot", "convolution") and not is_call:
         return 0
-    operands = [shapes.get(name, "") for name in _OPERANDS.findall(line.rest)[:2]]
-    if line.op == "dot" and contracted:
-        left = _dims(operands[0])
-        inner = [left[int(k)] for k in contracted[1].split(",") if k]
-        return math.prod(_dims(line.shape)) * math.prod(inner)
+    operands = operands_of(line, visit.where)[:2]
+    if line.op == "dot":
+        left, result = operands[0].dims, line.shapes[0]
+        contracted = line.numbers("lhs_contracting_dims")
+        return result.size * math.prod(left[k] for k in contracted)
     # [m, k] times [k, n] is [m, n]: the square root of the three sizes is m k n.
-    sizes = [math.prod(_dims(shape)) for shape in (*operands, line.shape)]
+    sizes = [shape.size for shape in (*operands, line.shapes[0])]
     return math.isqrt(math.prod(sizes))
-
-
-def _dims(shape: str) -> list[int]:
-    found = _SHAPE.search(shape)
-    return [int(n) for n in found[1].split(",") if n] if found else []

@@ -13,6 +13,7 @@ from losses.test_devices import mesh_of
 from jaxcl import losses, metrics, value_and_grad
 from jaxcl.kernels import Ring
 from jaxcl.pairs import everyone, same
+from jaxcl.testing import count_multiplications
 
 ROWS = 64
 AUTO, EXPLICIT = AxisType.Auto, AxisType.Explicit
@@ -137,28 +138,9 @@ def test_value_and_grad_takes_an_axis_of_the_mesh_that_is_set(expected):
     agree(found, expected)
 
 
-def eqns_of(jaxpr, times=1):
-    """Every equation of a program, and how often it runs."""
-    for eqn in jaxpr.eqns:
-        yield eqn, times
-        again = times * eqn.params.get("length", 1)
-        inner = again if eqn.primitive.name == "scan" else times
-        for param in jax.tree.leaves(eqn.params):
-            param = getattr(param, "jaxpr", param)
-            if hasattr(param, "eqns"):
-                yield from eqns_of(param, inner)
-
-
 def multiplications(fn, *args):
-    """Multiplications in the matrix products of a program, on each device."""
-    count = 0
-    for eqn, times in eqns_of(jax.make_jaxpr(fn)(*args).jaxpr):
-        if eqn.primitive.name == "dot_general":
-            (contracted, _), _ = eqn.params["dimension_numbers"]
-            left = eqn.invars[0].aval.shape
-            inner = int(np.prod([left[k] for k in contracted]))
-            count += times * inner * int(np.prod(eqn.outvars[0].aval.shape))
-    return count
+    """Of each device, in the compiled program."""
+    return count_multiplications(jax.jit(fn).lower(*args).compile().as_text())
 
 
 def pairs_loss(rows, **frame):

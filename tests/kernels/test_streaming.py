@@ -100,6 +100,9 @@ def second_order_losses():
         "epsilon": lambda u, b: losses.epsilon_sup_info_nce_loss(
             u, labels, epsilon=0.3, block_size=b
         ),
+        "fair_kl": lambda u, b: losses.fair_kl_penalty(
+            u, labels, jnp.arange(40) % 2, block_size=b
+        ),
         "variance": lambda u, b: losses.negative_variance_penalty(
             u, jnp.asarray(v), num_instances=50, block_size=b
         ),
@@ -107,7 +110,9 @@ def second_order_losses():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["nt_xent", "supcon", "epsilon", "variance"])
+@pytest.mark.parametrize(
+    "name", ["nt_xent", "supcon", "epsilon", "fair_kl", "variance"]
+)
 def test_second_derivatives_through_tiles_are_those_of_the_dense_form(name):
     """Forward over reverse and reverse over reverse."""
     u, _, direction = problem()

@@ -15,8 +15,7 @@ from jax import lax
 from long_tests import long_only
 
 from jaxcl import losses
-from jaxcl.testing import MAPPINGS, check_devices
-from jaxcl.testing._work import count_multiplications
+from jaxcl.testing import MAPPINGS, check_devices, count_multiplications
 
 FOUR = jax.devices()[:4]
 MAPPED = ("pmap", "shard_map")

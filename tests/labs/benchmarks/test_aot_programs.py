@@ -19,11 +19,11 @@ from jaxcl.labs.benchmarks._aot._census import (
     take_census,
     tiles_of,
 )
-from jaxcl.labs.benchmarks._aot._hlo import read_program
 from jaxcl.labs.benchmarks._aot._jobs import share_of_pairs
 from jaxcl.labs.benchmarks._aot._losses import LOSSES, make_loss
 from jaxcl.labs.benchmarks._aot._options import StepName
 from jaxcl.losses import nt_xent_loss
+from jaxcl.testing import read_program
 
 # As libtpu writes it: layouts with parentheses, a limit that comes in by the carry, and
 # cycles in the configuration of an instruction.

@@ -2,19 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from jaxcl.labs.benchmarks._aot._hlo import (
+from jaxcl.labs.benchmarks._aot._products import Product, read_product
+from jaxcl.testing import (
     Computation,
     Instruction,
-    Program,
     Shape,
-    count_trips,
     operands_of,
     read_program,
+    visits_of,
 )
-from jaxcl.labs.benchmarks._aot._products import Product, read_product
 
 _COLLECTIVES = (
     "all-gather",
@@ -72,17 +71,6 @@ class Census(NamedTuple):
         )
 
 
-class Visit(NamedTuple):
-    """An instruction, and how often it runs."""
-
-    line: Instruction
-    where: Computation
-    times: int
-    loop: str
-    fused: bool
-    """Part of a larger instruction: its result is not stored."""
-
-
 def take_census(text: str) -> Census:
     """Counts the text of `Compiled.as_text()`.
 
@@ -91,7 +79,7 @@ def take_census(text: str) -> Census:
     program = read_program(text)
     collectives, products, buffers = [], [], set()
     cycles = endless = 0
-    for visit in _walk(program, program.entry, 1, "", fused=False):
+    for visit in visits_of(program):
         line = visit.line
         kind = line.op.removesuffix("-start")
         if kind in _COLLECTIVES:
@@ -100,7 +88,7 @@ def take_census(text: str) -> Census:
         elif line.op in ("dot", "convolution"):
             product = read_product(line, operands_of(line, visit.where))
             products.append(Run(product, visit.times, visit.loop))
-        endless += line.op == "while" and _trips(program, visit) is None
+        endless += line.op == "while" and visit.trips is None
         if visit.fused:
             continue
         if line.op not in _NO_BUFFER:
@@ -109,42 +97,6 @@ def take_census(text: str) -> Census:
             cycles += visit.times * int(found[1])
     largest = sorted(buffers, key=lambda shape: (-shape.bytes, str(shape)))
     return Census(tuple(collectives), tuple(products), tuple(largest), cycles, endless)
-
-
-def _walk(
-    program: Program, name: str, times: int, loop: str, *, fused: bool
-) -> Iterator[Visit]:
-    """The instructions of a computation and of all that it runs."""
-    where = program.computations[name]
-    for line in where.values():
-        visit = Visit(line, where, times, loop, fused)
-        yield visit
-        if line.op == "while":
-            body = line.attribute("body")
-            trips = _trips(program, visit)
-            often = times * (1 if trips is None else trips)
-            yield from _walk(program, body, often, body, fused=fused)
-        elif line.op == "fusion":
-            for inner in line.called("calls"):
-                yield from _walk(program, inner, times, loop, fused=True)
-        else:
-            for inner in _run_once(line):
-                yield from _walk(program, inner, times, loop, fused=fused)
-
-
-def _run_once(line: Instruction) -> list[str]:
-    if line.op == "call":
-        return line.called("to_apply")
-    if line.op == "async-start":
-        return line.called("calls")
-    if line.op == "conditional":
-        branches = ("true_computation", "false_computation", "branch_computations")
-        return line.called(*branches)
-    return []
-
-
-def _trips(program: Program, visit: Visit) -> int | None:
-    return count_trips(program, visit.where, visit.line)
 
 
 def _received(line: Instruction, where: Computation) -> int:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jaxcl.labs.benchmarks._aot._hlo import Instruction, Shape
+from jaxcl.testing import Instruction, Shape
 
 # Products of bfloat16 that make one of float32, by its precision.
 _PASSES = {"highest": 6, "high": 3}

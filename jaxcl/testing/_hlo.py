@@ -195,3 +195,55 @@ def _origin(name: str, frames: _Frames) -> tuple[Instruction | None, _Frames]:
     if line is not None and line.op == "parameter" and outer:
         return _origin(given[int(line.argument)], tuple(outer))
     return line, frames
+
+
+class Visit(NamedTuple):
+    """An instruction, and how often it runs."""
+
+    line: Instruction
+    where: Computation
+    times: int
+    loop: str
+    """The body of the innermost loop around it; "" outside of loops."""
+    fused: bool
+    """Part of a larger instruction: its result is not stored."""
+    trips: int | None
+    """Of a loop, how often its body runs; None where the text does not tell."""
+
+
+def visits_of(program: Program) -> Iterator[Visit]:
+    """The instructions of the entry computation and of all that it runs.
+
+    Every branch of a conditional runs, and a loop of unknown length runs once.
+    """
+    yield from _walk(program, program.entry, 1, "", fused=False)
+
+
+def _walk(
+    program: Program, name: str, times: int, loop: str, *, fused: bool
+) -> Iterator[Visit]:
+    where = program.computations[name]
+    for line in where.values():
+        trips = count_trips(program, where, line) if line.op == "while" else None
+        yield Visit(line, where, times, loop, fused, trips)
+        if line.op == "while":
+            body = line.attribute("body")
+            often = times * (1 if trips is None else trips)
+            yield from _walk(program, body, often, body, fused=fused)
+        elif line.op == "fusion":
+            for inner in line.called("calls"):
+                yield from _walk(program, inner, times, loop, fused=True)
+        else:
+            for inner in _run_once(line):
+                yield from _walk(program, inner, times, loop, fused=fused)
+
+
+def _run_once(line: Instruction) -> list[str]:
+    if line.op == "call":
+        return line.called("to_apply")
+    if line.op == "async-start":
+        return line.called("calls")
+    if line.op == "conditional":
+        branches = ("true_computation", "false_computation", "branch_computations")
+        return line.called(*branches)
+    return []
