@@ -1,5 +1,6 @@
 """Functions of arrays that lie on a mesh, as `jit` sees them: the global view."""
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
@@ -66,7 +67,9 @@ def share_rows(
         for i, name in rows.items():
             _check_rows(name, values[i], place)
         per_anchor = given.get("reduction") == "none"
-        mapped = Ring(place.axes) if isinstance(axis_name, Ring) else place.axes
+        mapped: Any = place.axes
+        if isinstance(axis_name, Ring):
+            mapped = dataclasses.replace(axis_name, axis_name=place.axes)
 
         def of_own_rows(*own):
             filled = dict(enumerate(values)) | dict(zip(arrays, own, strict=True))

@@ -13,7 +13,7 @@ from losses.test_devices import mesh_of
 from jaxcl import losses, metrics, value_and_grad
 from jaxcl.kernels import Ring
 from jaxcl.pairs import everyone, same
-from jaxcl.testing import count_multiplications
+from jaxcl.testing import count_multiplications, read_program, visits_of
 
 ROWS = 64
 AUTO, EXPLICIT = AxisType.Auto, AxisType.Explicit
@@ -182,6 +182,23 @@ def test_the_compiled_program_of_a_device_has_tiles_of_its_own_rows():
     assert "f32[2048,2048]" not in text and "f32[1024,1024]" not in text
     shared = program.memory_analysis().temp_size_in_bytes
     assert shared < whole.compile().memory_analysis().temp_size_in_bytes
+
+
+def test_a_ring_in_the_global_view_keeps_its_group():
+    mesh = mesh_of((8,), ("data",), EXPLICIT)
+    rows = jax.ShapeDtypeStruct(
+        (64, 2, 4), jnp.float32, sharding=NamedSharding(mesh, P("data"))
+    )
+
+    def hops(group):
+        ring = Ring("data", group=group)
+        loss = jax.jit(functools.partial(pairs_loss, axis_name=ring, block_size=8))
+        visits = visits_of(read_program(loss.lower(rows).compile().as_text()))
+        return sum(v.times for v in visits if v.line.op == "collective-permute")
+
+    # Three hops one by one, their states back, and the opposite device. Or two hops to
+    # collect three devices, one to visit, one back and two to their owners, and it.
+    assert (hops(1), hops(3)) == (5, 8)
 
 
 REFUSED = [
