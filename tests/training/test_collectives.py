@@ -32,13 +32,15 @@ def all_reduces(norm, parallel):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("parallel", ["shard_map", "pmap"])
+# `pmap` keeps no record of what is the same on all devices: it reduces the loss on the
+# way back as well, and its compiler joins fewer of the small reductions.
+@pytest.mark.parametrize(("parallel", "others"), [("shard_map", 5), ("pmap", 10)])
 def test_batchnorm_takes_one_reduction_a_layer_forward_and_one_back(
-    parallel, monkeypatch
+    parallel, others, monkeypatch
 ):
     monkeypatch.setitem(_resnet._STAGES, 18, (1, 1))
     without = all_reduces("none", parallel)
-    assert 1 <= without <= 8
+    assert 1 <= without <= others
     assert all_reduces("batch", parallel) - without <= 2 * LAYERS
 
 
