@@ -1,10 +1,11 @@
-"""Parameters that not every run of the tests takes."""
+"""Tests and parameters that not every run of the tests takes."""
 
 import os
 
 import pytest
 
 LONG = bool(os.environ.get("JAXCL_LONG_TESTS"))
+long = pytest.mark.skipif(not LONG, reason="JAXCL_LONG_TESTS=1 runs it")
 
 
 def slow(*values):

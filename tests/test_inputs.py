@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from long_tests import long_only
 from small_runs import small
 
 import jaxcl
@@ -19,7 +20,7 @@ def losses(tmp_path, name, **changes):
     return [json.loads(line) for line in lines]
 
 
-@pytest.mark.parametrize("parallel", ["pmap", "shard_map"])
+@pytest.mark.parametrize("parallel", ["pmap", *long_only("shard_map")])
 def test_images_that_stay_on_the_device_give_the_same_run(tmp_path, parallel):
     sent = losses(tmp_path, "sent", parallel=parallel)
     kept = losses(tmp_path, "kept", parallel=parallel, data__keep_on_device=True)

@@ -4,7 +4,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from long_tests import long_only, slow
+from long_tests import long, long_only
 from small_runs import SMALL, small
 
 import jaxcl
@@ -84,7 +84,7 @@ def test_training_lowers_the_loss(tmp_path):
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.3
 
 
-@pytest.mark.parametrize("stopped", [5, *slow(2), *long_only(1, 3)])
+@pytest.mark.parametrize("stopped", [5, *long_only(1, 2, 3)])
 def test_continuing_equals_not_having_stopped(finished, tmp_path, monkeypatch, stopped):
     import signal
 
@@ -229,6 +229,7 @@ def test_a_signal_during_the_final_evaluation_is_not_lost(
     assert (workdir / "report.json").exists()
 
 
+@long
 @pytest.mark.slow
 def test_an_evaluation_of_a_later_step_gets_a_record_of_its_own(tmp_path, monkeypatch):
     import signal

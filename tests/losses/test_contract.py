@@ -551,7 +551,10 @@ ALONE = np.arange(ROWS) == 3
 
 
 def each(cases, blocks=(None, 3), fast=TELLING):
-    """Cases with the block sizes they take; those that are not `fast` are slow."""
+    """Cases with the block sizes they take; those that are not `fast` are slow.
+
+    Of these only the first block size is tried, unless all are asked for.
+    """
     return pytest.mark.parametrize(
         ("case", "block_size"),
         [
@@ -563,6 +566,7 @@ def each(cases, blocks=(None, 3), fast=TELLING):
             for case in cases
             for block in blocks
             if block is None or RECIPES[case].streams
+            if block == blocks[0] or case in fast or LONG
         ],
     )
 

@@ -249,8 +249,13 @@ def test_a_gradient_taken_outside_of_shard_map_is_exact(case, check):
     ("count", "way"),
     [
         (1, "pmap"),
-        (4, "unchecked"),
-        *long_only((1, "checked"), (1, "unchecked"), (4, "pmap"), (4, "checked")),
+        *long_only(
+            (4, "unchecked"),
+            (1, "checked"),
+            (1, "unchecked"),
+            (4, "pmap"),
+            (4, "checked"),
+        ),
     ],
 )
 def test_any_number_of_devices_gives_the_value_of_one(case, way, count):

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from long_tests import long
 from losses.test_values import PRINTED, enable_x64
 
 from jaxcl import losses
@@ -296,6 +297,7 @@ def reshuffled_variances(size, seeds=3, epochs=400, n=64, dim=16):
     return np.asarray(variance).mean(axis=1)
 
 
+@long
 def test_small_batches_raise_the_variance_and_the_penalty_lowers_it():
     """V17."""
     plain, with_penalty = np.array([reshuffled_variances(m) for m in (4, 16, 64)]).T

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 from jax import lax
-from long_tests import long_only
+from long_tests import long, long_only
 
 from jaxcl import losses
 from jaxcl.testing import MAPPINGS, check_devices, count_multiplications
@@ -245,6 +245,7 @@ def test_a_loss_that_teaches_nothing_on_one_device_is_refused(fn):
         check_four(lambda w, u: jnp.sum(fn(w)) + u.sum(), W, U)
 
 
+@long
 @pytest.mark.slow
 def test_the_verdicts_of_the_page_are_those_of_the_losses(monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import optax
 import pytest
-from long_tests import slow
+from long_tests import long_only, slow
 from small_steps import MODEL, make_batches, make_rig, some_devices, take_steps
 
 from jaxcl.config import ObjectiveConfig
@@ -40,8 +40,8 @@ def after_two_steps(name, chunks, parallel, count):
     ("name", "chunks", "parallel", "count"),
     [
         ("nt_xent", 2, "pmap", 4),
-        *slow(
-            ("nt_xent", 4, "pmap", 1),
+        *slow(("nt_xent", 4, "pmap", 1)),
+        *long_only(
             ("learned", 4, "shard_map", 4),
             ("target", 4, "shard_map", 4),
             ("classified", 2, "pmap", 4),

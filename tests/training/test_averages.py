@@ -6,7 +6,7 @@ import functools
 import jax
 import numpy as np
 import pytest
-from long_tests import slow
+from long_tests import long, long_only
 from small_steps import MODEL, make_batches, make_rig, some_devices, take_steps
 
 from jaxcl.config import ObjectiveConfig
@@ -41,7 +41,7 @@ def slow_part(params):
 
 @pytest.mark.parametrize(
     ("schedule", "kept"),
-    [("constant", [0.9, 0.9]), *slow(("cosine", [0.9, 0.914645]))],
+    [("constant", [0.9, 0.9]), *long_only(("cosine", [0.9, 0.914645]))],
 )
 def test_targets_follow_the_networks_after_each_step(schedule, kept):
     # 1 − 0.1 · (cos(π / 4) + 1) / 2 in the second of four steps.
@@ -92,6 +92,7 @@ def differs(one, other):
     return abs(float(one[1][0]["loss"]) - float(other[1][0]["loss"])) > 1e-4
 
 
+@long
 @pytest.mark.slow
 def test_views_apart_have_statistics_of_their_own():
     joint, apart = after_a_step(), after_a_step(StepOptions(views_apart=True))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from jax.sharding import PartitionSpec
+from long_tests import long_only
 from small_steps import MODEL, make_batches, make_rig, some_devices
 
 from jaxcl.config import ObjectiveConfig
@@ -34,7 +35,9 @@ def all_reduces(norm, parallel):
 @pytest.mark.slow
 # `pmap` keeps no record of what is the same on all devices: it reduces the loss on the
 # way back as well, and its compiler joins fewer of the small reductions.
-@pytest.mark.parametrize(("parallel", "others"), [("shard_map", 5), ("pmap", 10)])
+@pytest.mark.parametrize(
+    ("parallel", "others"), [("shard_map", 5), *long_only(("pmap", 10))]
+)
 def test_batchnorm_takes_one_reduction_a_layer_forward_and_one_back(
     parallel, others, monkeypatch
 ):

@@ -36,8 +36,9 @@ def run(objective, parallel, count):
     ("objective", "parallel", "count"),
     [
         ("nt_xent", "pmap", 8),
-        *slow(("nt_xent", "shard_map", 8), ("queue", "pmap", 8)),
+        *slow(("nt_xent", "shard_map", 8)),
         *long_only(
+            ("queue", "pmap", 8),
             ("target", "shard_map", 8),
             ("weighted", "shard_map", 4),
             ("penalized", "pmap", 8),
@@ -55,7 +56,7 @@ def test_the_state_after_some_steps_is_that_of_one_device(objective, parallel, c
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("parallel", ["pmap", "shard_map"])
+@pytest.mark.parametrize("parallel", ["pmap", *long_only("shard_map")])
 def test_several_steps_in_one_call_are_those_steps_one_by_one(parallel):
     from jaxcl.training import host_copy, stack_batches
 

@@ -5,6 +5,7 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from long_tests import long
 from small_runs import small
 
 import jaxcl
@@ -61,6 +62,7 @@ def test_by_default_it_ends_the_run_and_says_where_to_look(poisoned, tmp_path):
         assert checkpoints.latest_step() == 4
 
 
+@long
 @pytest.mark.slow
 def test_skip_leaves_the_parameters_and_goes_on(poisoned, tmp_path):
     report = run(tmp_path, on_non_finite="skip")

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 from host_program import take_notes
-from long_tests import LONG
+from long_tests import long
 from small_clusters import run_processes
 from small_runs import small
 
@@ -86,7 +86,7 @@ def assert_same_run(run, alone, template):
         assert one == pytest.approx(other, rel=1e-5, abs=1e-6)
 
 
-@pytest.mark.skipif(not LONG, reason="JAXCL_LONG_TESTS=1 runs it")
+@long
 def test_two_processes_train_as_one_does(tmp_path, alone, template):
     train_together(tmp_path, (2, 4))
     report = json.loads((tmp_path / "report.json").read_text())
@@ -95,7 +95,7 @@ def test_two_processes_train_as_one_does(tmp_path, alone, template):
     assert_same_run(tmp_path, alone, template)
 
 
-@pytest.mark.skipif(not LONG, reason="JAXCL_LONG_TESTS=1 runs it")
+@long
 def test_eight_processes_train_as_one_does(tmp_path, alone, template):
     # Stopped after the last step: eight evaluations take longer than all the rest.
     last = {5: f"term@{CONFIG.num_steps}"}

@@ -7,7 +7,7 @@ import signal
 import jax
 import numpy as np
 import pytest
-from long_tests import LONG, slow
+from long_tests import LONG, long, long_only, slow
 from small_runs import small
 
 from jaxcl.experiment import Session, _loop, make_experiment, run_steps
@@ -107,7 +107,9 @@ def stop_at(session, step):
     session.progress.show = show_and_stop
 
 
-@pytest.mark.parametrize("name", ["plain", *slow(*(n for n in RUNS if n != "plain"))])
+@pytest.mark.parametrize(
+    "name", ["plain", *slow(list(RUNS)[1]), *long_only(*list(RUNS)[2:])]
+)
 def test_a_run_in_two_parts_has_the_digest_of_one_in_one_part(name, tmp_path):
     straight = run(name, tmp_path / "straight")
     assert straight[2] == STEPS
@@ -117,6 +119,7 @@ def test_a_run_in_two_parts_has_the_digest_of_one_in_one_part(name, tmp_path):
         assert run(name, tmp_path / str(stop)) == straight, stop
 
 
+@long
 @pytest.mark.slow
 def test_a_run_in_many_parts_has_the_digest_of_one_in_one_part(tmp_path):
     straight = run("plain", tmp_path / "straight")

@@ -3,14 +3,15 @@
 import re
 
 import pytest
+from long_tests import LONG
 
 from jaxcl.labs.reproduce import CLAIMS, measure_claims
 
+# The tests of `identifiability` hold most numbers of the slower ones.
 SECONDS = [
-    # The tests of `identifiability` hold most numbers of the slower ones.
-    pytest.param(claim, marks=[pytest.mark.slow] * (claim.seconds > 2), id=claim.name)
+    claim
     for claim in CLAIMS
-    if claim.budget == "seconds"
+    if claim.budget == "seconds" and (LONG or claim.seconds <= 2)
 ]
 # Statements of the papers that do not hold; docs/findings.md has the reasons.
 REFUTED = {
@@ -23,7 +24,7 @@ REFUTED = {
 }
 
 
-@pytest.mark.parametrize("claim", SECONDS)
+@pytest.mark.parametrize("claim", SECONDS, ids=lambda claim: claim.name)
 def test_a_claim_has_the_recorded_verdict(claim):
     (outcome,) = measure_claims([claim], "seconds")
     assert not outcome.failed
