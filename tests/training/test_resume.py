@@ -113,7 +113,7 @@ def stop_at(session, step):
 def test_a_run_in_two_parts_has_the_digest_of_one_in_one_part(name, tmp_path):
     straight = run(name, tmp_path / "straight")
     assert straight[2] == STEPS
-    stops = range(1, STEPS) if LONG and name == "plain" else (1, 5, 10, 11)
+    stops = range(1, STEPS) if LONG and name == "plain" else (1, 10)
     for stop in stops:
         run(name, tmp_path / str(stop), stop)
         assert run(name, tmp_path / str(stop)) == straight, stop
