@@ -1,0 +1,63 @@
+"""Whether the columns that an objective names are what it takes: numbers or ids."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from jaxcl.config import OBJECTIVES, ConfigError, ObjectiveConfig
+from jaxcl.data import RunData, Split, use_as_ids
+from jaxcl.pairs import parse
+
+# The other losses with metadata take numbers.
+_LEVELS = "hierarchical_supcon"
+
+
+def fit_columns(objective: ObjectiveConfig, data: RunData) -> RunData:
+    """The data with ids in the columns of numbers that the objective takes for ids.
+
+    Raises:
+        ConfigError: A column is not there, or is no number where one is needed.
+    """
+    ids = []
+    for field, column, is_id in _named_columns(objective):
+        problem = _problem(data.train, column, is_id)
+        if problem:
+            kind = "ids" if is_id else "numbers"
+            raise ConfigError(
+                f"`{field}` must be a column of {kind}, got {column!r}: {problem}"
+            )
+        ids += [column] if is_id else []
+    numbers = {column for _, column, is_id in _named_columns(objective) if not is_id}
+    if both := numbers.intersection(ids):
+        raise ConfigError(
+            f"column {min(both)!r} must be numbers or ids for the objective, got both: "
+            "add it to the data a second time, under another name"
+        )
+    return dataclasses.replace(data, train=use_as_ids(data.train, ids))
+
+
+def _named_columns(objective: ObjectiveConfig) -> Iterator[tuple[str, str, bool]]:
+    """The field that names a column, the column, and whether its values are ids."""
+    if "metadata" in OBJECTIVES[objective.name].knobs:
+        for column in objective.metadata:
+            yield "objective.metadata", column, objective.name == _LEVELS
+    for field in ("positives", "negatives") if objective.name == "pairwise" else ():
+        try:
+            relation = parse(getattr(objective, field))
+        except ValueError:  # `make_objective` says what is wrong with it
+            continue
+        for column in sorted(relation.names):
+            yield f"objective.{field}", column, column in relation.ids
+
+
+def _problem(split: Split, column: str, is_id: bool) -> str:
+    """Why a column is not what it is needed as; empty = it is."""
+    kind = split.kind(column)
+    if kind == "number" or (kind == "category" and is_id):
+        return ""
+    if kind == "":
+        known = ", ".join([*split.roles, "instance", *split.metadata])
+        return f"batches have no column of this name; they have {known}"
+    if is_id:
+        return "it holds texts, of which `data.metadata` makes ids if it names them"
+    default = "its values are names or ids" if kind == "category" else "it holds texts"
+    return split.types.no_number.get(column, default)
