@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from filelock import FileLock
 
+from jaxcl.config import DataConfig
 from jaxcl.data._builders import image_folder
 from jaxcl.data._errors import DataError
 from jaxcl.data._locate import base_name, data_directory, find_builder, find_entry
@@ -47,7 +48,7 @@ def build(name: str, data_dir: str = "", *, manual_dir: str = "") -> Path:
 
 
 def build_image_folder(
-    path: str, table: str, data_dir: Path, missing: Collection[str] = ()
+    path: str, table: str, data_dir: Path, missing: Collection[str] = DataConfig.missing
 ) -> str:
     """Builds the data set of a folder of images, unless it is already there.
 

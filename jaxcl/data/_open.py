@@ -198,7 +198,7 @@ def _no_column(field: str, column: str, name: str, features: Features) -> str:
     return (
         f"`data.{field}` names no column of {name!r}: {column!r}; "
         f"{f'did you mean `{close[0]}`? ' if close else ''}"
-        f"Known are {', '.join(f'`{c}`' for c in features)}"
+        f"Known are {', '.join(f'`{c}`' for c in sorted(features))}"
     )
 
 

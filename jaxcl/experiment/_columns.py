@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from jaxcl.config import OBJECTIVES, ConfigError, ObjectiveConfig
 from jaxcl.data import RunData, Split, use_as_ids
-from jaxcl.pairs import parse
+from jaxcl.pairs import Relation, parse
 
 # The other losses with metadata take numbers.
 _LEVELS = "hierarchical_supcon"
@@ -17,7 +17,7 @@ def fit_columns(objective: ObjectiveConfig, data: RunData) -> RunData:
     Raises:
         ConfigError: A column is not there, or is no number where one is needed.
     """
-    ids = []
+    columns: dict[bool, set[str]] = {True: set(), False: set()}
     for field, column, is_id in _named_columns(objective):
         problem = _problem(data.train, column, is_id)
         if problem:
@@ -25,14 +25,13 @@ def fit_columns(objective: ObjectiveConfig, data: RunData) -> RunData:
             raise ConfigError(
                 f"`{field}` must be a column of {kind}, got {column!r}: {problem}"
             )
-        ids += [column] if is_id else []
-    numbers = {column for _, column, is_id in _named_columns(objective) if not is_id}
-    if both := numbers.intersection(ids):
+        columns[is_id].add(column)
+    if both := columns[True] & columns[False]:
         raise ConfigError(
             f"column {min(both)!r} must be numbers or ids for the objective, got both: "
             "add it to the data a second time, under another name"
         )
-    return dataclasses.replace(data, train=use_as_ids(data.train, ids))
+    return dataclasses.replace(data, train=use_as_ids(data.train, columns[True]))
 
 
 def _named_columns(objective: ObjectiveConfig) -> Iterator[tuple[str, str, bool]]:
@@ -45,8 +44,14 @@ def _named_columns(objective: ObjectiveConfig) -> Iterator[tuple[str, str, bool]
             relation = parse(getattr(objective, field))
         except ValueError:  # `make_objective` says what is wrong with it
             continue
-        for column in sorted(relation.names):
-            yield f"objective.{field}", column, column in relation.ids
+        for leaf in _leaves(relation):
+            for column in leaf.names:
+                yield f"objective.{field}", column, column in leaf.ids
+
+
+def _leaves(relation: Relation) -> list[Relation]:
+    """The relations of single columns of which a relation is made."""
+    return [leaf for term in relation.terms for leaf in _leaves(term)] or [relation]
 
 
 def _problem(split: Split, column: str, is_id: bool) -> str:

@@ -118,14 +118,14 @@ def _first_other(cells: Cells, kinds: list[str]) -> str:
         if usual:
             row = next(i for i, kind in enumerate(kinds) if kind not in ("", *group))
             break
-    reason = why_no_number(cells.values[row], cells.untyped)
+    reason = f"{cells.rows[row]}: {why_no_number(cells.values[row], cells.untyped)}"
     if 2 * usual > len(cells.known()):
         _LOG.warning(
-            "column %r of %s is taken as words, not numbers: %s, %s; if it stands for "
-            "an unknown value, add it to `data.missing`",
-            *(cells.name, cells.file, cells.rows[row], reason),
+            "column %r of %s is taken as words, not numbers: %s; if it stands for an "
+            "unknown value, add it to `data.missing`",
+            *(cells.name, cells.file, reason),
         )
-    return f"{cells.rows[row]}: {reason}"
+    return reason
 
 
 def _truths(cells: Cells, values: list[Any]) -> Column:
@@ -134,7 +134,7 @@ def _truths(cells: Cells, values: list[Any]) -> Column:
     return Column(tfds.features.Scalar(np.bool_), values)
 
 
-def _whole_numbers(cells: Cells, values: list[int | None]) -> Column:
+def _whole_numbers(cells: Cells, values: list[Any]) -> Column:
     known = [value for value in values if value is not None]
     largest = max(known, key=abs)
     place = f"{cells.rows[values.index(largest)]}: {largest}"
@@ -148,13 +148,13 @@ def _whole_numbers(cells: Cells, values: list[int | None]) -> Column:
     return Column(tfds.features.Scalar(np.float32), _with_nan(values))
 
 
-def _dates(cells: Cells, values: list[float | None]) -> Column:
+def _dates(cells: Cells, values: list[Any]) -> Column:
     if all(value is None or value == int(value) for value in values):
         return _whole_numbers(cells, values)._replace(is_date=True)
     return _numbers(cells, values)._replace(is_date=True)
 
 
-def _numbers(cells: Cells, values: list[float | None]) -> Column:
+def _numbers(cells: Cells, values: list[Any]) -> Column:
     numbers = _with_nan(values)
     known = np.unique([value for value in numbers if value == value])
     with np.errstate(over="ignore"):

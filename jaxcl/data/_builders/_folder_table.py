@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxcl.config import DataConfig
 from jaxcl.data._builders._domain_folders import IMAGE_SUFFIXES
 from jaxcl.data._builders._folder_cells import Cells, without_missing
 from jaxcl.data._builders._folder_columns import (
@@ -38,7 +39,7 @@ class Table(NamedTuple):
     """All but path, split and instance."""
 
 
-def read_table(file: Path, missing: Collection[str] = ()) -> Table:
+def read_table(file: Path, missing: Collection[str] = DataConfig.missing) -> Table:
     """Reads a table by its suffix: .csv, .parquet or .jsonl.
 
     Args:

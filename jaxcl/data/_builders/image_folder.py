@@ -10,7 +10,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, NamedTuple
 
@@ -54,7 +54,7 @@ class ImageFolderConfig(tfds.core.BuilderConfig):
         samples: What is in it; None once it was built, as tfds then reads its files.
     """
 
-    samples: Samples | None = None
+    samples: Samples | None = field(default=None, repr=False)
 
 
 class ImageFolder(tfds.core.GeneratorBasedBuilder):
