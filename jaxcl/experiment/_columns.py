@@ -3,16 +3,18 @@
 import dataclasses
 from collections.abc import Iterator
 
+import numpy as np
+
 from jaxcl.config import OBJECTIVES, ConfigError, ObjectiveConfig
 from jaxcl.data import RunData, Split, use_as_ids
 from jaxcl.pairs import Relation, parse
 
-# The other losses with metadata take numbers.
-_LEVELS = "hierarchical_supcon"
+# The other losses with metadata take numbers, whole ones too.
+_LEVELS, _FEATURES = "hierarchical_supcon", "soft_bias_contrastive"
 
 
 def fit_columns(objective: ObjectiveConfig, data: RunData) -> RunData:
-    """The data with ids in the columns of numbers that the objective takes for ids.
+    """The data with the columns of the objective as it takes them: numbers or ids.
 
     Raises:
         ConfigError: A column is not there, or is no number where one is needed.
@@ -31,7 +33,12 @@ def fit_columns(objective: ObjectiveConfig, data: RunData) -> RunData:
             f"column {min(both)!r} must be numbers or ids for the objective, got both: "
             "add it to the data a second time, under another name"
         )
-    return dataclasses.replace(data, train=use_as_ids(data.train, columns[True]))
+    train = use_as_ids(data.train, columns[True])
+    for column in columns[False]:
+        values = train.values(column)
+        if objective.name == _FEATURES or values.dtype == np.bool_:
+            train = train.replace(column, values.astype(np.float32))
+    return dataclasses.replace(data, train=train)
 
 
 def _named_columns(objective: ObjectiveConfig) -> Iterator[tuple[str, str, bool]]:

@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxcl.config import ConfigError, DataConfig, ObjectiveConfig
+from jaxcl.config import (
+    ConfigError,
+    DataConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    TrainConfig,
+)
 from jaxcl.data import open_data
 from jaxcl.experiment._columns import fit_columns
+from jaxcl.experiment._make import assemble
 
 HEADER = "path,label,floor,age,size,day,dose,patient,city,note,old,blank"
 ROWS = [
@@ -26,6 +33,11 @@ def data(tmp_path_factory):
     table.write_text("\n".join([HEADER, *rows]))
     places = {"path": str(folder), "table": str(table), "data_dir": f"{folder}/data"}
     return open_data(DataConfig(**places, batch_size=3, image_size=4, test_splits=()))
+
+
+def in_order(split, column):
+    """Values in the order of the table."""
+    return split.values(column)[np.argsort(split.instances())].tolist()
 
 
 def numbers(*columns):
@@ -54,16 +66,25 @@ def test_what_is_no_number_is_refused_by_name_and_place(data, column, reason):
 
 def test_numbers_dates_and_whole_numbers_are_numbers(data):
     kept = fit_columns(numbers("age", "day", "dose", "floor"), data)
-    assert kept.train.values("floor").tolist() == [-1, 0, -1]
-    assert np.diff(kept.train.values("day")).tolist() == [2, 2]
+    assert in_order(kept.train, "floor") == [-1, 0, -1]
+    assert np.diff(in_order(kept.train, "day")).tolist() == [2, 2]
+
+
+def test_truths_are_0_and_1_where_numbers_are_needed(data):
+    kept = fit_columns(numbers("old"), data).train
+    assert kept.values("old").dtype == np.float32
+    assert in_order(kept, "old") == [1.0, 0.0, 1.0]
+    features = ObjectiveConfig("soft_bias_contrastive", metadata=("floor", "old"))
+    kept = fit_columns(features, data).train
+    assert {kept.values(name).dtype for name in ("floor", "old")} == {np.dtype("f4")}
 
 
 def test_minus_one_is_an_id_where_a_relation_takes_ids(data):
     pairs = ObjectiveConfig("pairwise", positives="same(floor) & same(blank)")
     kept = fit_columns(pairs, data).train
-    assert kept.values("floor").tolist() == [0, 1, 0]
+    assert in_order(kept, "floor") == [0, 1, 0]
     assert kept.names["floor"] == ("-1", "0")
-    assert kept.values("blank").tolist() == [-1, 0, 0]
+    assert in_order(kept, "blank") == [-1, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -89,3 +110,9 @@ def test_a_relation_reads_columns_of_its_kind(data, positives, match):
 def test_levels_are_ids(data):
     levels = ObjectiveConfig("hierarchical_supcon", metadata=("city", "floor"))
     assert fit_columns(levels, data).train.kind("floor") == "category"
+
+
+def test_a_run_is_refused_before_its_first_step(data):
+    config = TrainConfig(objective=numbers("size"), model=ModelConfig(encoder="mlp"))
+    with pytest.raises(ConfigError, match="line 2: '20,5' has a comma"):
+        assemble(config, data)
