@@ -123,6 +123,12 @@ def test_fine_steps_far_from_zero_are_kept_or_refused(tmp_path):
     np.testing.assert_allclose(np.diff(kept), 0.25, atol=2 * 84 / 86400)
     seconds = [f"2024-01-01T00:00:{10 * i:02d}" for i in range(6)]
     assert "differ by too little" in column(tmp_path, "a", *seconds).no_number
+    # All differ in float32, whose steps of 169 s are a tenth of their range.
+    minutes = [f"2024-01-01T00:{4 * i:02d}" for i in range(8)]
+    assert "differ by too little" in column(tmp_path, "a", *minutes).no_number
+    # A year is wide enough, but two times in it are one in float32.
+    twins = ("2024-01-01 10:00", "2024-12-01 10:00:00", "2024-12-01 10:00:10")
+    assert "differ by too little" in column(tmp_path, "a", *twins).no_number
     # Noise of a computation is no information.
     noise = column(tmp_path, "a", "0.3", "0.30000000000000004", "1.5")
     assert noise.feature.np_dtype == np.float32

@@ -88,13 +88,13 @@ def test_the_type_of_a_column_does_not_depend_on_the_batch(own):
 
 
 def test_ids_of_all_splits_of_a_run_are_in_one_order(own):
-    rows = ["x,30,train", "y,7,train", "x,100,test", "y,30,test"]
+    rows = ["x,100,train", "y,30,train", "x,7,test", "y,100,test"]
     config = own("label,day,split", rows, domain="day", test_splits=("test",))
     data = open_data(config)
     assert data.train.names["domain"] == ("7", "30", "100")
-    assert in_order(data.train) == [1, 0]
+    assert in_order(data.train) == [2, 1]
     assert data.tests["test"].names["domain"] == ("7", "30", "100")
-    assert in_order(data.tests["test"]) == [2, 1]
+    assert in_order(data.tests["test"]) == [0, 2]
 
 
 def test_domains_are_held_out_by_the_names_of_their_numbers(own):
