@@ -18,8 +18,9 @@ AnyArray = np.ndarray | Array
 class Batch:
     """The samples of one step, with all their side data by name.
 
-    The first axis of every array is the sample. Integers are ids; −1 marks a missing
-    id, and NaN a missing number. A field that the data set does not have is None.
+    The first axis of every array is the sample. Instance, label, domain and bias are
+    ids, and −1 is unknown. Columns of metadata are ids or numbers, of which NaN is
+    unknown and −1 is not. A field that the data set does not have is None.
     """
 
     image: UInt8[AnyArray, "batch height width channels"] | None

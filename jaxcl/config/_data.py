@@ -17,6 +17,12 @@ from jaxcl.config._bounds import (
     at_least,
 )
 
+# Those of pandas.
+MISSING = (
+    *("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND"),
+    *("1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+)
+
 
 @dataclass(frozen=True)
 class SamplerConfig:
@@ -86,6 +92,9 @@ class DataConfig:
     table: str = ""
     """CSV, Parquet or JSONL file that describes the images of `path`: a column `path`,
     and any others. Without it the files must lie in `<domain>/<class>/<file>`."""
+    missing: tuple[str, ...] = MISSING
+    """Words that stand for a missing value in every column of `table`; an empty cell
+    always does."""
     data_dir: str = ""
     """Where data sets are built and read; empty = TFDS_DATA_DIR, else a user cache."""
     batch_size: Annotated[int, at_least(2)] = 128

@@ -12,6 +12,7 @@ from jaxcl.data._pipeline import (
     training_batches as training_batches,
 )
 from jaxcl.data._registry import REGISTRY as REGISTRY, DatasetEntry as DatasetEntry
+from jaxcl.data._roles import use_as_ids as use_as_ids
 from jaxcl.data._run import (
     RunData as RunData,
     load as load,
@@ -44,4 +45,5 @@ __all__ = [
     "open_split",
     "read_images",
     "training_batches",
+    "use_as_ids",
 ]

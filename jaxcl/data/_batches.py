@@ -159,18 +159,21 @@ def _assemble(
         where=where,
         position=as_ids(rows, "position"),
         epoch=None if epochs is None else as_ids(epochs, "epoch"),
-        metadata={name: as_number(values(name))[chosen] for name in split.metadata},
+        metadata={name: _in_32_bits(values(name))[chosen] for name in split.metadata},
         label=role("label"),
         domain=role("domain"),
         bias=role("bias"),
     )
 
 
-def as_number(values: np.ndarray) -> np.ndarray:
-    """Metadata in 32 bits: unchanged where that is exact, else rounded to float."""
-    if values.dtype.kind in "iu" and np.array_equal(values.astype(np.int32), values):
-        return values.astype(np.int32)
-    return values if values.dtype == np.bool_ else values.astype(np.float32)
+def _in_32_bits(values: np.ndarray) -> np.ndarray:
+    """Metadata as booleans, int32 or float32, by the type of the column alone.
+
+    Whole numbers beyond 32 bits were made ids when the split was opened.
+    """
+    if values.dtype == np.bool_:
+        return values
+    return values.astype(np.int32 if values.dtype.kind in "iu" else np.float32)
 
 
 def image_batches(

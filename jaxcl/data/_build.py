@@ -4,12 +4,14 @@ import contextlib
 import io
 import logging
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
 from filelock import FileLock
 
+from jaxcl.config import DataConfig
 from jaxcl.data._builders import image_folder
 from jaxcl.data._errors import DataError
 from jaxcl.data._locate import base_name, data_directory, find_builder, find_entry
@@ -45,7 +47,9 @@ def build(name: str, data_dir: str = "", *, manual_dir: str = "") -> Path:
     return Path(builder.data_path)
 
 
-def build_image_folder(path: str, table: str, data_dir: Path) -> str:
+def build_image_folder(
+    path: str, table: str, data_dir: Path, missing: Collection[str] = DataConfig.missing
+) -> str:
     """Builds the data set of a folder of images, unless it is already there.
 
     Args:
@@ -53,22 +57,23 @@ def build_image_folder(path: str, table: str, data_dir: Path) -> str:
         table: CSV, Parquet or JSONL file of metadata of its images; empty = the names
             of the folders in it are their classes, or their domains and classes.
         data_dir: Where data sets are kept.
+        missing: Words that stand for a missing value in the table.
 
     Returns:
         The name under which it is opened, ``image_folder/<folder>-<fingerprint>``. The
-        fingerprint changes with names, sizes and times of the images and with the
-        table: a folder that was changed is built again.
+        fingerprint changes with names, sizes and times of the images, with the table
+        and with `missing`: a folder that was changed is built again.
     """
     folder = Path(path).expanduser()
     file = Path(table).expanduser() if table else None
     files = image_folder.find_files(folder)
-    name = image_folder.config_name(folder, files, file)
+    name = image_folder.config_name(folder, files, file, missing)
     kind = image_folder.ImageFolder
     full_name = f"{kind.name}/{name}"
     _check_writable(data_dir)
     with FileLock(data_dir / ".image_folder_build.lock"):
         if not (data_dir / full_name / str(kind.VERSION)).is_dir():
-            samples = image_folder.read_samples(folder, files, file)
+            samples = image_folder.read_samples(folder, files, file, missing)
             config = image_folder.ImageFolderConfig(name=name, samples=samples)
             builder = kind(config=config, data_dir=data_dir, file_format="array_record")
             _prepare(builder, name, data_dir)

@@ -1,6 +1,7 @@
 """What a run does to open splits: common names, leak checks, colors, corruption."""
 
 import dataclasses
+import logging
 
 import numpy as np
 
@@ -8,31 +9,47 @@ from jaxcl.config import ConfigError, CorruptionConfig
 from jaxcl.data._batches import BadRecords
 from jaxcl.data._errors import DataError
 from jaxcl.data._metadata import corrupt_metadata
+from jaxcl.data._names import in_order
+from jaxcl.data._roles import use_as_ids
 from jaxcl.data._selection import find_overlap
 from jaxcl.data._split import Split
 from jaxcl.data._statistics import color_features
 
 COLORS = "colors"
+_LOG = logging.getLogger(__name__)
 
 
 def share_names(splits: list[Split]) -> list[Split]:
-    """Splits in which the ids of texts and of products of columns mean the same.
+    """Splits in which the ids of values and of products of columns mean the same.
 
     Each split has numbered the values of such a column that occur in it.
     """
-    for key in splits[0].names:
-        if any(key not in split.replaced for split in splits):
-            continue
+    keys = {k for split in splits for k in split.replaced if k in split.names}
+    for key in keys:
+        # In another split the numbers may all have fit 32 bits.
+        splits = [s if key in s.names else use_as_ids(s, [key]) for s in splits]
         named = [split.names[key] for split in splits]
-        together = tuple(dict.fromkeys(name for names in named for name in names))
-        if all(names == together for names in named):
+        if len(set(named)) == 1:
             continue
+        together = in_order(name for names in named for name in names)
         places = {name: place for place, name in enumerate(together)}
         for i, names in enumerate(named):
             # The last one is for the id -1: missing values stay missing.
             new = np.array([*(places[name] for name in names), -1], np.int32)
             splits[i] = splits[i].replace(key, new[splits[i].values(key)], together)
     return splits
+
+
+def note_hidden_columns(train: Split) -> None:
+    """Logs columns that have the name of a role, which comes from another column."""
+    used = {*train.roles.values(), train.instance}
+    names = {*train.roles, "instance"}.intersection(train.columns.names) - used
+    if names:
+        _LOG.warning(
+            "columns %s are in no batch: each has the name of a role that comes from "
+            "another column",
+            ", ".join(map(repr, sorted(names))),
+        )
 
 
 def check_no_leak(train: Split, test: Split, name: str) -> None:

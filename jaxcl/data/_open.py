@@ -1,6 +1,7 @@
 """Opens splits: finds the roles of columns and the shape of images."""
 
-import re
+import dataclasses
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,19 @@ from jaxcl.data._build import (
 from jaxcl.data._columns import Columns
 from jaxcl.data._errors import DataError
 from jaxcl.data._locate import data_directory, find_builders, find_entry
-from jaxcl.data._metadata import cross
 from jaxcl.data._records import JoinedRecords, Records, flatten, open_records
-from jaxcl.data._split import ROLES, Split, as_ids
-
-Features = Mapping[str, Any]
+from jaxcl.data._roles import (
+    Features,
+    can_be_id,
+    factors_of,
+    is_id,
+    is_measured,
+    is_number,
+    is_text,
+    known_types,
+    with_ids,
+)
+from jaxcl.data._split import Split
 
 
 def open_split(config: DataConfig, split: str) -> Split:
@@ -57,7 +66,8 @@ def open_split(config: DataConfig, split: str) -> Split:
         folder = None
     stored = _stored_positions(builders, split)
     opened = _describe(config, name, split, stored, records, features, folder)
-    return _with_products(_with_categories(opened, features), features)
+    types = known_types(builders[0].info if config.path else None)
+    return with_ids(dataclasses.replace(opened, types=types), features)
 
 
 def resolve_name(config: DataConfig) -> str:
@@ -65,7 +75,7 @@ def resolve_name(config: DataConfig) -> str:
     if not config.path:
         return config.name
     directory = data_directory(config.data_dir)
-    return build_image_folder(config.path, config.table, directory)
+    return build_image_folder(config.path, config.table, directory, config.missing)
 
 
 def _open_one(name: str, builder: Any, split: str) -> Records:
@@ -114,29 +124,50 @@ def _describe(
     for field, column in (*named, *(("metadata", c) for c in config.metadata)):
         if column not in features:
             raise DataError(_no_column(field, column, name, features))
-    taken = {"image", instance, *roles.values()}
-    numbers = [c for c, feature in features.items() if _is_number(feature)]
-    texts = [c for c, feature in features.items() if _is_text(feature)]
-    names = {
-        column: tuple(feature.names)
-        for column, feature in features.items()
-        if isinstance(feature, tfds.features.ClassLabel)
-    }
-    names |= {role: names[column] for role, column in roles.items() if column in names}
+    if instance and not is_id(features[instance]):
+        raise DataError(
+            f"`data.instance` must name a column of whole numbers, got {instance!r}"
+        )
+    numbers = [c for c, feature in features.items() if is_number(feature)]
+    texts = [c for c, feature in features.items() if is_text(feature)]
     return Split(
         name=split,
         origin=f"{name}:{split.split('[')[0]}",
         stored=stored,
         records=records,
-        columns=Columns(records, numbers + texts, folder, split),
+        columns=Columns(records, numbers + texts, texts, folder, split),
         image_shape=_image_shape(config, name, features),
         fit=config.fit,
         roles=roles,
-        names=names,
-        metadata=tuple(c for c in config.metadata or numbers if c not in taken),
+        names={
+            column: tuple(feature.names)
+            for column, feature in features.items()
+            if isinstance(feature, tfds.features.ClassLabel)
+        },
+        metadata=_metadata(config, roles, instance, features),
         instance=instance,
         positions=np.arange(len(records)),
     )
+
+
+def _metadata(
+    config: DataConfig, roles: Mapping[str, str], instance: str, features: Features
+) -> tuple[str, ...]:
+    """The columns that a batch holds by their own names."""
+    # A batch has a role of this name, from another column.
+    hidden = {role for role, column in roles.items() if role != column}
+    hidden |= {"instance"} - {instance}
+    if wrong := hidden.intersection(config.metadata):
+        role = min(wrong)
+        raise DataError(
+            f"`data.metadata` must not name {role!r}, which is the {role} of a batch, "
+            "from another column: rename it"
+        )
+    if config.metadata:
+        return tuple(c for c in config.metadata if c not in ("image", *roles))
+    classes = {column for column in roles.values() if not is_measured(features, column)}
+    left_out = {"image", instance, *roles, *classes} | hidden
+    return tuple(c for c in features if is_number(features[c]) and c not in left_out)
 
 
 def _default(name: str, role: str) -> str:
@@ -151,10 +182,10 @@ def _find_roles(config: DataConfig, name: str, features: Features) -> dict[str, 
         wanted["label"] = _default(name, "label") or config.label
     roles = {role: column for role, column in wanted.items() if column}
     for role, expression in roles.items():
-        for column in _factors(expression):
+        for column in factors_of(expression):
             if column not in features:
                 raise DataError(_no_column(role, column, name, features))
-            if not (_is_id(features[column]) or _is_text(features[column])):
+            if not can_be_id(features[column]):
                 raise DataError(
                     f"`data.{role}` must name a column of whole numbers, classes or "
                     f"texts, got {column!r} of {name!r}"
@@ -162,52 +193,13 @@ def _find_roles(config: DataConfig, name: str, features: Features) -> dict[str, 
     return roles
 
 
-def _factors(expression: str) -> list[str]:
-    return [factor.strip() for factor in re.split(r"[*×]", expression)]
-
-
 def _no_column(field: str, column: str, name: str, features: Features) -> str:
+    close = difflib.get_close_matches(column, features, n=1, cutoff=0.5)
     return (
         f"`data.{field}` names no column of {name!r}: {column!r}; "
-        f"{nearest(column, features)}"
+        f"{f'did you mean `{close[0]}`? ' if close else ''}"
+        f"Known are {', '.join(f'`{c}`' for c in sorted(features))}"
     )
-
-
-def _with_categories(split: Split, features: Features) -> Split:
-    """The split with columns of texts as ids, in alphabetical order."""
-    for key in (*split.roles, *split.metadata):
-        column = split.roles.get(key, key)
-        if column in features and _is_text(features[column]):
-            known, ids = _number(split.columns[column])
-            split = split.replace(key, ids, known)
-    return split
-
-
-def _number(values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
-    """Sorted values as names, and ids; empty texts and -1 are missing."""
-    missing = values == ("" if values.dtype.kind == "U" else -1)
-    names = np.unique(values[~missing])
-    ids = np.where(missing, -1, np.searchsorted(names, values))
-    return tuple(map(str, names.tolist())), ids.astype(np.int32)
-
-
-def _with_products(split: Split, features: Features) -> Split:
-    """The split with roles that are products of columns as ids of all pairs."""
-    for role in ROLES:
-        factors = _factors(split.roles.get(role, ""))
-        if len(factors) < 2:
-            continue
-        columns, names = [], []
-        for factor in factors:
-            values = split.columns[factor]
-            known = split.names.get(factor)
-            if _is_text(features[factor]) or known is None:
-                known, values = _number(values)
-            columns.append(as_ids(values, factor))
-            names.append(known)
-        ids, products = cross(columns, names)
-        split = split.replace(role, ids, products)
-    return split
 
 
 def _image_shape(
@@ -225,28 +217,3 @@ def _image_shape(
     if height is None or width is None:
         raise DataError(f"the images of {name!r} differ in size: set `data.image_size`")
     return height, width, 1 if channels == 1 else 3
-
-
-def _kind(feature: Any) -> str:
-    """The NumPy kind of a scalar or tensor; empty for all other features."""
-    if type(feature) in (tfds.features.Scalar, tfds.features.Tensor):
-        return np.dtype(feature.np_dtype).kind
-    return ""
-
-
-def _is_text(feature: Any) -> bool:
-    if isinstance(feature, tfds.features.Text):
-        return True
-    return _kind(feature) in tuple("OSU") and feature.shape == ()
-
-
-def _is_number(feature: Any) -> bool:
-    if isinstance(feature, tfds.features.ClassLabel):
-        return True
-    return _kind(feature) in tuple("iufb") and None not in feature.shape
-
-
-def _is_id(feature: Any) -> bool:
-    if isinstance(feature, tfds.features.ClassLabel):
-        return True
-    return _kind(feature) in tuple("iub") and feature.shape == ()

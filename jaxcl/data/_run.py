@@ -11,7 +11,13 @@ from jaxtyping import Int
 from jaxcl.batch import Batch
 from jaxcl.config import AugmentationConfig, ConfigError, DataConfig, SelectionConfig
 from jaxcl.data._batches import BadRecords, ImageReader, Images, side_columns
-from jaxcl.data._controls import add_colors, check_no_leak, corrupt, share_names
+from jaxcl.data._controls import (
+    add_colors,
+    check_no_leak,
+    corrupt,
+    note_hidden_columns,
+    share_names,
+)
 from jaxcl.data._image_cache import ImageCache
 from jaxcl.data._open import open_split
 from jaxcl.data._pipeline import evaluation_batches, training_batches
@@ -160,6 +166,7 @@ def open_data(
     test_splits = dict(zip(names, opened, strict=True))
     for name, test in test_splits.items():
         check_no_leak(train, test, name)
+    note_hidden_columns(train)
     bad = BadRecords(config.bad_records, config.max_bad_records)
     train = add_colors(train, config.colors, bad)
     train = corrupt(train, config.corruption, bad)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int, Int32
@@ -14,6 +14,17 @@ from jaxcl.data._errors import DataError
 from jaxcl.data._records import Positions, Record, Records
 
 ROLES = ("label", "domain", "bias")
+
+
+class Types(NamedTuple):
+    """What a table of the user's own says about its columns."""
+
+    is_own: bool = False
+    """Whether -1 is a value, because what is unknown is NaN or in no category."""
+    no_number: Mapping[str, str] = {}
+    """Why columns cannot be used as numbers."""
+    dates: frozenset[str] = frozenset()
+    """Columns of days since 1970-01-01."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,8 @@ class Split:
     )
     """Positions of the samples in the records."""
     replaced: Mapping[str, np.ndarray] = field(default_factory=dict)
+    types: Types = field(default_factory=Types)
+    """See there; nothing is known of stored data sets."""
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -68,6 +81,17 @@ class Split:
         known = self.names if names is None else {**self.names, key: tuple(names)}
         replaced = {**self.replaced, key: whole}
         return dataclasses.replace(self, replaced=replaced, names=known)
+
+    def kind(self, column: str) -> Literal["number", "category", "text", ""]:
+        """What a column of a batch holds; empty = it is in no batch.
+
+        A text is in no batch either, unless `data.metadata` makes it a category.
+        """
+        if column in self.roles or column == "instance":
+            return "category"
+        if column not in self.metadata:
+            return "text" if column in self.columns.texts else ""
+        return "category" if column in self.names else "number"
 
     def values(self, key: str) -> np.ndarray:
         """A role's or column's value of every sample."""
@@ -91,5 +115,7 @@ def as_ids(values: np.ndarray, name: str) -> Int32[np.ndarray, "..."]:
     """Integers as int32; a `DataError` for one that does not fit."""
     ids = values.astype(np.int32)
     if not np.array_equal(ids, values):
-        raise DataError(f"column {name!r} holds ids beyond 32 bits: {values.max()}")
+        raise DataError(
+            f"column {name!r} holds ids beyond 32 bits: {values[ids != values].flat[0]}"
+        )
     return ids

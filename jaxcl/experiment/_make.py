@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxcl.config import PENALTIES, ConfigError, TrainConfig
 from jaxcl.data import RunData, Split, channel_statistics, open_data
+from jaxcl.experiment._columns import fit_columns
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._models import make_model
 from jaxcl.models import Encoder
@@ -63,6 +64,7 @@ def assemble(
         encoder: Replaces the encoder of the config.
         axis_name: The axis over which the step is mapped; None on a single device.
     """
+    data = fit_columns(config.objective, data)
     facts = find_facts(config, data)
     normalization = None
     if config.data.normalization == "train":

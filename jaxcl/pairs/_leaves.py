@@ -23,6 +23,7 @@ class Leaf(Relation):
     name: str
     missing: float
     _word: str
+    _reads_ids = True
     # What a column must be: in words, its dtypes and its ranks.
     _needs = "integer [rows]"
     _dtypes: tuple[type, ...] = (jnp.integer, jnp.bool_)
@@ -31,6 +32,10 @@ class Leaf(Relation):
     @property
     def names(self) -> frozenset[str]:
         return frozenset({self.name})
+
+    @property
+    def ids(self) -> frozenset[str]:
+        return self.names if self._reads_ids else frozenset()
 
     @property
     def logical(self) -> bool:

@@ -81,6 +81,7 @@ class _RBF(Comparison):
     bandwidth: float
     missing: float
     _word = "rbf"
+    _reads_ids = False
     _needs = "numbers [rows] or [rows, k ≥ 1]"
     _dtypes = (jnp.integer, jnp.floating)
     _ranks = (1, 2)
@@ -115,6 +116,7 @@ class _Within(Comparison):
     radius: float
     missing: float
     _word = "within"
+    _reads_ids = False
     _needs = "numbers [rows]"
     _dtypes = (jnp.integer, jnp.floating)
 

@@ -132,6 +132,19 @@ class Relation(ABC):
         return frozenset().union(*(term.names for term in self.terms))
 
     @property
+    def ids(self) -> frozenset[str]:
+        """The side data this relation reads as ids; the other `names` are numbers.
+
+        An id is unknown when it is −1, a number when it is NaN.
+
+        Example:
+            >>> from jaxcl.pairs import rbf, same
+            >>> sorted((same("label") & rbf("age", bandwidth=5.0)).ids)
+            ['label']
+        """
+        return frozenset().union(*(term.ids for term in self.terms))
+
+    @property
     def symmetric(self) -> bool:
         """Whether w_ij = w_ji: swapping rows and columns gives the transpose.
 

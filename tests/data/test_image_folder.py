@@ -62,7 +62,7 @@ def test_everything_a_table_says_reaches_the_batch(photos):
     assert [split.names["domain"][i] if i >= 0 else "" for i in values["domain"]] == [
         row[2] for row in ROWS
     ]
-    assert values["count"] == [3, 4, 5, -1]
+    np.testing.assert_array_equal(values["count"], [3, 4, 5, np.nan])
     np.testing.assert_array_equal(values["score"], [0.5, np.nan, 1.5, 2.0])
     batch = next(open_data(config(photos, table, domain="hospital")).batches(0, 1))
     assert batch.image.shape == (2, 16, 16, 3)
@@ -120,6 +120,13 @@ def test_what_did_not_change_is_not_stored_again(photos):
     assert build_image_folder(str(photos), table, data_dir) == name
     write_csv(photos.parent / "table.csv", ROWS[:3])
     assert build_image_folder(str(photos), table, data_dir) != name
+
+
+def test_other_words_for_missing_are_stored_anew(photos):
+    table = write_csv(photos.parent / "table.csv")
+    for missing, count in ({}, 5), ({"missing": ("5",)}, np.nan), ({}, 5):
+        values = read_all(open_split(config(photos, table, **missing), "train"))
+        np.testing.assert_array_equal(values["count"], [3, 4, count, np.nan])
 
 
 def test_splits_of_the_table_are_splits_of_the_data(photos):
@@ -252,6 +259,22 @@ def test_one_image_under_two_names_or_with_another_suffix_is_refused(photos):
         table = write_csv(photos.parent / "t.csv", [("a/0.png",), (row,)], ("path",))
         with pytest.raises(DataError, match=match):
             stored(photos, table)
+
+
+def test_paths_may_be_written_as_other_systems_do(photos):
+    accent = "b/e\u0301.png"  # e and an accent, as macOS writes it
+    (photos / "b/2.png").rename(photos / accent)
+    rows = [("a\\0.png",), (str(photos / "a/1.jpg"),), ("./b/\u00e9.png",)]
+    table = write_csv(photos.parent / "t.csv", rows, ("path",))
+    assert set(stored(photos, table)) == {"a/0.png", "a/1.jpg", accent}
+
+
+def test_a_path_with_other_capitals_is_answered_with_those_that_are_there(photos):
+    table = write_csv(photos.parent / "t.csv", [("a/0.PNG",)], ("path",))
+    with pytest.raises(
+        DataError, match=r"'a/0.PNG' .* it holds 'a/0.png', .* capitals"
+    ):
+        stored(photos, table)
 
 
 def test_links_do_not_lead_out_of_the_folder(photos, tmp_path):

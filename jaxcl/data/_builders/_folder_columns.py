@@ -1,40 +1,34 @@
-"""Columns of a table: the kinds of their values, and how they are stored."""
+"""Columns of a table: the one type that each has, and how it is stored."""
 
-import math
+import logging
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxcl.data._errors import DataError
-
-NUMBER = re.compile(
-    r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?inf|nan",
-    re.IGNORECASE,
+from jaxcl.data._builders._folder_cells import (
+    DAY,
+    FRACTION,
+    TRUTH,
+    WHOLE,
+    ZONED,
+    Cells,
+    parse_cell,
+    why_no_number,
 )
+from jaxcl.data._errors import DataError
+from jaxcl.data._names import in_order, name_of
+
+_LOG = logging.getLogger(__name__)
 # They group samples, even where they are numbers.
 ALWAYS_CATEGORIES = ("label", "domain")
-KINDS = {bool: "a truth", int: "a number", float: "a number", str: "a word"}
 _MOST_NAMES = 10_000
-
-
-class Cells(NamedTuple):
-    """A column as it was read: None, booleans, numbers, words."""
-
-    file: Path
-    name: str
-    rows: list[str]
-    values: list[Any]
-
-    def error(self, row: int, problem: str) -> DataError:
-        """The error for a cell."""
-        return DataError(
-            f"table {str(self.file)!r}, column {self.name!r}, {self.rows[row]}: "
-            f"{problem}"
-        )
+_EXACT = 2**24  # whole numbers up to here are the same in float32
+# Distances of numbers may be wrong by this share of the largest one.
+_TOLERANCE = 2.0**-10
+_SUBTRACT = "subtract a number from all, or use another unit"
 
 
 class Column(NamedTuple):
@@ -42,6 +36,10 @@ class Column(NamedTuple):
 
     feature: Any
     values: list[Any]
+    no_number: str = ""
+    """Why it cannot be used as numbers; empty = it can."""
+    is_date: bool = False
+    """Whether its numbers are days since 1970-01-01."""
 
 
 def as_words(cells: Cells) -> list[str]:
@@ -65,98 +63,137 @@ def as_splits(cells: Cells) -> list[str]:
 
 
 def as_instances(cells: Cells) -> list[int]:
-    """The values of a column of distinct numbers."""
+    """The values of a column of distinct whole numbers."""
     first: dict[int, int] = {}
-    for row, value in enumerate(cells.values):
-        if type(value) is not int or not 0 <= value < 2**31:
-            raise cells.error(row, f"must be in [0, 2^31), got {value!r}")
+    values: list[int] = []
+    for row, cell in enumerate(cells.values):
+        kind, value = (WHOLE, -1) if cell is None else parse_cell(cell, cells.untyped)
+        if kind != WHOLE or not 0 <= value < 2**31:
+            raise cells.error(
+                row,
+                f"must be in [0, 2^31), got {cell!r}: a column of other ids must have "
+                "another name",
+            )
         if first.setdefault(value, row) != row:
             raise cells.error(
                 row,
                 f"{value} is there already, in {cells.rows[first[value]]}: an instance "
                 "names one sample",
             )
-    return cells.values
+        values.append(value)
+    return values
 
 
 def as_column(cells: Cells) -> Column:
-    """A column of the kind of its values; an error when there are several kinds."""
-    values = cells.values
-    if cells.name in ALWAYS_CATEGORIES:
-        values = [_as_word(value) for value in values]
-    kinds = {KINDS[type(v)]: row for row, v in enumerate(values) if v is not None}
-    if not kinds:
+    """A column of the one type that all its cells have."""
+    if not cells.known():
         raise DataError(
             f"table {str(cells.file)!r}: column {cells.name!r} is empty; leave it out"
         )
     if cells.name in ALWAYS_CATEGORIES:
-        return _categories(cells, values)
-    if len(kinds) > 1:
-        (one, row), (other, another) = list(kinds.items())[:2]
-        raise cells.error(
-            row,
-            f"holds {one} ({values[row]!r}), {cells.rows[another]} {other} "
-            f"({values[another]!r}); what is unknown must be left empty",
+        return _categories(cells, f"a column named {cells.name!r} holds classes")
+    parsed = [
+        ("", None) if value is None else parse_cell(value, cells.untyped)
+        for value in cells.values
+    ]
+    kinds = [kind for kind, _ in parsed]
+    values = [value for _, value in parsed]
+    found = set(kinds) - {""}
+    if found == {TRUTH}:
+        return _truths(cells, values)
+    if found == {WHOLE}:
+        return _whole_numbers(cells, values)
+    if found in ({DAY}, {ZONED}):
+        return _dates(cells, values)
+    if found <= {WHOLE, FRACTION}:
+        return _numbers(cells, values)
+    return _words(cells, _first_other(cells, kinds))
+
+
+def _first_other(cells: Cells, kinds: list[str]) -> str:
+    """The first cell that is no number where some are; else no date, else any."""
+    row, usual = next(i for i, kind in enumerate(kinds) if kind), 0
+    for group in ((WHOLE, FRACTION), (DAY,), (ZONED,)):
+        usual = sum(kind in group for kind in kinds)
+        if usual:
+            row = next(i for i, kind in enumerate(kinds) if kind not in ("", *group))
+            break
+    reason = f"{cells.rows[row]}: {why_no_number(cells.values[row], cells.untyped)}"
+    if 2 * usual > len(cells.known()):
+        _LOG.warning(
+            "column %r of %s is taken as words, not numbers: %s; if it stands for an "
+            "unknown value, add it to `data.missing`",
+            *(cells.name, cells.file, reason),
         )
-    if "a word" in kinds:
-        return _texts(cells)
-    if "a truth" in kinds:
-        if None in values:
-            return _categories(cells, [_as_word(value) for value in values])
-        return Column(tfds.features.Scalar(np.bool_), values)
-    if any(isinstance(value, float) for value in values):
-        return _numbers(cells)
-    return _whole_numbers(cells)
+    return reason
 
 
-def _as_word(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        # Other programs turn 3 into 3.0 where a value of the column is missing.
-        value = int(value) if value.is_integer() else value
-    return None if value is None or value != value else str(value)
+def _truths(cells: Cells, values: list[Any]) -> Column:
+    if None in values:
+        return _categories(cells, "it holds truths, and unknown ones")
+    return Column(tfds.features.Scalar(np.bool_), values)
 
 
-def _texts(cells: Cells) -> Column:
-    given = [value for value in cells.values if value is not None]
-    different = len(set(given))
+def _whole_numbers(cells: Cells, values: list[Any]) -> Column:
+    known = [value for value in values if value is not None]
+    largest = max(known, key=abs)
+    place = f"{cells.rows[values.index(largest)]}: {largest}"
+    if not -(2**31) <= largest < 2**31:
+        return _categories(cells, f"{place} is beyond 32 bits: {_SUBTRACT}")
+    if len(known) == len(values):
+        return Column(tfds.features.Scalar(np.int32), values)
+    if abs(largest) > _EXACT:
+        reason = f"{place} is beyond 2^24 in a column with empty cells: {_SUBTRACT}"
+        return _categories(cells, reason)
+    return Column(tfds.features.Scalar(np.float32), _with_nan(values))
+
+
+def _dates(cells: Cells, values: list[Any]) -> Column:
+    if all(value is None or value == int(value) for value in values):
+        return _whole_numbers(cells, values)._replace(is_date=True)
+    return _numbers(cells, values)._replace(is_date=True)
+
+
+def _numbers(cells: Cells, values: list[Any]) -> Column:
+    numbers = _with_nan(values)
+    known = np.unique([value for value in numbers if value == value])
+    with np.errstate(over="ignore"):
+        rounded = known.astype(np.float32).astype(np.float64)
+    spread = known[-1] - known[0]
+    error = np.abs(rounded - known).max()
+    # Numbers far from 0 lose the digits in which they differ.
+    merged = (np.diff(rounded) == 0) & (np.diff(known) > spread * 2.0**-23)
+    coarse = len(known) > 1 and error > spread * _TOLERANCE
+    if coarse or merged.any() or not np.isfinite(rounded).all():
+        reason = (
+            f"its values, from {cells.known()[0]} on, differ by too little for 32 "
+            f"bits, or are too large: {_SUBTRACT}"
+        )
+        return _words(cells, reason)
+    return Column(tfds.features.Scalar(np.float32), numbers)
+
+
+def _with_nan(values: list[Any]) -> list[float]:
+    return [np.nan if value is None else float(value) for value in values]
+
+
+def _words(cells: Cells, reason: str) -> Column:
+    given = cells.known()
+    different = len({name_of(value) for value in given})
     if different == len(given) or different > _MOST_NAMES:
         # Stored for people to read; not a category for a model.
-        return Column(tfds.features.Text(), [value or "" for value in cells.values])
-    return _categories(cells, cells.values)
+        texts = ["" if value is None else str(value) for value in cells.values]
+        return Column(tfds.features.Text(), texts, reason)
+    return _categories(cells, reason)
 
 
-def _categories(cells: Cells, values: list[str | None]) -> Column:
-    for row, value in enumerate(values):
+def _categories(cells: Cells, reason: str) -> Column:
+    names = [None if value is None else name_of(value) for value in cells.values]
+    for row, name in enumerate(names):
         # tfds stores the names of categories in a file, one a line.
-        if value is not None and re.search(r"[\r\n]", value):
-            raise cells.error(row, f"must not have more than one line: {value[:50]!r}")
-    return category(values)
-
-
-def _numbers(cells: Cells) -> Column:
-    largest = float(np.finfo(np.float32).max)
-    for row, value in enumerate(cells.values):
-        if value is not None and math.isfinite(value) and abs(value) > largest:
-            raise cells.error(row, f"{value} is too large for 32 bits")
-    values = [math.nan if value is None else float(value) for value in cells.values]
-    return Column(tfds.features.Scalar(np.float32), values)
-
-
-def _whole_numbers(cells: Cells) -> Column:
-    for row, value in enumerate(cells.values):
-        if value is not None and not -(2**63) <= value < 2**63:
-            raise cells.error(row, f"{value} is too large for 64 bits")
-    if None in cells.values and -1 in cells.values:
-        raise cells.error(
-            cells.values.index(-1),
-            f"-1 would mean unknown, as in {cells.rows[cells.values.index(None)]}; "
-            "write the numbers with a point, -1.0, to tell them apart",
-        )
-    values = [-1 if value is None else value for value in cells.values]
-    small = all(-(2**31) <= value < 2**31 for value in values)
-    return Column(tfds.features.Scalar(np.int32 if small else np.int64), values)
+        if name is not None and re.search(r"[\r\n]", name):
+            raise cells.error(row, f"must not have more than one line: {name[:50]!r}")
+    return category(names)._replace(no_number=reason)
 
 
 def category(values: Iterable[str | None]) -> Column:
@@ -167,11 +204,7 @@ def category(values: Iterable[str | None]) -> Column:
         [1, 0, -1]
     """
     values = list(values)
-    names = {value for value in values if value is not None}
-    if all(NUMBER.fullmatch(name) and math.isfinite(float(name)) for name in names):
-        ordered = sorted(names, key=lambda name: (float(name), name))
-    else:
-        ordered = sorted(names)
-    place = {name: position for position, name in enumerate(ordered)}
-    feature = tfds.features.ClassLabel(names=ordered)
+    names = in_order(value for value in values if value is not None)
+    place = {name: position for position, name in enumerate(names)}
+    feature = tfds.features.ClassLabel(names=names)
     return Column(feature, [-1 if v is None else place[v] for v in values])

@@ -1,21 +1,21 @@
 """Tables of metadata of the images of a folder: CSV, Parquet or JSONL.
 
-Integers, numbers and booleans stay what they are, words become categories. Anything
-ambiguous is an error that names row and column: a wrong guess would be trained on.
+Every column gets one type from all its cells, and what is ambiguous is an error that
+names row and column: a wrong guess would be trained on.
 """
 
 import csv
+import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxcl.config import DataConfig
+from jaxcl.data._builders._domain_folders import IMAGE_SUFFIXES
+from jaxcl.data._builders._folder_cells import Cells, without_missing
 from jaxcl.data._builders._folder_columns import (
-    ALWAYS_CATEGORIES,
-    KINDS,
-    NUMBER,
-    Cells,
     Column,
     as_column,
     as_instances,
@@ -24,10 +24,7 @@ from jaxcl.data._builders._folder_columns import (
 )
 from jaxcl.data._errors import DataError
 
-_WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)")
-_DIGITS = re.compile(r"[0-9]+")
-_TRUTHS = {"true": True, "false": False}
-_WORDS = (*ALWAYS_CATEGORIES, "path", "split")
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 class Table(NamedTuple):
@@ -42,17 +39,19 @@ class Table(NamedTuple):
     """All but path, split and instance."""
 
 
-def read_table(file: Path) -> Table:
+def read_table(file: Path, missing: Collection[str] = DataConfig.missing) -> Table:
     """Reads a table by its suffix: .csv, .parquet or .jsonl.
 
     Args:
         file: Has a column `path`. Columns `split` and `instance` are used as such;
             `label` and `domain` are categories even where they are numbers.
+        missing: Words that stand for a missing value in every column.
 
     Returns:
-        Integers as int32 or int64, other numbers as float32, booleans as bool, words as
-        categories with sorted names, or as texts where they are all different or more
-        than 10,000. A missing value is -1, NaN for numbers, "" for texts.
+        Whole numbers as int32, numbers and whole numbers with missing ones as float32,
+        dates as days since 1970, booleans as bool; words and what 32 bits cannot keep
+        as categories with names, or as texts where they are all different or more than
+        10,000. A missing value is NaN for numbers, -1 for categories, "" for texts.
     """
     readers: dict[str, Callable[[Path], tuple[list[str], list[Cells]]]] = {
         ".csv": _read_csv,
@@ -62,15 +61,18 @@ def read_table(file: Path) -> Table:
     reader = readers.get(file.suffix.lower())
     if reader is None:
         raise DataError(
-            f"table {str(file)!r} must be one of {', '.join(readers)} by its suffix"
+            f"table {str(file)!r} must be one of {', '.join(readers)} by its suffix: "
+            "spreadsheets can save it as `CSV UTF-8`"
         )
     try:
         rows, found = reader(file)
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise DataError(f"table {str(file)!r} cannot be read: {error}") from error
     columns = _by_name(file, found)
     if not rows:
         raise DataError(f"table {str(file)!r} has no rows")
+    words = frozenset(missing)
+    columns = {name: without_missing(c, words) for name, c in columns.items()}
     splits, instances = columns.pop("split", None), columns.pop("instance", None)
     return Table(
         rows,
@@ -81,68 +83,66 @@ def read_table(file: Path) -> Table:
     )
 
 
+def _read_text(file: Path) -> str:
+    """The text of a file; spreadsheets put a mark before its first character."""
+    content = file.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+        guess = "UTF-16" if wide else "Latin-1 or Windows-1252"
+        raise DataError(
+            f"table {str(file)!r}, line {line}: must be encoded as UTF-8, got byte "
+            f"{content[error.start]:#x}; it looks like {guess}: save it as `CSV UTF-8`"
+        ) from error
+
+
 def _read_csv(file: Path) -> tuple[list[str], list[Cells]]:
     rows: list[str] = []
     table: list[list[str]] = []
-    # Spreadsheets put a mark before the first character, which is no part of a name.
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        reader = csv.reader(lines, strict=True)
-        try:
-            header = next(reader, [])
-            for fields in filter(None, reader):
-                if len(fields) != len(header):
-                    raise DataError(
-                        f"table {str(file)!r}, line {reader.line_num}: has "
-                        f"{len(fields)} fields, the header has {len(header)}; a text "
-                        'that has a comma in it must stand in quotes: "a, b"'
-                    )
-                rows.append(f"line {reader.line_num}")
-                table.append([field.strip() for field in fields])
-        except csv.Error as error:
-            raise DataError(
-                f"table {str(file)!r}, line {reader.line_num}: {error}"
-            ) from error
-    columns = [[fields[i] or None for fields in table] for i in range(len(header))]
-    cells = [
-        Cells(file, name.strip(), rows, values)
+    reader = csv.reader(io.StringIO(_read_text(file), newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        _check_separator(file, header)
+        for fields in reader:
+            fields = [field.strip() for field in fields]
+            if not any(fields):
+                continue
+            if len(fields) != len(header):
+                raise DataError(
+                    f"table {str(file)!r}, line {reader.line_num}: has "
+                    f"{len(fields)} fields, the header has {len(header)}; a text "
+                    'that has a comma in it must stand in quotes: "a, b"'
+                )
+            rows.append(f"line {reader.line_num}")
+            table.append(fields)
+    except csv.Error as error:
+        raise DataError(
+            f"table {str(file)!r}, line {reader.line_num}: {error}"
+        ) from error
+    columns = [[fields[i] for fields in table] for i in range(len(header))]
+    return rows, [
+        Cells(file, name, rows, values, untyped=True)
         for name, values in zip(header, columns, strict=True)
+        # Spreadsheets write commas after the last column.
+        if name or any(values)
     ]
-    return rows, [_parse(column) for column in cells]
 
 
-def _parse(cells: Cells) -> Cells:
-    """Integers, numbers or booleans from the words of a CSV, where all of them fit."""
-
-    def all_match(pattern: re.Pattern[str]) -> bool:
-        return all(pattern.fullmatch(value) for value in cells.values if value)
-
-    if cells.name in _WORDS:
-        return cells
-    if all_match(_WHOLE):
-        parse: Callable[[str], Any] = int
-    elif all_match(_DIGITS):
-        # 007 is a name.
-        return cells
-    elif all(value.lower() in _TRUTHS for value in cells.values if value):
-        parse = _parse_truth
-    else:
-        parse = _parse_number
-    values = [None if value is None else parse(value) for value in cells.values]
-    return cells._replace(values=values)
-
-
-def _parse_truth(value: str) -> bool:
-    return _TRUTHS[value.lower()]
-
-
-def _parse_number(value: str) -> float | str:
-    return float(value) if NUMBER.fullmatch(value) else value
+def _check_separator(file: Path, header: list[str]) -> None:
+    for separator, name in _SEPARATORS.items():
+        if len(header) == 1 and separator in header[0]:
+            raise DataError(
+                f"table {str(file)!r}, line 1: must have commas between its columns, "
+                f"got {name} ({separator!r}): {header[0][:50]!r}"
+            )
 
 
 def _read_jsonl(file: Path) -> tuple[list[str], list[Cells]]:
     rows: list[str] = []
     records: list[dict[str, Any]] = []
-    for number, line in enumerate(file.read_text("utf-8").split("\n"), 1):
+    for number, line in enumerate(_read_text(file).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -171,12 +171,13 @@ def _read_parquet(file: Path) -> tuple[list[str], list[Cells]]:
 
     try:
         table = parquet.read_table(file)
-    except pyarrow.ArrowException as error:
+        columns = [column.to_pylist() for column in table.columns]
+    except (pyarrow.ArrowException, ValueError) as error:
         raise DataError(f"table {str(file)!r} cannot be read: {error}") from error
     rows = [f"row {number}" for number in range(1, table.num_rows + 1)]
     return rows, [
-        Cells(file, str(name).strip(), rows, column.to_pylist())
-        for name, column in zip(table.column_names, table.columns, strict=True)
+        Cells(file, str(name).strip(), rows, values)
+        for name, values in zip(table.column_names, columns, strict=True)
     ]
 
 
@@ -185,6 +186,8 @@ def _by_name(file: Path, found: Sequence[Cells]) -> dict[str, Cells]:
     columns: dict[str, Cells] = {}
     for number, cells in enumerate(found, 1):
         problem = ""
+        if cells.name.lower().endswith(IMAGE_SUFFIXES):
+            raise DataError(_no_path(file, [other.name for other in found]))
         if not cells.name:
             problem = "has no name"
         elif cells.name in columns:
@@ -199,24 +202,15 @@ def _by_name(file: Path, found: Sequence[Cells]) -> dict[str, Cells]:
             )
         columns[cells.name] = cells
     if "path" not in columns:
-        raise DataError(
-            f"table {str(file)!r} must have a column `path`, which names the images "
-            f"by their place in the folder; it has {', '.join(columns) or 'none'}"
-        )
-    return {name: _checked(cells) for name, cells in columns.items()}
+        raise DataError(_no_path(file, list(columns)))
+    return columns
 
 
-def _checked(cells: Cells) -> Cells:
-    """The column with None for empty words; an error for values of other kinds."""
-    values: list[Any] = []
-    for row, value in enumerate(cells.values):
-        if isinstance(value, str):
-            value = value.strip() or None
-        elif value is not None and type(value) not in KINDS:
-            raise cells.error(
-                row,
-                f"holds a {type(value).__name__} ({str(value)[:50]}); it must be a "
-                "number, a truth or a word",
-            )
-        values.append(value)
-    return cells._replace(values=values)
+def _no_path(file: Path, header: list[str]) -> str:
+    rule = (
+        f"table {str(file)!r} must have a column `path`, which names the images by "
+        "their place in the folder"
+    )
+    if any(name.lower().endswith(IMAGE_SUFFIXES) for name in header):
+        return f"{rule}; its first line must name the columns, got {', '.join(header)}"
+    return f"{rule}; it has {', '.join(header) or 'none'}"

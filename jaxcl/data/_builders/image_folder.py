@@ -8,8 +8,9 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, NamedTuple
 
@@ -23,7 +24,7 @@ from jaxcl.data._errors import DataError
 
 _LOG = logging.getLogger(__name__)
 # Part of every fingerprint, so that files of an older version are built again.
-_FORMAT = "1"
+_FORMAT = "2"
 
 
 class _File(NamedTuple):
@@ -53,7 +54,7 @@ class ImageFolderConfig(tfds.core.BuilderConfig):
         samples: What is in it; None once it was built, as tfds then reads its files.
     """
 
-    samples: Samples | None = None
+    samples: Samples | None = field(default=None, repr=False)
 
 
 class ImageFolder(tfds.core.GeneratorBasedBuilder):
@@ -77,6 +78,10 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder):
                 }
             ),
             supervised_keys=("image", "label") if "label" in columns else None,
+            metadata=tfds.core.MetadataDict(
+                no_number={k: c.no_number for k, c in samples.columns.items()},
+                is_date={k: c.is_date for k, c in samples.columns.items()},
+            ),
         )
 
     @property
@@ -108,13 +113,16 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder):
             yield position, known
 
 
-def config_name(folder: Path, files: Files, table: Path | None) -> str:
+def config_name(
+    folder: Path, files: Files, table: Path | None, missing: Collection[str]
+) -> str:
     """The name of one state of a folder, in characters that every disk takes.
 
-    It changes with names, sizes and times of the images and with the table.
+    It changes with names, sizes and times of the images, with the table, and with the
+    words that stand for missing values in it.
     """
     slug = re.sub(r"[^A-Za-z0-9]+", "_", folder.resolve().name).strip("_").lower()
-    return f"{slug[:40] or 'images'}-{_fingerprint(files, table)}"
+    return f"{slug[:40] or 'images'}-{_fingerprint(files, table, missing)}"
 
 
 def find_files(folder: Path) -> Files:
@@ -147,7 +155,7 @@ def _refuse(error: OSError) -> None:
     raise DataError(f"folder {error.filename!r} cannot be read: {error.strerror}")
 
 
-def _fingerprint(files: Files, table: Path | None) -> str:
+def _fingerprint(files: Files, table: Path | None, missing: Collection[str]) -> str:
     digest = hashlib.sha256(_FORMAT.encode())
     for path in sorted(files):
         # Without a table, any other file is an error, also one that was added later.
@@ -156,7 +164,8 @@ def _fingerprint(files: Files, table: Path | None) -> str:
             digest.update(known.encode("utf-8", "surrogateescape"))
     if table:
         try:
-            digest.update(table.suffix.lower().encode() + b"\0" + table.read_bytes())
+            digest.update("\0".join((table.suffix.lower(), *sorted(missing))).encode())
+            digest.update(b"\0" + table.read_bytes())
         except OSError as error:
             raise DataError(
                 f"table {str(table)!r} cannot be read: {error.strerror}"
@@ -164,11 +173,13 @@ def _fingerprint(files: Files, table: Path | None) -> str:
     return digest.hexdigest()[:16]
 
 
-def read_samples(folder: Path, files: Files, table: Path | None) -> Samples:
+def read_samples(
+    folder: Path, files: Files, table: Path | None, missing: Collection[str]
+) -> Samples:
     """The samples of a folder, described by its table or by the names in it."""
     if table is None:
         return _from_folders(folder, files)
-    return _from_table(folder, files, read_table(table), table)
+    return _from_table(folder, files, read_table(table, missing), table)
 
 
 def _from_folders(folder: Path, files: Files) -> Samples:
@@ -208,7 +219,7 @@ def _from_table(folder: Path, files: Files, table: Table, file: Path) -> Samples
     paths = sorted(rows)
     order = [rows[path] for path in paths]
     columns = {
-        name: Column(column.feature, [column.values[row] for row in order])
+        name: column._replace(values=[column.values[row] for row in order])
         for name, column in table.columns.items()
     }
     instances = list(range(len(paths)))
@@ -223,9 +234,11 @@ def _rows_by_path(
     """The row of every image of a table; an error for one that is not in the folder."""
     rows: dict[str, int] = {}
     missing: list[str] = []
+    # Systems write one name in several ways: é is one letter, or e and an accent.
+    stored = {unicodedata.normalize("NFC", path): path for path in files}
     for row, name in enumerate(table.paths):
         place = f"table {str(file)!r}, column 'path', {table.rows[row]}: {name!r}"
-        path = _relative(name, place)
+        path = _relative(folder, stored, name, place)
         if path in rows:
             raise DataError(
                 f"{place} is there already, in {table.rows[rows[path]]}: an image has "
@@ -240,19 +253,25 @@ def _rows_by_path(
         raise DataError(
             f"table {str(file)!r} names {len(missing)} images that {str(folder)!r} "
             f"does not hold: {', '.join(missing[:3])}{', ...' if missing[3:] else ''}; "
-            "paths are relative to the folder, and links to folders are not followed"
+            f"it holds {', '.join(map(repr, sorted(files)[:3]))}"
+            f"{', ...' if len(files) > 3 else ''}; paths are relative to the folder, "
+            "with capitals as in the files, and links to folders are not followed"
         )
     return rows
 
 
-def _relative(name: str, place: str) -> str:
+def _relative(folder: Path, stored: Mapping[str, str], name: str, place: str) -> str:
     """The path of a row as the files of the folder are named."""
-    path = PurePosixPath(name)
+    given = unicodedata.normalize("NFC", name)
+    # Windows writes a\b.png, and elsewhere a file can have this name.
+    path = PurePosixPath(given if given in stored else given.replace("\\", "/"))
+    if path.is_relative_to(folder.absolute().as_posix()):
+        path = path.relative_to(folder.absolute().as_posix())
     if path.is_absolute() or ".." in path.parts:
         raise DataError(f"{place} must be relative to the folder, without `..`")
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise DataError(f"{place} is no image ({', '.join(IMAGE_SUFFIXES)})")
-    return str(path)
+    return stored.get(str(path), str(path))
 
 
 def _check_inside(folder: Path, path: str, place: str) -> None:

@@ -21,7 +21,8 @@ def check_metadata(study: StudyConfig, cell: Cell, data: RunData) -> None:
         return
     values = split.values(arm.column)
     if values.dtype.kind in "iub":
-        known = values[values >= 0] if values.dtype.kind != "b" else values
+        is_id = split.kind(arm.column) == "category"
+        known = values[values != -1] if is_id else values
         if len(np.unique(known)) < 2:
             raise ConfigError(
                 f"the metadata {arm.column!r} of shift {cell.shift!r} must have at "
