@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 from filelock import FileLock
 
 from jaxcl.data._builders import image_folder
+from jaxcl.data._builders._folder_layout import find_files
 from jaxcl.data._errors import DataError
 from jaxcl.data._locate import base_name, data_directory, find_builder, find_entry
 from jaxcl.data._tf import hide_accelerators
@@ -45,14 +46,21 @@ def build(name: str, data_dir: str = "", *, manual_dir: str = "") -> Path:
     return Path(builder.data_path)
 
 
-def build_image_folder(path: str, table: str, data_dir: Path) -> str:
+def build_image_folder(
+    path: str, table: str, data_dir: Path, white: float = 0.0
+) -> str:
     """Builds the data set of a folder of images, unless it is already there.
+
+    All its pictures are decoded once. Those that cannot be read are left out, and named
+    in its metadata with all else that a reader should know.
 
     Args:
         path: The folder.
         table: CSV, Parquet or JSONL file of metadata of its images; empty = the names
-            of the folders in it are their classes, or their domains and classes.
+            of the folders in it are their splits, domains and classes.
         data_dir: Where data sets are kept.
+        white: The value that is white in pictures of more than 8 bits; see
+            `DataConfig`.
 
     Returns:
         The name under which it is opened, ``image_folder/<folder>-<fingerprint>``. The
@@ -61,14 +69,18 @@ def build_image_folder(path: str, table: str, data_dir: Path) -> str:
     """
     folder = Path(path).expanduser()
     file = Path(table).expanduser() if table else None
-    files = image_folder.find_files(folder)
-    name = image_folder.config_name(folder, files, file)
+    files = find_files(folder)
+    name = image_folder.config_name(folder, files, file, white)
     kind = image_folder.ImageFolder
     full_name = f"{kind.name}/{name}"
     _check_writable(data_dir)
     with FileLock(data_dir / ".image_folder_build.lock"):
         if not (data_dir / full_name / str(kind.VERSION)).is_dir():
             samples = image_folder.read_samples(folder, files, file)
+            _LOG.info("checking %s images of %s", f"{len(samples.paths):,}", folder)
+            samples = image_folder.check_samples(samples, white)
+            for note in samples.notes:
+                _LOG.warning("%s: %s", folder, note)
             config = image_folder.ImageFolderConfig(name=name, samples=samples)
             builder = kind(config=config, data_dir=data_dir, file_format="array_record")
             _prepare(builder, name, data_dir)

@@ -1,5 +1,6 @@
 """Opens splits: finds the roles of columns and the shape of images."""
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from jaxcl.data._build import (
     explain_missing,
     is_embedded,
 )
+from jaxcl.data._builders._folder_pictures import explain_unreadable
 from jaxcl.data._columns import Columns
 from jaxcl.data._errors import DataError
 from jaxcl.data._locate import data_directory, find_builders, find_entry
@@ -46,6 +48,7 @@ def open_split(config: DataConfig, split: str) -> Split:
     for builder in builders:
         check_format(name, builder)
     records, *others = [_open_one(name, builder, split) for builder in builders]
+    unreadable = _unreadable(config, builders[0])
     features = flatten(builders[0].info.features)
     folder = Path(builders[0].data_path)
     entry = find_entry(name)
@@ -57,6 +60,7 @@ def open_split(config: DataConfig, split: str) -> Split:
         folder = None
     stored = _stored_positions(builders, split)
     opened = _describe(config, name, split, stored, records, features, folder)
+    opened = dataclasses.replace(opened, unreadable=unreadable)
     return _with_products(_with_categories(opened, features), features)
 
 
@@ -65,7 +69,21 @@ def resolve_name(config: DataConfig) -> str:
     if not config.path:
         return config.name
     directory = data_directory(config.data_dir)
-    return build_image_folder(config.path, config.table, directory)
+    return build_image_folder(config.path, config.table, directory, config.white)
+
+
+def _unreadable(config: DataConfig, builder: Any) -> Mapping[str, str]:
+    """Images that were left out of a folder's data set; an error if none may be."""
+    found = dict((builder.info.metadata or {}).items()).get("unreadable", {})
+    most = {"error": 0, "skip": len(found), "count": config.max_bad_records}
+    if len(found) > most[config.bad_records]:
+        problem = explain_unreadable(config.path, found)
+        raise DataError(
+            f"{problem}; mend them, or leave them out with `data.bad_records` = 'skip'"
+            if config.bad_records == "error"
+            else f"{problem}; `data.max_bad_records` is {config.max_bad_records}"
+        )
+    return found
 
 
 def _open_one(name: str, builder: Any, split: str) -> Records:
@@ -148,7 +166,9 @@ def _find_roles(config: DataConfig, name: str, features: Features) -> dict[str, 
     wanted = {"label": config.label, "domain": config.domain, "bias": config.bias}
     if config.label == "label" and "label" not in features:
         # This is the default; the registry knows the label of sets without a `label`.
-        wanted["label"] = _default(name, "label") or config.label
+        known = _default(name, "label") or config.label
+        # Whoever reads a label says that there is none.
+        wanted["label"] = known if known in features else ""
     roles = {role: column for role, column in wanted.items() if column}
     for role, expression in roles.items():
         for column in _factors(expression):

@@ -1,5 +1,6 @@
 """All the data of a run: training and test splits, and the order of the samples."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from jaxtyping import Int
 from jaxcl.batch import Batch
 from jaxcl.config import AugmentationConfig, ConfigError, DataConfig, SelectionConfig
 from jaxcl.data._batches import BadRecords, ImageReader, Images, side_columns
+from jaxcl.data._builders._folder_pictures import explain_unreadable
 from jaxcl.data._controls import add_colors, check_no_leak, corrupt, share_names
 from jaxcl.data._image_cache import ImageCache
 from jaxcl.data._open import open_split
@@ -26,6 +28,7 @@ from jaxcl.data._selection_file import (
 from jaxcl.data._split import Split
 from jaxcl.data._statistics import read_images
 
+_LOG = logging.getLogger(__name__)
 # Test splits that a selection makes, and the field that does so.
 _SELECTED = {
     "held_out": "held_out_domains",
@@ -160,7 +163,9 @@ def open_data(
     test_splits = dict(zip(names, opened, strict=True))
     for name, test in test_splits.items():
         check_no_leak(train, test, name)
-    bad = BadRecords(config.bad_records, config.max_bad_records)
+    if whole.unreadable:
+        _LOG.warning("left out: %s", explain_unreadable(config.path, whole.unreadable))
+    bad = BadRecords(config.bad_records, config.max_bad_records, whole.unreadable)
     train = add_colors(train, config.colors, bad)
     train = corrupt(train, config.corruption, bad)
     needed = NEEDED_ROLES[config.sampler.name]

@@ -47,6 +47,8 @@ class Split:
     )
     """Positions of the samples in the records."""
     replaced: Mapping[str, np.ndarray] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Why images of the data set, by path, were left out when it was built."""
 
     def __len__(self) -> int:
         return len(self.positions)
