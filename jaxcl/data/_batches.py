@@ -61,9 +61,11 @@ class BadRecords:
         """Notes a sample, or raises a `DataError`."""
         position = int(split.stored[split.positions[row]])
         name = f"record {position} of split {split.name!r}"
-        path = next((record[key] for key in _PATHS if record and key in record), None)
-        if path is not None:
-            name += f" ({path.decode() if isinstance(path, bytes) else path})"
+        keys = [key for key in (*_PATHS, split.instance) if record and key in record]
+        if record and keys:
+            value = record[keys[0]]
+            shown = value.decode() if isinstance(value, bytes) else value
+            name += f" ({keys[0]} {shown})"
         what = f"{name} cannot be read: {error}"
         if self.policy == "error":
             raise DataError(

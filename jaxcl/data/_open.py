@@ -72,9 +72,15 @@ def resolve_name(config: DataConfig) -> str:
     return build_image_folder(config.path, config.table, directory, config.white)
 
 
+def read_metadata(builder: Any) -> dict[str, Any]:
+    """What is stored with a data set beside its records."""
+    # It is loaded by `items`, and by few other methods.
+    return dict((builder.info.metadata or {}).items())
+
+
 def _unreadable(config: DataConfig, builder: Any) -> Mapping[str, str]:
     """Images that were left out of a folder's data set; an error if none may be."""
-    found = dict((builder.info.metadata or {}).items()).get("unreadable", {})
+    found = read_metadata(builder).get("unreadable", {})
     most = {"error": 0, "skip": len(found), "count": config.max_bad_records}
     if len(found) > most[config.bad_records]:
         problem = explain_unreadable(config.path, found)

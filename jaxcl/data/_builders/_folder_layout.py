@@ -115,9 +115,9 @@ def read_layout(folder: Path, files: Files) -> Layout:
     labels = domains = None
     notes = [f"folders without images: {listed(files.empty)}"] if files.empty else []
     if depth:
+        _check_tops(folder, depth, {level[0] for level in levels})
         labels = _clean_all("class", (level[-1] for level in levels), notes)
     if depth == 2:
-        _check_domains(folder, {level[0] for level in levels})
         domains = _clean_all("domain", (level[0] for level in levels), notes)
     return Layout(paths, splits, labels, domains, notes)
 
@@ -171,10 +171,9 @@ def _take_splits(
     others = sorted(tops - {*known})
     if known and others:
         raise DataError(
-            f"{str(folder)!r} holds {listed(known)}, which are names of splits, beside "
-            f"{listed(others)}: rename those if they are classes or domains, move the "
-            f"others into one of {', '.join(sorted(set(_SPLITS.values())))} if they "
-            f"are not, {_ADVICE}"
+            f"{str(folder)!r} holds {listed(known)}, named as splits are, beside "
+            f"{listed(others)}: rename the former if they are classes or domains, move "
+            f"the latter into train, val or test if not, {_ADVICE}"
         )
     found = [
         i
@@ -183,6 +182,8 @@ def _take_splits(
     ]
     if not found:
         return ["train"] * len(levels), levels
+    for i in found:
+        _check_spelling(folder, {level[i].casefold() for level in levels})
     named = [{_SPLITS[level[i].casefold()] for i in found} for level in levels]
     for level, names in zip(levels, named, strict=True):
         if len(names) > 1:
@@ -194,13 +195,24 @@ def _take_splits(
     return [names.pop() for names in named], rest
 
 
-def _check_domains(folder: Path, names: Iterable[str]) -> None:
-    odd = sorted(name for name in names if _LIKE_A_SPLIT.match(name))
-    if odd:
+def _check_spelling(folder: Path, names: set[str]) -> None:
+    for split in ("train", "val", "test"):
+        same = sorted(name for name in names if _SPLITS[name] == split)
+        if len(same) > 1:
+            raise DataError(
+                f"{str(folder)!r} holds {listed(same)}, which are one split, "
+                f"{split!r}: put them together, {_ADVICE}"
+            )
+
+
+def _check_tops(folder: Path, depth: int, tops: set[str]) -> None:
+    """Raises a `DataError` where domains or classes seem to be splits."""
+    odd = sorted(name for name in tops if _LIKE_A_SPLIT.match(name))
+    # One class of many may have such a name: a train station.
+    if odd and (depth == 2 or len(odd) == len(tops) > 1):
         raise DataError(
             f"{str(folder)!r} holds {listed(odd)}: if these are splits, call them "
-            f"{', '.join(_SPLITS)}; if they are domains, give them other names, "
-            f"{_ADVICE}"
+            f"train, val and test; if not, give them other names, {_ADVICE}"
         )
 
 

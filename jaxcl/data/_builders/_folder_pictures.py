@@ -4,7 +4,7 @@ import io
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,9 +26,14 @@ from jaxcl.data._errors import DataError
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 256
 _SECONDS_BETWEEN_LINES = 10.0
-# What may be white where it is not said, the smallest that holds all values.
-_WHITES = {SIXTEEN: (65535.0,), WHOLE: (255.0, 65535.0), FLOAT: (1.0, 255.0)}
+# What is white where the file does not say so: the smallest that holds all values.
 _COLORS = "16-bit colors"
+_WHITES = {
+    SIXTEEN: (),
+    _COLORS: (),
+    WHOLE: (255.0, 65535.0),
+    FLOAT: (1.0, 255.0),
+}
 # No value above this share of white: values of another range were meant.
 _DARKEST = 1 / 16
 
@@ -76,7 +81,7 @@ def check_pictures(folder: Path, paths: Sequence[str], white: float) -> Pictures
     for path, found in zip(paths, _examine_all(folder, paths), strict=True):
         if isinstance(found, str):
             unreadable[path] = found
-        elif white and found.kind in _WHITES and found.high > white:
+        elif white and found.kind in (SIXTEEN, WHOLE, FLOAT) and found.high > white:
             unreadable[path] = f"holds values up to {found.high:g}, above `data.white`"
         else:
             facts[path] = found
@@ -160,39 +165,47 @@ def _find_whites(
 ) -> dict[str, float]:
     """The value that is white in each picture of more than 8 bits."""
     whites: dict[str, float] = {}
-    for kind in (SIXTEEN, WHOLE, FLOAT, _COLORS):
+    for kind, usual in _WHITES.items():
         members = {p: f for p, f in facts.items() if f.kind == kind}
         if not members:
             continue
         high = max(found.high for found in members.values())
-        said = white if kind in _WHITES else 0.0
-        chosen = said or _guess(kind, members, high)
-        if not said and high < max(chosen * _DARKEST, 1e-30):
-            raise _unknown(folder, kind, list(members), high)
-        if kind == _COLORS:
-            continue
-        whites |= {path: white or f.white or chosen for path, f in members.items()}
-        what = f"of {kind} up to {high:g}, of which {chosen:g} is white"
-        notes += _note(what, list(members))
+        said = white if kind != _COLORS else 0.0
+        declared = max(found.white for found in members.values())
+        usual = (declared,) if declared else usual
+        chosen = said or next((one for one in usual if one >= high), 0.0)
+        if not said:
+            _check_white(folder, members, usual, chosen)
+        notes += _note(f"of {kind} up to {high:g}, where {chosen:g} is white", members)
+        if kind != _COLORS:
+            whites |= {path: said or f.white or chosen for path, f in members.items()}
     return whites
 
 
-def _note(what: str, paths: Sequence[str]) -> list[str]:
-    return [f"pictures {what}: {len(paths):,} ({listed(paths)})"] if paths else []
+def _check_white(
+    folder: Path, members: Mapping[str, _Facts], usual: Sequence[float], chosen: float
+) -> None:
+    """Raises a `DataError` where another value than the chosen one may be white."""
+    highs = {path: found.high for path, found in members.items()}
+    kind, high = next(iter(members.values())).kind, max(highs.values())
+    smaller = max([one for one in usual if one < chosen], default=0.0)
+    odd = [path for path, value in highs.items() if 0 < value <= smaller]
+    problem = ""
+    if not chosen or high < chosen * _DARKEST:
+        odd, problem = list(members), f"hold values up to {high:g}, where white is "
+        problem += f"{chosen:g}" if chosen else "unknown"
+    elif odd:
+        problem = f"hold values up to {smaller:g} alone, others up to {high:g}"
+    if problem:
+        way_out = "set `data.white` to the value that is white, such as 1, 255 or 4095"
+        if kind == _COLORS:
+            way_out = "save them with 8 bits"
+        raise DataError(
+            f"pictures of {kind} in {str(folder)!r} ({listed(odd)}) {problem}: they "
+            f"might become black; {way_out}"
+        )
 
 
-def _guess(kind: str, members: Mapping[str, _Facts], high: float) -> float:
-    """The value that is white in pictures of one kind; 0 = nobody knows."""
-    declared = max(found.white for found in members.values())
-    fitting = [white for white in _WHITES.get(kind, ()) if white >= high]
-    return declared or next(iter(fitting), 0.0)
-
-
-def _unknown(folder: Path, kind: str, paths: Sequence[str], high: float) -> DataError:
-    way_out = "set `data.white` to the value that is white, such as 1, 255 or 4095"
-    if kind == _COLORS:
-        way_out = "save them with 8 bits"
-    return DataError(
-        f"pictures of {kind} in {str(folder)!r} ({listed(paths)}) hold values up to "
-        f"{high:g}: they would be almost black, or white is unknown; {way_out}"
-    )
+def _note(what: str, paths: Iterable[str]) -> list[str]:
+    found = list(paths)
+    return [f"pictures {what}: {len(found):,} ({listed(found)})"] if found else []
