@@ -22,6 +22,7 @@ class Damaged(tfds.core.GeneratorBasedBuilder):
                     "image": tfds.features.Image(shape=(8, 8, 3)),
                     "label": tfds.features.ClassLabel(num_classes=2),
                     "kind": tfds.features.Text(),
+                    "file": tfds.features.Text(),
                 }
             ),
             disable_shuffling=True,
@@ -39,8 +40,15 @@ class Damaged(tfds.core.GeneratorBasedBuilder):
             data = file.getvalue()
             if i in (4, 11):
                 data = data[: len(data) // 2]
-            text = ("fox", "", "owl")[i % 3]
-            yield i, {"image": io.BytesIO(data), "label": i % 2, "kind": text}
+            yield (
+                i,
+                {
+                    "image": io.BytesIO(data),
+                    "label": i % 2,
+                    "kind": ("fox", "", "owl")[i % 3],
+                    "file": f"{i:02}.png",
+                },
+            )
 
 
 @pytest.fixture(scope="module")

@@ -182,7 +182,7 @@ def _from_table(
 ) -> Samples:
     rows = _rows_by_path(folder, files, table, file)
     left_out = sum(known.is_image for path, known in files.items() if path not in rows)
-    notes = [f"images left out, as they are not in {file}: {left_out:,}"]
+    notes = [f"{left_out:,} images are left out: they are not in {file}"]
     paths = sorted(rows)
     order = [rows[path] for path in paths]
     columns = {
