@@ -1,4 +1,4 @@
-"""Writes docs/data.md from the registry.
+"""Writes the table of docs/data.md from the registry.
 
 python scripts/data_table.py           # writes the page
 python scripts/data_table.py --check   # fails when the page is out of date
@@ -12,7 +12,7 @@ from jaxcl.data import REGISTRY, DatasetEntry
 PAGE = Path(__file__).parents[1] / "docs" / "data.md"
 HEAD = """# Data sets
 
-`python scripts/data_table.py` generates this page from `jaxcl/data/registry.toml`.
+`python scripts/data_table.py` generates this table from `jaxcl/data/registry.toml`.
 `jaxcl data show NAME` prints the entry of one data set, with its terms, its citation
 and the files that you must download yourself. A config can use any column as
 `data.label`, `data.domain` or `data.bias` (`a * b` for every pair of values); the other
@@ -31,9 +31,11 @@ columns were compared with its source.
 
 
 def render() -> str:
-    """The page."""
+    """The page, of which all that follows the first heading is written by hand."""
     rows = [_row(name, entry) for name, entry in REGISTRY.items()]
-    return HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    by_hand = PAGE.read_text().partition("\n## ")
+    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return HEAD + table + "".join(by_hand[1:])
 
 
 def _row(name: str, entry: DatasetEntry) -> list[str]:

@@ -17,7 +17,7 @@ from jaxcl.augment import augment_batch, augment_small, draw_numbers, sample_key
 from jaxcl.augment._draws import Draws
 from jaxcl.augment._geometry import draw_box
 from jaxcl.config import AugmentationConfig, DataConfig, SamplerConfig, from_dict
-from jaxcl.data import open_data
+from jaxcl.data import DataError, open_data
 from jaxcl.data._decode import decode_image, make_plain
 
 if importlib.util.find_spec("tensorflow") is None:
@@ -231,3 +231,9 @@ def test_every_format_is_read_as_on_the_default_path(channels):
         found = decode_and_fit(tf.constant([make_plain(data)]), shape, "crop")
         expected = decode_image(data, shape, "crop")
         np.testing.assert_array_equal(found[0], expected, name)
+
+
+def test_a_damaged_image_is_named_as_on_the_default_path(damaged):
+    config = dataclasses.replace(damaged, pipeline="tf_data")
+    with pytest.raises(DataError, match=r"record (4|11) .*\(file (04|11).png\)"):
+        list(open_data(config).batches(0, 2))
