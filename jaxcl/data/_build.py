@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,9 @@ def build_image_folder(
             samples = image_folder.read_samples(folder, files, file)
             _LOG.info("checking %s images of %s", f"{len(samples.paths):,}", folder)
             samples = image_folder.check_samples(samples, white)
+            counts = sorted(Counter(samples.splits).items())
+            found = ", ".join(f"{split} {count:,}" for split, count in counts)
+            _LOG.info("splits of %s: %s", folder, found)
             for note in samples.notes:
                 _LOG.warning("%s: %s", folder, note)
             config = image_folder.ImageFolderConfig(name=name, samples=samples)

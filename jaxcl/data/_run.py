@@ -14,6 +14,7 @@ from jaxcl.config import AugmentationConfig, ConfigError, DataConfig, SelectionC
 from jaxcl.data._batches import BadRecords, ImageReader, Images, side_columns
 from jaxcl.data._builders._folder_pictures import explain_unreadable
 from jaxcl.data._controls import add_colors, check_no_leak, corrupt, share_names
+from jaxcl.data._errors import DataError
 from jaxcl.data._image_cache import ImageCache
 from jaxcl.data._open import open_split
 from jaxcl.data._pipeline import evaluation_batches, training_batches
@@ -204,12 +205,15 @@ def _open_test(
     if name not in _SELECTED:
         return open_split(config, name)
     rows = getattr(selection, name)
-    if len(rows) == 0:
+    if len(rows):
+        return whole.take(rows, name)
+    try:
+        return open_split(config, name)  # it may be stored under that name
+    except DataError as error:
         raise ConfigError(
             f"`data.test_splits` must not name {name!r}, which is empty: set "
-            f"`data.selection.{_SELECTED[name]}`"
-        )
-    return whole.take(rows, name)
+            f"`data.selection.{_SELECTED[name]}`; {error}"
+        ) from error
 
 
 def _hide_labels(train: Split, selection: Selection) -> Split:

@@ -14,7 +14,7 @@ from small_runs import small
 
 import jaxcl
 from jaxcl.cli import main
-from jaxcl.config import DataConfig
+from jaxcl.config import ConfigError, DataConfig
 from jaxcl.data import DataError, describe_folder, open_data, open_split
 from jaxcl.data._builders import _folder_pictures
 from jaxcl.data._builders._folder_pictures import check_pictures
@@ -272,6 +272,16 @@ def test_validation_images_are_never_trained_on(put):
     }
     shared = set(data.train.instances()) & set(data.tests["val"].instances())
     assert not shared
+
+
+def test_a_stored_split_may_be_called_as_a_selection_is(put, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("path,split\n0.png,train\n1.png,train\n2.png,validation\n")
+    config = put({f"{i}.png": GOOD for i in range(3)}, table=str(table), batch_size=2)
+    config = dataclasses.replace(config, test_splits=("validation",))
+    assert len(open_data(config).tests["validation"]) == 1
+    with pytest.raises(ConfigError, match=r"held_out_domains`; .* no split 'held_out'"):
+        open_data(dataclasses.replace(config, test_splits=("held_out",)))
 
 
 def test_the_command_says_what_a_folder_holds(broken, tmp_path, capsys):
