@@ -39,6 +39,8 @@ def _inputs(config: "TrainConfig") -> Broken:
     on_host, tf_data = augmentation.on == "host", data.pipeline == "tf_data"
     if data.table and not data.path:
         yield "data.table", "come with data.path"
+    if data.white and not data.path:
+        yield "data.white", "come with data.path"
     if data.keep_on_device and tf_data:
         yield "data.keep_on_device", "be false with data.pipeline = 'tf_data'"
     if on_host and not tf_data:

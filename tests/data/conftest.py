@@ -1,4 +1,4 @@
-"""A small set of which two images are none."""
+"""A small set of which two images are none, and folders of pictures."""
 
 import io
 
@@ -58,3 +58,22 @@ def damaged(tmp_path_factory):
     return DataConfig(
         name="damaged", data_dir=str(folder), batch_size=10, test_splits=()
     )
+
+
+@pytest.fixture
+def put(tmp_path):
+    """A config for a folder of pictures, given by name and bytes."""
+
+    def put_all(files, **changes):
+        for name, data in files.items():
+            path = tmp_path / "photos" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        given = {"batch_size": len(files), "image_size": 16, "test_splits": ()}
+        return DataConfig(
+            path=str(tmp_path / "photos"),
+            data_dir=str(tmp_path / "data"),
+            **{**given, **changes},
+        )
+
+    return put_all

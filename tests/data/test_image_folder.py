@@ -1,6 +1,5 @@
 import csv
 import json
-import unicodedata
 
 import numpy as np
 import pytest
@@ -253,18 +252,6 @@ def test_one_image_under_two_names_or_with_another_suffix_is_refused(photos):
         table = write_csv(photos.parent / "t.csv", [("a/0.png",), (row,)], ("path",))
         with pytest.raises(DataError, match=match):
             stored(photos, table)
-
-
-def test_paths_may_be_spelled_as_other_systems_do(photos):
-    name = "b/caf\u00e9.png"
-    (photos / "b/2.png").rename(photos / unicodedata.normalize("NFD", name))
-    rows = [("a\\0.png", "x"), (name, "y"), ("b\\deep/3.png", "x")]
-    table = write_csv(photos.parent / "table.csv", rows, ("path", "label"))
-    found = {
-        path: int(record["label"]) for path, record in stored(photos, table).items()
-    }
-    decomposed = unicodedata.normalize("NFD", name)
-    assert found == {"a/0.png": 0, decomposed: 1, "b/deep/3.png": 0}
 
 
 def test_links_do_not_lead_out_of_the_folder(photos, tmp_path):
