@@ -37,18 +37,32 @@ def _data_build(arguments: Arguments) -> None:
     """Builds a data set that can be read without TensorFlow."""
 
     def command(
-        name: tyro.conf.Positional[str], data_dir: str = "", manual_dir: str = ""
+        source: tyro.conf.Positional[str],
+        data_dir: str = "",
+        manual_dir: str = "",
+        table: str = "",
+        white: float = 0.0,
     ) -> None:
         """Builds a data set as array_record files, which need no TensorFlow to read.
 
         Args:
-            name: A data set, or name/config.
+            source: A data set, name/config, or a folder of images.
             data_dir: Directory to build in; empty = TFDS_DATA_DIR or a user cache.
             manual_dir: Files downloaded by hand; empty = DATA_DIR/downloads/manual.
+            table: Table of the images of a folder.
+            white: The value that is white in images of more than 8 bits of a folder.
         """
+        from jaxcl.cli._listing import describe_images, is_folder
+        from jaxcl.config import DataConfig
         from jaxcl.data import build
 
-        print(build(name, data_dir, manual_dir=manual_dir))
+        if is_folder(source):
+            config = DataConfig(
+                path=source, table=table, data_dir=data_dir, white=white
+            )
+            show(describe_images(config))
+        else:
+            print(build(source, data_dir, manual_dir=manual_dir))
 
     parse(command, arguments, "jaxcl data build")
 
@@ -63,6 +77,7 @@ def _data_show(arguments: Arguments) -> None:
         count: int = 8,
         seed: int = 0,
         data_dir: str = "",
+        table: str = "",
         json: Switch = False,
     ) -> None:
         """Describes a data set, and saves a picture of samples.
@@ -70,19 +85,25 @@ def _data_show(arguments: Arguments) -> None:
         The picture shows images, their augmented views and their metadata.
 
         Args:
-            source: A data set, or a config whose data and augmentation are shown.
+            source: A data set, a folder of images, or a config whose data and
+                augmentation are shown.
             out: PNG file; by default views.png for a config, none for a data set.
             split: The split to show; empty = the training split.
             count: Number of samples.
             seed: Seed of the samples and their views.
             data_dir: Directory of the data sets; empty = the config's value.
+            table: Table of the images of a folder.
             json: Print JSON.
         """
-        from jaxcl.cli._listing import describe_data
+        from jaxcl.cli._listing import describe_data, describe_images, is_folder
         from jaxcl.cli._pictures import show_data
+        from jaxcl.config import DataConfig
 
         if source.endswith(".toml"):
             out = out or Path("views.png")
+        elif is_folder(source):
+            config = DataConfig(path=source, table=table, data_dir=data_dir)
+            show(describe_images(config, as_json=json))
         else:
             show(describe_data(source, data_dir, as_json=json))
         if out is not None:

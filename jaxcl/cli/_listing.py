@@ -8,8 +8,14 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from jaxcl.config import nearest
-from jaxcl.data import REGISTRY, DataError, DatasetEntry, data_directory
+from jaxcl.config import DataConfig, nearest
+from jaxcl.data import (
+    REGISTRY,
+    DataError,
+    DatasetEntry,
+    data_directory,
+    describe_folder,
+)
 
 
 def list_data(data_dir: str = "", *, as_json: bool = False) -> Table | str:
@@ -56,6 +62,45 @@ def describe_data(
     return Group(table, escape(row["citation"].strip()))
 
 
+def is_folder(source: str) -> bool:
+    """Whether a source is a folder of images and not the name of a data set."""
+    return source.split("/")[0].split(":")[0] not in REGISTRY and Path(source).is_dir()
+
+
+def describe_images(config: DataConfig, *, as_json: bool = False) -> Table | str:
+    """Describes a folder of the user's own images."""
+    found = describe_folder(config)
+    if as_json:
+        return json.dumps(found, indent=1)
+    table = Table(title=f"images of {config.path}", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    unreadable = [f"{path}: {why}" for path, why in found["unreadable"].items()]
+    cells = {
+        "splits": _counts(found["splits"]),
+        "classes": _counts(found["classes"]) or "none: every loss without labels works",
+        "domains": _counts(found["domains"]),
+        "columns": ", ".join(found["columns"]),
+        "notes": "\n".join(found["notes"]),
+        "cannot be read": _first("\n", unreadable),
+        "built": found["built"],
+    }
+    for heading, text in cells.items():
+        if text:
+            table.add_row(heading, escape(text))
+    return table
+
+
+def _counts(counts: dict[str, int]) -> str:
+    parts = [f"{name} {count:,}" for name, count in counts.items()]
+    return f"{len(parts)}: {_first(', ', parts)}" if parts else ""
+
+
+def _first(between: str, parts: list[str]) -> str:
+    more = [f"and {len(parts) - _MOST:,} more"] if len(parts) > _MOST else []
+    return between.join(parts[:_MOST] + more)
+
+
 def _card(row: dict[str, Any]) -> list[tuple[str, str]]:
     roles = [f"{role} = {row[role]}" for role in _ROLES if row[role]]
     columns = [f"{column}: {meaning}" for column, meaning in row["columns"].items()]
@@ -76,6 +121,7 @@ def _card(row: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+_MOST = 20
 _ROLES = ("label", "domain", "bias", "instance")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxcl.augment import augment_batch, sample_keys
 from jaxcl.batch import Batch
+from jaxcl.cli._listing import is_folder
 from jaxcl.config import ConfigError, DataConfig, TrainConfig, read_toml
 from jaxcl.data import REGISTRY, EpochSampler, Split, open_data, training_batches
 
@@ -27,7 +28,7 @@ def show_data(
     """Saves a PNG with one column per sample: image, views and metadata.
 
     Args:
-        source: A config (`*.toml`) or the name of a data set.
+        source: A config (`*.toml`), the name of a data set, or a folder of images.
         out: The PNG file.
         split: The split; empty = the training split.
         count: Number of samples.
@@ -62,6 +63,8 @@ def _config_of(source: str, data_dir: str, split: str) -> TrainConfig:
 
 def _data_of(name: str) -> DataConfig:
     """A config with the roles that the registry gives to columns."""
+    if is_folder(name):
+        return DataConfig(path=name, image_size=96, bad_records="skip")
     entry = REGISTRY.get(name.split("/")[0].split(":")[0])
     if entry is None:
         return DataConfig(name=name)

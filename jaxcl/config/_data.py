@@ -91,10 +91,14 @@ class DataConfig:
     """Folder with your own images, in place of `name`."""
     table: str = ""
     """CSV, Parquet or JSONL file that describes the images of `path`: a column `path`,
-    and any others. Without it the files must lie in `<domain>/<class>/<file>`."""
+    and any others. Without it the folders say split, domain and class:
+    `train/<domain>/<class>/<file>`, of which all but the file may be absent."""
     missing: tuple[str, ...] = MISSING
     """Words that stand for a missing value in every column of `table`; an empty cell
     always does."""
+    white: Weight = 0.0
+    """The value that is white in pictures of `path` with more than 8 bits; 0 = 65535
+    for 16 bits, and for others 1, 255 or 65535, as fits all of them."""
     data_dir: str = ""
     """Where data sets are built and read; empty = TFDS_DATA_DIR, else a user cache."""
     batch_size: Annotated[int, at_least(2)] = 128

@@ -41,6 +41,8 @@ def _inputs(config: "TrainConfig") -> Broken:
         yield "data.table", "come with data.path"
     if data.missing != type(data).missing and not data.table:
         yield "data.missing", "come with data.table"
+    if data.white and not data.path:
+        yield "data.white", "come with data.path"
     if data.keep_on_device and tf_data:
         yield "data.keep_on_device", "be false with data.pipeline = 'tf_data'"
     if on_host and not tf_data:

@@ -3,6 +3,7 @@
 from jaxcl.data._batches import BadRecords as BadRecords
 from jaxcl.data._build import build as build
 from jaxcl.data._errors import DataError as DataError
+from jaxcl.data._folder_summary import describe_folder as describe_folder
 from jaxcl.data._image_cache import ImageCache as ImageCache
 from jaxcl.data._locate import data_directory as data_directory
 from jaxcl.data._metadata import corrupt_metadata as corrupt_metadata, cross as cross
@@ -39,6 +40,7 @@ __all__ = [
     "corrupt_metadata",
     "cross",
     "data_directory",
+    "describe_folder",
     "evaluation_batches",
     "load",
     "open_data",

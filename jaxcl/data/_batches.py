@@ -1,7 +1,8 @@
 """Records to batches, with decoded images or without any."""
 
+import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import EllipsisType
 from typing import Literal
 
@@ -20,7 +21,11 @@ Images = UInt8[np.ndarray, "rows height width channels"]
 ReadBatch = Callable[[np.ndarray], Batch]
 """Makes a batch of the samples at some positions of a split."""
 
+_LOG = logging.getLogger(__name__)
 _READ_AT_ONCE = 256
+# Columns that tell a reader which sample it is, the best first.
+_PATHS = ("path", "file", "file_name", "image/file_name", "filename", "id")
+_MOST_LINES = 10
 
 
 class BadRecords:
@@ -30,30 +35,53 @@ class BadRecords:
         policy: "error" ends the run, "skip" leaves the sample out of its batch, "count"
             does so for at most `limit` different samples.
         limit: See `policy`.
+        known: Why images were left out when the data set was built, by path.
     """
 
-    def __init__(self, policy: Policy = "error", limit: int = 0):
+    def __init__(
+        self,
+        policy: Policy = "error",
+        limit: int = 0,
+        known: Mapping[str, str] | None = None,
+    ):
         self.policy, self._limit = policy, limit
         self._lock = threading.Lock()
-        self.found: dict[tuple[str, int], str] = {}
-        """The error of each, by the split it is stored in and its place there."""
+        self._known = known or {}
+        self.found: dict[tuple[str, int], tuple[str, str]] = {}
+        """Name and error of each, by the split it is stored in and its place there."""
 
-    def add(self, split: Split, row: int, error: Exception) -> None:
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why samples cannot be read, by their names."""
+        return {**self._known, **dict(self.found.values())}
+
+    def add(
+        self, split: Split, row: int, error: Exception, record: Record | None = None
+    ) -> None:
         """Notes a sample, or raises a `DataError`."""
         position = int(split.stored[split.positions[row]])
-        what = f"record {position} of split {split.name!r} cannot be read: {error}"
+        name = f"record {position} of split {split.name!r}"
+        keys = [key for key in (*_PATHS, split.instance) if record and key in record]
+        if record and keys:
+            value = record[keys[0]]
+            shown = value.decode() if isinstance(value, bytes) else value
+            name += f" ({keys[0]} {shown})"
+        what = f"{name} cannot be read: {error}"
         if self.policy == "error":
             raise DataError(
                 f"{what} (`data.bad_records` = 'skip' or 'count' leaves such out)"
             ) from error
         with self._lock:
-            self.found[split.origin, position] = str(error)
-            many = len(self.found)
+            is_new = (split.origin, position) not in self.found
+            self.found[split.origin, position] = name, str(error)
+            many = len(self._known) + len(self.found)
         if self.policy == "count" and many > self._limit:
             raise DataError(
                 f"{what}; that makes {many}, more than `data.max_bad_records` = "
                 f"{self._limit}"
             ) from error
+        if is_new and len(self.found) <= _MOST_LINES:
+            _LOG.warning("left out: %s", what)
 
     def among(self, split: Split, rows: Rows) -> Bool[np.ndarray, " rows"]:
         """Which of the samples could not be read so far."""
@@ -80,7 +108,7 @@ class ImageReader:
                     images[i] = decode_image(data, split.image_shape, split.fit)
                     continue
                 except Exception as error:  # whatever a decoder of bytes raises
-                    self._bad.add(split, int(rows[i]), error)
+                    self._bad.add(split, int(rows[i]), error, record)
             where[i] = False
         batch = side_data(split, rows, records, epochs)
         return Batch(**{**vars(batch), "image": images, "where": where})

@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 import tempfile
-from collections.abc import Collection
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from jaxcl.config import DataConfig
 from jaxcl.data._builders import image_folder
+from jaxcl.data._builders._folder_layout import find_files
 from jaxcl.data._errors import DataError
 from jaxcl.data._locate import base_name, data_directory, find_builder, find_entry
 from jaxcl.data._tf import hide_accelerators
@@ -47,35 +48,35 @@ def build(name: str, data_dir: str = "", *, manual_dir: str = "") -> Path:
     return Path(builder.data_path)
 
 
-def build_image_folder(
-    path: str, table: str, data_dir: Path, missing: Collection[str] = DataConfig.missing
-) -> str:
-    """Builds the data set of a folder of images, unless it is already there.
+def build_image_folder(config: DataConfig) -> str:
+    """Builds the data set of the folder of a config, unless it is already there.
 
-    Args:
-        path: The folder.
-        table: CSV, Parquet or JSONL file of metadata of its images; empty = the names
-            of the folders in it are their classes, or their domains and classes.
-        data_dir: Where data sets are kept.
-        missing: Words that stand for a missing value in the table.
+    All its pictures are decoded once. Those that cannot be read are left out, and named
+    in its metadata with all else that a reader should know.
 
     Returns:
         The name under which it is opened, ``image_folder/<folder>-<fingerprint>``. The
-        fingerprint changes with names, sizes and times of the images, with the table
-        and with `missing`: a folder that was changed is built again.
+        fingerprint changes with names, sizes and times of the images, with the table,
+        and with what the config says of both: a folder that was changed is built again.
     """
-    folder = Path(path).expanduser()
-    file = Path(table).expanduser() if table else None
-    files = image_folder.find_files(folder)
-    name = image_folder.config_name(folder, files, file, missing)
+    folder, data_dir = Path(config.path).expanduser(), data_directory(config.data_dir)
+    files = find_files(folder)
+    name = image_folder.config_name(folder, files, config)
     kind = image_folder.ImageFolder
     full_name = f"{kind.name}/{name}"
     _check_writable(data_dir)
     with FileLock(data_dir / ".image_folder_build.lock"):
         if not (data_dir / full_name / str(kind.VERSION)).is_dir():
-            samples = image_folder.read_samples(folder, files, file, missing)
-            config = image_folder.ImageFolderConfig(name=name, samples=samples)
-            builder = kind(config=config, data_dir=data_dir, file_format="array_record")
+            samples = image_folder.read_samples(folder, files, config)
+            _LOG.info("checking %s images of %s", f"{len(samples.paths):,}", folder)
+            samples = image_folder.check_samples(samples, config.white)
+            counts = sorted(Counter(samples.splits).items())
+            found = ", ".join(f"{split} {count:,}" for split, count in counts)
+            _LOG.info("splits of %s: %s", folder, found)
+            for note in samples.notes:
+                _LOG.warning("%s: %s", folder, note)
+            stored = image_folder.ImageFolderConfig(name=name, samples=samples)
+            builder = kind(config=stored, data_dir=data_dir, file_format="array_record")
             _prepare(builder, name, data_dir)
     return full_name
 

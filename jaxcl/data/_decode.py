@@ -1,34 +1,88 @@
-"""Encoded images to pixels of one shape and back, with Pillow."""
+"""Encoded images to pixels of one shape and back, with Pillow.
+
+One rule for every path: the first frame, upright, on white, in 8 bits.
+`docs/data.md` has a table of formats.
+"""
 
 import io
+import struct
 from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from jaxcl.data._deep import Header, deep_values, is_deep, read_header, to_gray
 
 Shape = tuple[int, int, int]
 Fit = Literal["crop", "stretch"]
 
 _ORIENTATION = 0x0112
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+# Where a rotation or a transparent color may stand; other decoders ignore them.
+_JPEG_MARKS = (b"Exif\x00\x00", b"http://ns.adobe.com/xap")
+_PNG_MARKS = (b"tRNS", b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif")
 
 
 def decode_image(
     data: bytes, shape: Shape, fit: Fit
 ) -> UInt8[np.ndarray, "height width channels"]:
-    """The pixels of an encoded image, upright, in a given shape.
+    """The pixels of an encoded image in a given shape; see `read_picture`.
 
     Args:
         data: JPEG, PNG, or any other format that Pillow reads.
         shape: Height, width and channels (1 or 3) of the result.
         fit: "crop" keeps the middle of an image of another shape, "stretch" all of it.
     """
-    with Image.open(io.BytesIO(data)) as picture:
+    picture = in_channels(read_picture(data), shape[2])
+    return np.asarray(_fitted(picture, shape, fit)).reshape(shape)
+
+
+def read_picture(data: bytes) -> Image.Image:
+    """An encoded image as a picture of mode L or RGB: upright, on white, in 8 bits.
+
+    Args:
+        data: JPEG, PNG, or any other format that Pillow reads; of several frames the
+            first is taken. Color profiles are ignored.
+
+    Raises:
+        ValueError: It is no image, or its values have no known meaning.
+        OSError: It is cut off or damaged.
+    """
+    picture, header = open_upright(data)
+    if is_deep(picture):
+        return to_gray(deep_values(picture, header), 0.0)
+    return on_white(picture)
+
+
+def open_upright(data: bytes) -> tuple[Image.Image, Header]:
+    """The first frame of an encoded image as stored, but upright, and its header."""
+    with open_picture(data) as picture:
+        header = read_header(picture, data)
+        picture.load()
         # Cameras store a rotated picture as it was taken, with the rotation in Exif.
-        if picture.getexif().get(_ORIENTATION, 1) != 1:
+        if _orientation(picture) != 1:
             picture = ImageOps.exif_transpose(picture)
-        picture = _in_channels(picture, shape[2])
-        return np.asarray(_fitted(picture, shape, fit)).reshape(shape)
+        return picture, header
+
+
+def open_picture(data: bytes) -> Image.Image:
+    """An encoded image, of which only the header was read."""
+    if not data:
+        raise ValueError("is empty")
+    try:
+        return Image.open(io.BytesIO(data))
+    except UnidentifiedImageError as error:
+        raise ValueError(
+            f"is no image that Pillow reads: it begins with {data[:15]!r}"
+        ) from error
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        return picture.getexif().get(_ORIENTATION, 1)
+    except (SyntaxError, struct.error):
+        return 1  # the picture is whole, what was written about it is not
 
 
 def encode_png(picture: Image.Image | UInt8[np.ndarray, "height width ..."]) -> bytes:
@@ -40,22 +94,36 @@ def encode_png(picture: Image.Image | UInt8[np.ndarray, "height width ..."]) -> 
     return file.getvalue()
 
 
-def make_upright(data: bytes) -> bytes:
-    """The bytes of an image, encoded again only when its Exif data rotates it."""
-    if b"Exif\x00\x00" not in data[:4096]:
+def make_plain(data: bytes) -> bytes:
+    """The bytes of an image, encoded again if other decoders ignore a part of it.
+
+    They ignore rotations, and the transparent color of a PNG without alpha channel.
+    """
+    marks = {_JPEG: _JPEG_MARKS, _PNG[:3]: _PNG_MARKS}.get(data[:3], ())
+    if not any(mark in data for mark in marks):
         return data
-    with Image.open(io.BytesIO(data)) as picture:
-        if picture.getexif().get(_ORIENTATION, 1) == 1:
+    with open_picture(data) as picture:
+        picture.load()
+        if _orientation(picture) == 1 and "transparency" not in picture.info:
             return data
-        return encode_png(ImageOps.exif_transpose(picture))
+    return encode_png(read_picture(data))
 
 
-def _in_channels(picture: Image.Image, channels: int) -> Image.Image:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        # Pillow clips 16-bit values at 255 instead of scaling them.
-        values = np.asarray(picture, np.float64)
-        picture = Image.fromarray(np.uint8(np.clip(values / 257.0, 0, 255)))
+def in_channels(picture: Image.Image, channels: int) -> Image.Image:
+    """A picture in gray or in colors."""
     mode = "L" if channels == 1 else "RGB"
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """A picture of 8 bits in mode L or RGB, with white where it is transparent."""
+    if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or (
+        "transparency" in picture.info
+    ):
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    mode = "L" if picture.mode in ("1", "L") else "RGB"
     return picture if picture.mode == mode else picture.convert(mode)
 
 

@@ -17,9 +17,10 @@ from jaxcl.data._build import (
     explain_missing,
     is_embedded,
 )
+from jaxcl.data._builders._folder_pictures import explain_unreadable
 from jaxcl.data._columns import Columns
 from jaxcl.data._errors import DataError
-from jaxcl.data._locate import data_directory, find_builders, find_entry
+from jaxcl.data._locate import find_builders, find_entry
 from jaxcl.data._records import JoinedRecords, Records, flatten, open_records
 from jaxcl.data._roles import (
     Features,
@@ -55,6 +56,7 @@ def open_split(config: DataConfig, split: str) -> Split:
     for builder in builders:
         check_format(name, builder)
     records, *others = [_open_one(name, builder, split) for builder in builders]
+    unreadable = _unreadable(config, builders[0])
     features = flatten(builders[0].info.features)
     folder = Path(builders[0].data_path)
     entry = find_entry(name)
@@ -67,15 +69,35 @@ def open_split(config: DataConfig, split: str) -> Split:
     stored = _stored_positions(builders, split)
     opened = _describe(config, name, split, stored, records, features, folder)
     types = known_types(builders[0].info if config.path else None)
-    return with_ids(dataclasses.replace(opened, types=types), features)
+    opened = dataclasses.replace(opened, types=types, unreadable=unreadable)
+    return with_ids(opened, features)
 
 
 def resolve_name(config: DataConfig) -> str:
     """The name of the config's data set; a folder of images is built for it."""
     if not config.path:
         return config.name
-    directory = data_directory(config.data_dir)
-    return build_image_folder(config.path, config.table, directory, config.missing)
+    return build_image_folder(config)
+
+
+def read_metadata(builder: Any) -> dict[str, Any]:
+    """What is stored with a data set beside its records."""
+    # It is loaded by `items`, and by few other methods.
+    return dict((builder.info.metadata or {}).items())
+
+
+def _unreadable(config: DataConfig, builder: Any) -> Mapping[str, str]:
+    """Images that were left out of a folder's data set; an error if none may be."""
+    found = read_metadata(builder).get("unreadable", {})
+    most = {"error": 0, "skip": len(found), "count": config.max_bad_records}
+    if len(found) > most[config.bad_records]:
+        problem = explain_unreadable(config.path, found)
+        raise DataError(
+            f"{problem}; mend them, or leave them out with `data.bad_records` = 'skip'"
+            if config.bad_records == "error"
+            else f"{problem}; `data.max_bad_records` is {config.max_bad_records}"
+        )
+    return found
 
 
 def _open_one(name: str, builder: Any, split: str) -> Records:
@@ -179,7 +201,9 @@ def _find_roles(config: DataConfig, name: str, features: Features) -> dict[str, 
     wanted = {"label": config.label, "domain": config.domain, "bias": config.bias}
     if config.label == "label" and "label" not in features:
         # This is the default; the registry knows the label of sets without a `label`.
-        wanted["label"] = _default(name, "label") or config.label
+        known = _default(name, "label") or config.label
+        # Whoever reads a label says that there is none.
+        wanted["label"] = known if known in features else ""
     roles = {role: column for role, column in wanted.items() if column}
     for role, expression in roles.items():
         for column in factors_of(expression):

@@ -1,5 +1,6 @@
 """All the data of a run: training and test splits, and the order of the samples."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from jaxtyping import Int
 from jaxcl.batch import Batch
 from jaxcl.config import AugmentationConfig, ConfigError, DataConfig, SelectionConfig
 from jaxcl.data._batches import BadRecords, ImageReader, Images, side_columns
+from jaxcl.data._builders._folder_pictures import explain_unreadable
 from jaxcl.data._controls import (
     add_colors,
     check_no_leak,
@@ -18,6 +20,7 @@ from jaxcl.data._controls import (
     note_hidden_columns,
     share_names,
 )
+from jaxcl.data._errors import DataError
 from jaxcl.data._image_cache import ImageCache
 from jaxcl.data._open import open_split
 from jaxcl.data._pipeline import evaluation_batches, training_batches
@@ -32,6 +35,7 @@ from jaxcl.data._selection_file import (
 from jaxcl.data._split import Split
 from jaxcl.data._statistics import read_images
 
+_LOG = logging.getLogger(__name__)
 # Test splits that a selection makes, and the field that does so.
 _SELECTED = {
     "held_out": "held_out_domains",
@@ -167,7 +171,9 @@ def open_data(
     for name, test in test_splits.items():
         check_no_leak(train, test, name)
     note_hidden_columns(train)
-    bad = BadRecords(config.bad_records, config.max_bad_records)
+    if whole.unreadable:
+        _LOG.warning("left out: %s", explain_unreadable(config.path, whole.unreadable))
+    bad = BadRecords(config.bad_records, config.max_bad_records, whole.unreadable)
     train = add_colors(train, config.colors, bad)
     train = corrupt(train, config.corruption, bad)
     needed = NEEDED_ROLES[config.sampler.name]
@@ -206,12 +212,15 @@ def _open_test(
     if name not in _SELECTED:
         return open_split(config, name)
     rows = getattr(selection, name)
-    if len(rows) == 0:
+    if len(rows):
+        return whole.take(rows, name)
+    try:
+        return open_split(config, name)  # it may be stored under that name
+    except DataError as error:
         raise ConfigError(
             f"`data.test_splits` must not name {name!r}, which is empty: set "
-            f"`data.selection.{_SELECTED[name]}`"
-        )
-    return whole.take(rows, name)
+            f"`data.selection.{_SELECTED[name]}`; {error}"
+        ) from error
 
 
 def _hide_labels(train: Split, selection: Selection) -> Split:

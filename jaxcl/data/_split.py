@@ -60,6 +60,8 @@ class Split:
     replaced: Mapping[str, np.ndarray] = field(default_factory=dict)
     types: Types = field(default_factory=Types)
     """See there; nothing is known of stored data sets."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Why images of the data set, by path, were left out when it was built."""
 
     def __len__(self) -> int:
         return len(self.positions)

@@ -37,6 +37,8 @@ __all__ = [
     "write_report",
 ]
 
+_MOST_LEFT_OUT = 100
+
 
 def _embed_split(
     experiment: Experiment, state: TrainState, split: Split, max_samples: int
@@ -138,6 +140,7 @@ def make_report(
                 config.data.train_split: len(split),
                 **{name: len(test) for name, test in experiment.data.tests.items()},
             },
+            "left_out": _left_out(experiment.data.bad.reasons),
         },
         "curves": _columns([line for line in lines if "loss" in line]),
         "evaluation_curves": _columns(
@@ -145,6 +148,12 @@ def make_report(
         ),
         "evaluation": evaluation,
     }
+
+
+def _left_out(reasons: dict[str, str]) -> dict[str, Any]:
+    """How many samples could not be read, and why the first of them could not."""
+    first = dict(list(reasons.items())[:_MOST_LEFT_OUT])
+    return {"count": len(reasons), "first": first}
 
 
 def _columns(lines: list[dict[str, Any]], prefix: str = "") -> dict[str, list[Any]]:

@@ -204,7 +204,11 @@ def _data(report: Report) -> dict[str, str]:
         if names := data.get(key):
             rows[key] = _listed(names)
     sizes = data.get("splits") or {}
-    return rows | {f"images in {split}": number(size) for split, size in sizes.items()}
+    rows |= {f"images in {split}": number(size) for split, size in sizes.items()}
+    if count := look(data, "left_out", "count"):
+        first = [f"{name} ({why})" for name, why in data["left_out"]["first"].items()]
+        rows["left out, as they cannot be read"] = f"{count}: {'; '.join(first[:5])}"
+    return rows
 
 
 def _listed(names: list[Any]) -> str:

@@ -111,6 +111,7 @@ def test_an_integer_is_accepted_as_a_float():
         ({"augmentation": {"plain_views": 3}}, "must be at most `data.views`, got 3"),
         ({"data": {"table": "a.csv"}}, "must come with data.path, got 'a.csv'"),
         ({"data": {"missing": ["x"]}}, "must come with data.table, got ['x']"),
+        ({"data": {"white": 255.0}}, "must come with data.path, got 255"),
         (
             {"data": {"sampler": {"name": "importance"}}},
             "`data.bias` must name a column for data.sampler.name = 'importance'",

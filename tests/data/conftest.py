@@ -1,4 +1,4 @@
-"""A small set of which two images are none."""
+"""A small set of which two images are none, and folders of pictures."""
 
 import io
 
@@ -22,6 +22,7 @@ class Damaged(tfds.core.GeneratorBasedBuilder):
                     "image": tfds.features.Image(shape=(8, 8, 3)),
                     "label": tfds.features.ClassLabel(num_classes=2),
                     "kind": tfds.features.Text(),
+                    "file": tfds.features.Text(),
                 }
             ),
             disable_shuffling=True,
@@ -39,8 +40,15 @@ class Damaged(tfds.core.GeneratorBasedBuilder):
             data = file.getvalue()
             if i in (4, 11):
                 data = data[: len(data) // 2]
-            text = ("fox", "", "owl")[i % 3]
-            yield i, {"image": io.BytesIO(data), "label": i % 2, "kind": text}
+            yield (
+                i,
+                {
+                    "image": io.BytesIO(data),
+                    "label": i % 2,
+                    "kind": ("fox", "", "owl")[i % 3],
+                    "file": f"{i:02}.png",
+                },
+            )
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +58,22 @@ def damaged(tmp_path_factory):
     return DataConfig(
         name="damaged", data_dir=str(folder), batch_size=10, test_splits=()
     )
+
+
+@pytest.fixture
+def put(tmp_path):
+    """A config for a folder of pictures, given by name and bytes."""
+
+    def put_all(files, **changes):
+        for name, data in files.items():
+            path = tmp_path / "photos" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        given = {"batch_size": len(files), "image_size": 16, "test_splits": ()}
+        return DataConfig(
+            path=str(tmp_path / "photos"),
+            data_dir=str(tmp_path / "data"),
+            **{**given, **changes},
+        )
+
+    return put_all

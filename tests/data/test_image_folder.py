@@ -115,11 +115,10 @@ def test_folders_say_domain_and_class(tmp_path):
 
 def test_what_did_not_change_is_not_stored_again(photos):
     table = write_csv(photos.parent / "table.csv")
-    data_dir = photos.parent / "data"
-    name = build_image_folder(str(photos), table, data_dir)
-    assert build_image_folder(str(photos), table, data_dir) == name
+    name = build_image_folder(config(photos, table))
+    assert build_image_folder(config(photos, table)) == name
     write_csv(photos.parent / "table.csv", ROWS[:3])
-    assert build_image_folder(str(photos), table, data_dir) != name
+    assert build_image_folder(config(photos, table)) != name
 
 
 def test_other_words_for_missing_are_stored_anew(photos):
@@ -206,7 +205,7 @@ def stored(photos, table=""):
     import tensorflow_datasets as tfds
 
     data_dir = photos.parent / "data"
-    name = build_image_folder(str(photos), table, data_dir)
+    name = build_image_folder(config(photos, table))
     builder = tfds.core.read_only_builder.builder_from_files(name, data_dir=data_dir)
     raw = {"image": tfds.decode.SkipDecoding()}
     source = builder.as_data_source("train", decoders=raw)

@@ -175,7 +175,8 @@ def test_statistics_are_those_of_the_training_images_alone():
 
 def test_a_damaged_image_ends_the_run_and_is_named(damaged):
     with pytest.raises(
-        DataError, match=r"record (4|11) of split 'train' cannot be read: "
+        DataError,
+        match=r"record (4|11) of split 'train' \(file (04|11).png\) cannot be read: ",
     ):
         list(open_data(dataclasses.replace(damaged, workers=1)).batches(0, 2))
 

@@ -17,8 +17,8 @@ from jaxcl.augment import augment_batch, augment_small, draw_numbers, sample_key
 from jaxcl.augment._draws import Draws
 from jaxcl.augment._geometry import draw_box
 from jaxcl.config import AugmentationConfig, DataConfig, SamplerConfig, from_dict
-from jaxcl.data import open_data
-from jaxcl.data._decode import decode_image
+from jaxcl.data import DataError, open_data
+from jaxcl.data._decode import decode_image, make_plain
 
 if importlib.util.find_spec("tensorflow") is None:
     pytest.skip("TensorFlow is not installed", allow_module_level=True)
@@ -180,3 +180,60 @@ def test_jpegs_are_decoded_as_pillow_does(kind, size):
     expected = [decode_image(file, (size, size, 3), "crop") for file in files]
     found = decode_and_fit(tf.constant(files), (size, size, 3), "crop")
     np.testing.assert_array_equal(found, np.stack(expected))
+
+
+def one_of_every_format():
+    """Encoded images that TensorFlow would read otherwise than Pillow does."""
+    generator = np.random.default_rng(0)
+    colors = generator.integers(0, 256, (12, 12, 4), dtype=np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+
+    def save(picture, kind, **options):
+        file = io.BytesIO()
+        picture.save(file, kind, **options)
+        return file.getvalue()
+
+    rgba, rgb = Image.fromarray(colors), Image.fromarray(colors[..., :3])
+    gray, deep = colors[..., 0], colors[..., 0].astype(np.uint16) * 257
+    return {
+        "alpha": save(rgba, "png"),
+        "gray with alpha": save(rgba.convert("LA"), "png"),
+        "one clear color": save(
+            rgb, "png", transparency=tuple(colors[0, 0, :3].tolist())
+        ),
+        "one clear shade": save(
+            Image.fromarray(gray), "png", transparency=int(gray[0, 0])
+        ),
+        "palette": save(rgb.convert("P"), "png"),
+        "clear in a palette": save(rgb.convert("P"), "png", transparency=b"\x00" * 99),
+        "one bit": save(rgb.convert("1"), "png"),
+        "16 bits": save(Image.fromarray(deep), "png"),
+        "turned png": save(rgb, "png", exif=turned),
+        "turned jpeg": save(rgb, "jpeg", exif=turned),
+        "turned tiff": save(rgb, "tiff", tiffinfo={274: 6}),
+        "printers' jpeg": save(rgb.convert("CMYK"), "jpeg"),
+        "gray jpeg": save(Image.fromarray(gray), "jpeg"),
+        "gif": save(rgb, "gif"),
+        "webp": save(rgba, "webp", lossless=True),
+        "bmp": save(rgb, "bmp"),
+    }
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_format_is_read_as_on_the_default_path(channels):
+    import tensorflow as tf
+
+    from jaxcl.data._tf._decode import decode_and_fit
+
+    shape = (12, 12, channels)
+    for name, data in one_of_every_format().items():
+        found = decode_and_fit(tf.constant([make_plain(data)]), shape, "crop")
+        expected = decode_image(data, shape, "crop")
+        np.testing.assert_array_equal(found[0], expected, name)
+
+
+def test_a_damaged_image_is_named_as_on_the_default_path(damaged):
+    config = dataclasses.replace(damaged, pipeline="tf_data")
+    with pytest.raises(DataError, match=r"record (4|11) .*\(file (04|11).png\)"):
+        list(open_data(config).batches(0, 2))

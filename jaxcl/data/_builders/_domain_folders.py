@@ -24,7 +24,7 @@ ARCHIVE_SUFFIXES = tuple(
     [".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2"]
 )
 # Left behind by file managers; names that start with a dot are skipped as well.
-_JUNK = ("thumbs.db", "desktop.ini", "__macosx")
+_JUNK = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r")
 # Far above what any of these data sets holds, far below what fills a disk unnoticed.
 _MAX_BYTES, _MAX_FILES = 32 << 30, 200_000
 

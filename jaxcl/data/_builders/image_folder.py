@@ -1,15 +1,13 @@
 """Folders of the user's own images, with or without a table of metadata.
 
-Without a table the folders are `<domain>/<class>/<file>`, or `<class>/<file>`. With
+Without a table the folders tell split, domain and class; see `_folder_layout`. With
 one, its rows are the samples and its columns their metadata; see `_folder_table`.
 """
 
 import hashlib
-import logging
-import os
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, NamedTuple
@@ -17,23 +15,25 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxcl.data._builders._domain_folders import IMAGE_SUFFIXES, is_junk
+from jaxcl.config import DataConfig
+from jaxcl.data._builders._domain_folders import IMAGE_SUFFIXES
 from jaxcl.data._builders._folder_columns import Column, category
+from jaxcl.data._builders._folder_layout import (
+    File,
+    Files,
+    check_inside,
+    read_layout,
+)
+from jaxcl.data._builders._folder_pictures import (
+    Pictures,
+    check_pictures,
+    read_for_storing,
+)
 from jaxcl.data._builders._folder_table import Table, read_table
 from jaxcl.data._errors import DataError
 
-_LOG = logging.getLogger(__name__)
 # Part of every fingerprint, so that files of an older version are built again.
 _FORMAT = "2"
-
-
-class _File(NamedTuple):
-    size: int
-    time: int
-    is_image: bool
-
-
-Files = Mapping[str, _File]
 
 
 class Samples(NamedTuple):
@@ -44,6 +44,10 @@ class Samples(NamedTuple):
     splits: list[str]
     instances: list[int]
     columns: dict[str, Column]
+    notes: list[str]
+    """What a reader should know about them."""
+    pictures: Pictures = Pictures({}, {}, ())
+    """What was found when they were decoded."""
 
 
 @dataclass(eq=False)
@@ -81,6 +85,8 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder):
             metadata=tfds.core.MetadataDict(
                 no_number={k: c.no_number for k, c in samples.columns.items()},
                 is_date={k: c.is_date for k, c in samples.columns.items()},
+                unreadable=samples.pictures.unreadable,
+                notes=samples.notes,
             ),
         )
 
@@ -107,56 +113,26 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder):
                 name: column.values[position]
                 for name, column in samples.columns.items()
             }
-            # The bytes of the file as they are; Pillow decodes them later.
-            known["image"] = samples.folder / path
+            # The bytes of most files as they are; Pillow decodes them later.
+            white = samples.pictures.whites.get(path)
+            known["image"] = read_for_storing(samples.folder / path, white)
             known["path"], known["instance"] = path, samples.instances[position]
             yield position, known
 
 
-def config_name(
-    folder: Path, files: Files, table: Path | None, missing: Collection[str]
-) -> str:
+def config_name(folder: Path, files: Files, config: DataConfig) -> str:
     """The name of one state of a folder, in characters that every disk takes.
 
-    It changes with names, sizes and times of the images, with the table, and with the
-    words that stand for missing values in it.
+    It changes with names, sizes and times of the images, with the table, and with what
+    the config says of both.
     """
     slug = re.sub(r"[^A-Za-z0-9]+", "_", folder.resolve().name).strip("_").lower()
-    return f"{slug[:40] or 'images'}-{_fingerprint(files, table, missing)}"
+    return f"{slug[:40] or 'images'}-{_fingerprint(files.known, config)}"
 
 
-def find_files(folder: Path) -> Files:
-    """All files of a folder by their relative path, without hidden ones.
-
-    What cannot be read as a file, such as a link to a folder, is listed as no image.
-    """
-    if not folder.is_dir():
-        raise DataError(f"`data.path` must be a folder of images, got {str(folder)!r}")
-    found: dict[str, _File] = {}
-    for place, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = [name for name in folders if not is_junk(name)]
-        links = [name for name in folders if Path(place, name).is_symlink()]
-        for name in links + [name for name in names if not is_junk(name)]:
-            path = Path(place, name)
-            relative = path.relative_to(folder).as_posix()
-            found[relative] = _File(0, 0, False)
-            if path.is_file():
-                known, is_image = path.stat(), path.suffix.lower() in IMAGE_SUFFIXES
-                found[relative] = _File(known.st_size, known.st_mtime_ns, is_image)
-    if not any(file.is_image for file in found.values()):
-        raise DataError(
-            f"`data.path` must be a folder of images ({', '.join(IMAGE_SUFFIXES)}); "
-            f"{str(folder)!r} holds none"
-        )
-    return found
-
-
-def _refuse(error: OSError) -> None:
-    raise DataError(f"folder {error.filename!r} cannot be read: {error.strerror}")
-
-
-def _fingerprint(files: Files, table: Path | None, missing: Collection[str]) -> str:
-    digest = hashlib.sha256(_FORMAT.encode())
+def _fingerprint(files: Mapping[str, File], config: DataConfig) -> str:
+    digest = hashlib.sha256(f"{_FORMAT} {config.white:g}".encode())
+    table = Path(config.table).expanduser() if config.table else None
     for path in sorted(files):
         # Without a table, any other file is an error, also one that was added later.
         if files[path].is_image or not table:
@@ -164,7 +140,9 @@ def _fingerprint(files: Files, table: Path | None, missing: Collection[str]) -> 
             digest.update(known.encode("utf-8", "surrogateescape"))
     if table:
         try:
-            digest.update("\0".join((table.suffix.lower(), *sorted(missing))).encode())
+            digest.update(
+                "\0".join((table.suffix.lower(), *sorted(config.missing))).encode()
+            )
             digest.update(b"\0" + table.read_bytes())
         except OSError as error:
             raise DataError(
@@ -173,49 +151,47 @@ def _fingerprint(files: Files, table: Path | None, missing: Collection[str]) -> 
     return digest.hexdigest()[:16]
 
 
-def read_samples(
-    folder: Path, files: Files, table: Path | None, missing: Collection[str]
-) -> Samples:
+def read_samples(folder: Path, files: Files, config: DataConfig) -> Samples:
     """The samples of a folder, described by its table or by the names in it."""
-    if table is None:
+    if not config.table:
         return _from_folders(folder, files)
-    return _from_table(folder, files, read_table(table, missing), table)
+    table = Path(config.table).expanduser()
+    return _from_table(folder, files.known, read_table(table, config.missing), table)
 
 
-def _from_folders(folder: Path, files: Files) -> Samples:
-    advice = "or list the images and their metadata in a `data.table`"
-    odd = sorted(path for path, file in files.items() if not file.is_image)
-    if odd:
-        raise DataError(
-            f"{str(folder / odd[0])!r} is no file of an image "
-            f"({', '.join(IMAGE_SUFFIXES)}){_others(odd)}: move it away, {advice}"
-        )
-    paths = sorted(files)
-    depths = {path.count("/"): path for path in paths}
-    if set(depths) not in ({1}, {2}):
-        raise DataError(
-            f"the images of {str(folder)!r} must all be <class>/<file>, or all "
-            f"<domain>/<class>/<file>, got {', '.join(map(repr, depths.values()))}: "
-            f"move them, {advice}"
-        )
-    for path in paths:
-        _check_inside(folder, path, f"{str(folder / path)!r}")
-    parts = [path.split("/") for path in paths]
-    columns = {"label": category(part[-2] for part in parts)}
-    if 2 in depths:
-        columns["domain"] = category(part[0] for part in parts)
-    return Samples(
-        folder, paths, ["train"] * len(paths), list(range(len(paths))), columns
+def check_samples(samples: Samples, white: float) -> Samples:
+    """The samples whose pictures can be read, which are all decoded once."""
+    pictures = check_pictures(samples.folder, samples.paths, white)
+    kept = [i for i, p in enumerate(samples.paths) if p not in pictures.unreadable]
+    return samples._replace(
+        paths=[samples.paths[i] for i in kept],
+        splits=[samples.splits[i] for i in kept],
+        instances=[samples.instances[i] for i in kept],
+        columns={
+            name: column._replace(values=[column.values[i] for i in kept])
+            for name, column in samples.columns.items()
+        },
+        notes=[*samples.notes, *pictures.notes],
+        pictures=pictures,
     )
 
 
-def _from_table(folder: Path, files: Files, table: Table, file: Path) -> Samples:
+def _from_folders(folder: Path, files: Files) -> Samples:
+    layout = read_layout(folder, files)
+    named = {"label": layout.labels, "domain": layout.domains}
+    columns = {name: category(words) for name, words in named.items() if words}
+    instances = list(range(len(layout.paths)))
+    return Samples(
+        folder, layout.paths, layout.splits, instances, columns, layout.notes
+    )
+
+
+def _from_table(
+    folder: Path, files: Mapping[str, File], table: Table, file: Path
+) -> Samples:
     rows = _rows_by_path(folder, files, table, file)
     left_out = sum(known.is_image for path, known in files.items() if path not in rows)
-    if left_out:
-        _LOG.warning(
-            "%d images of %s are left out: they are not in %s", left_out, folder, file
-        )
+    notes = [f"{left_out:,} images are left out: they are not in {file}"]
     paths = sorted(rows)
     order = [rows[path] for path in paths]
     columns = {
@@ -225,17 +201,18 @@ def _from_table(folder: Path, files: Files, table: Table, file: Path) -> Samples
     instances = list(range(len(paths)))
     if table.instances is not None:
         instances = [table.instances[row] for row in order]
-    return Samples(folder, paths, [table.splits[r] for r in order], instances, columns)
+    splits = [table.splits[row] for row in order]
+    return Samples(folder, paths, splits, instances, columns, notes if left_out else [])
 
 
 def _rows_by_path(
-    folder: Path, files: Files, table: Table, file: Path
+    folder: Path, files: Mapping[str, File], table: Table, file: Path
 ) -> dict[str, int]:
     """The row of every image of a table; an error for one that is not in the folder."""
+    # Systems write one name in several ways: é is one letter, or e and an accent.
+    stored = {_composed(path): path for path in files} | {path: path for path in files}
     rows: dict[str, int] = {}
     missing: list[str] = []
-    # Systems write one name in several ways: é is one letter, or e and an accent.
-    stored = {unicodedata.normalize("NFC", path): path for path in files}
     for row, name in enumerate(table.paths):
         place = f"table {str(file)!r}, column 'path', {table.rows[row]}: {name!r}"
         path = _relative(folder, stored, name, place)
@@ -248,7 +225,7 @@ def _rows_by_path(
         if path not in files or not files[path].is_image:
             missing.append(f"{name!r} ({table.rows[row]})")
         else:
-            _check_inside(folder, path, place)
+            check_inside(folder, path, place)
     if missing:
         raise DataError(
             f"table {str(file)!r} names {len(missing)} images that {str(folder)!r} "
@@ -262,22 +239,17 @@ def _rows_by_path(
 
 def _relative(folder: Path, stored: Mapping[str, str], name: str, place: str) -> str:
     """The path of a row as the files of the folder are named."""
-    given = unicodedata.normalize("NFC", name)
     # Windows writes a\b.png, and elsewhere a file can have this name.
-    path = PurePosixPath(given if given in stored else given.replace("\\", "/"))
+    path = PurePosixPath(name if name in stored else name.replace("\\", "/"))
     if path.is_relative_to(folder.absolute().as_posix()):
         path = path.relative_to(folder.absolute().as_posix())
     if path.is_absolute() or ".." in path.parts:
         raise DataError(f"{place} must be relative to the folder, without `..`")
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise DataError(f"{place} is no image ({', '.join(IMAGE_SUFFIXES)})")
-    return stored.get(str(path), str(path))
+    known = str(path)
+    return stored.get(known) or stored.get(_composed(known)) or known
 
 
-def _check_inside(folder: Path, path: str, place: str) -> None:
-    if not (folder / path).resolve().is_relative_to(folder.resolve()):
-        raise DataError(f"{place} is a link that leads out of the folder")
-
-
-def _others(names: list[str]) -> str:
-    return f" (nor are {len(names) - 1} others)" if names[1:] else ""
+def _composed(path: str) -> str:
+    return unicodedata.normalize("NFC", path)

@@ -2,10 +2,10 @@
 
 TensorFlow's threads decode images that already have the right size, which for small
 images is faster than Python's lock allows. Pillow decodes all others, as it resizes
-several times as fast as TensorFlow.
+several times as fast as TensorFlow, and images of formats that TensorFlow reads
+otherwise: with an alpha channel, with 16 bits, CMYK, and all but JPEG and PNG.
 """
 
-import io
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,14 @@ from PIL import Image
 
 from jaxcl.augment import BASE_DRAWS
 from jaxcl.config import AugmentationConfig
-from jaxcl.data._decode import Fit, Shape, decode_image, make_upright, middle_box
+from jaxcl.data._decode import (
+    Fit,
+    Shape,
+    decode_image,
+    in_channels,
+    middle_box,
+    read_picture,
+)
 from jaxcl.data._tf._crops import Tensor, draw_box
 from jaxcl.data._tf._finish import name_columns
 from jaxcl.data._tf._library import tensorflow
@@ -25,7 +32,7 @@ def decode_and_fit(data: Tensor, shape: Shape, fit: Fit) -> Tensor:
     """The pixels of encoded images in a given shape, equal to those of `decode_image`.
 
     Args:
-        data: Bytes of upright images, see `make_upright`: `[batch]`; or of one image,
+        data: Bytes of images, see `make_plain`: `[batch]`; or of one image,
             without the axis, which takes twice as long for a small image.
         shape: Height, width and channels (1 or 3) of the result.
         fit: "crop" keeps the middle of an image of another shape, "stretch" all of it.
@@ -61,14 +68,16 @@ def _kinds(data: Tensor, shape: Shape) -> Tensor:
     """`[batch]`: 1 for a JPEG, 2 for a PNG of this size, 0 for anything else."""
     tf = tensorflow()
     # Padded, because TensorFlow takes no part of a string that is too short.
-    head = tf.strings.join([tf.strings.substr(data, 0, 25), "\0" * 25])
+    head = tf.strings.join([tf.strings.substr(data, 0, 26), b"\xff" * 26])
 
     def holds(start, what):
         return tf.strings.substr(head, start, len(what)) == what
 
     # Width and height in four bytes each, and the bits of a channel.
     sizes = [shape[1].to_bytes(4, "big"), shape[0].to_bytes(4, "big"), b"\x08"]
-    png = holds(0, _PNG) & holds(16, b"".join(sizes))
+    # Gray, color or palette; Pillow puts an alpha channel on white.
+    opaque = holds(25, b"\x00") | holds(25, b"\x02") | holds(25, b"\x03")
+    png = holds(0, _PNG) & holds(16, b"".join(sizes)) & opaque
     return tf.cast(holds(0, _JPEG), tf.int32) + 2 * tf.cast(png, tf.int32)
 
 
@@ -167,11 +176,8 @@ def _cut(
     fit: Fit,
 ) -> np.ndarray:
     """The crops of one image; boxes are in units of the part that would be fitted."""
-    data = make_upright(data)
-    with Image.open(io.BytesIO(data)) as picture:
-        width, height = picture.size
-    pixels = decode_image(data, (height, width, shape[2]), "stretch")
-    picture = Image.fromarray(pixels[:, :, 0] if shape[2] == 1 else pixels)
+    picture = in_channels(read_picture(data), shape[2])
+    width, height = picture.size
     left, top, right, bottom = (0.0, 0.0, float(width), float(height))
     if fit == "crop":
         left, top, right, bottom = middle_box(height, width, shape)

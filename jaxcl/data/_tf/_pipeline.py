@@ -14,9 +14,10 @@ from jaxcl.augment import draw_numbers, sample_keys
 from jaxcl.batch import Batch
 from jaxcl.config import AugmentationConfig
 from jaxcl.data._batches import BadRecords, ImageReader, side_data
-from jaxcl.data._decode import decode_image, encode_png, make_upright
+from jaxcl.data._decode import decode_image, encode_png, make_plain
 from jaxcl.data._errors import DataError
 from jaxcl.data._pipeline import local_draw
+from jaxcl.data._records import Record
 from jaxcl.data._samplers import Sampler
 from jaxcl.data._split import Split
 from jaxcl.data._tf._decode import decode_and_fit, decode_crops
@@ -73,6 +74,8 @@ def tf_batches(
         try:
             arrays = next(batches)
         except tf.errors.OpError as error:
+            # Read again by Pillow, which names the sample.
+            ImageReader(split, BadRecords()).batch(local_draw(sampler, step).rows)
             said = str(error).splitlines()[0]
             raise DataError(
                 f"a sample of split {split.name!r} at step {step} cannot be read: "
@@ -136,23 +139,24 @@ class _Source:
         batch = side_data(self._split, draw.rows, records, draw.epochs)
         where, images = batch.where.copy(), []
         for i, (row, record) in enumerate(zip(draw.rows, records, strict=True)):
-            data = None if record is None else self._check(record["image"], int(row))
+            data = None if record is None else self._check(record, int(row))
             where[i] = data is not None
-            images.append(self._black if data is None else make_upright(data))
+            images.append(self._black if data is None else make_plain(data))
         self.side[step] = Batch(**{**vars(batch), "where": where})
         encoded = np.array(images, object)
         if self._augmentation is None:
             return [encoded]
         return [encoded, *self._numbers(batch)]
 
-    def _check(self, data: bytes, row: int) -> bytes | None:
-        """The bytes; None when they are no image and the sample is left out."""
+    def _check(self, record: Record, row: int) -> bytes | None:
+        """The image's bytes; None when they are no image and it is left out."""
+        data = record["image"]
         if self._bad.policy != "error":
             # What TensorFlow cannot decode would end its pipeline.
             try:
                 decode_image(data, self._split.image_shape, self._split.fit)
             except Exception as error:  # whatever a decoder of bytes raises
-                self._bad.add(self._split, row, error)
+                self._bad.add(self._split, row, error, record)
                 return None
         return data
 
