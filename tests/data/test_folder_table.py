@@ -182,6 +182,8 @@ NAMES = ("1e3", "1000")
 @pytest.mark.parametrize(
     ("name", "cells", "names", "values"),
     [
+        # é is one letter, or e and an accent.
+        ("a", ("caf\u00e9", "cafe\u0301", "x", "x"), ["caf\u00e9", "x"], [0, 0, 1, 1]),
         ("a", ("x", "b", "x", ""), ["b", "x"], [1, 0, 1, -1]),
         # Codes keep their zeros, and are no numbers.
         ("a", ("120", "007", "007"), ["007", "120"], [1, 0, 0]),
