@@ -6,6 +6,10 @@ from jaxcl.data._errors import DataError as DataError
 from jaxcl.data._folder_summary import describe_folder as describe_folder
 from jaxcl.data._image_cache import ImageCache as ImageCache
 from jaxcl.data._locate import data_directory as data_directory
+from jaxcl.data._memory import (
+    from_arrays as from_arrays,
+    from_dataframe as from_dataframe,
+)
 from jaxcl.data._metadata import corrupt_metadata as corrupt_metadata, cross as cross
 from jaxcl.data._open import open_split as open_split
 from jaxcl.data._pipeline import (
@@ -42,6 +46,8 @@ __all__ = [
     "data_directory",
     "describe_folder",
     "evaluation_batches",
+    "from_arrays",
+    "from_dataframe",
     "load",
     "open_data",
     "open_split",

@@ -5,6 +5,7 @@ import io
 import logging
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,25 +60,47 @@ def build_image_folder(config: DataConfig) -> str:
         fingerprint changes with names, sizes and times of the images, with the table,
         and with what the config says of both: a folder that was changed is built again.
     """
-    folder, data_dir = Path(config.path).expanduser(), data_directory(config.data_dir)
+    folder = Path(config.path).expanduser()
     files = find_files(folder)
+
+    def checked_samples() -> image_folder.Samples:
+        samples = image_folder.read_samples(folder, files, config)
+        _LOG.info("checking %s images of %s", f"{len(samples.paths):,}", folder)
+        samples = image_folder.check_samples(samples, config.white)
+        counts = sorted(Counter(samples.splits).items())
+        found = ", ".join(f"{split} {count:,}" for split, count in counts)
+        _LOG.info("splits of %s: %s", folder, found)
+        for note in samples.notes:
+            _LOG.warning("%s: %s", folder, note)
+        return samples
+
     name = image_folder.config_name(folder, files, config)
-    kind = image_folder.ImageFolder
+    return build_samples(name, checked_samples, config.data_dir)
+
+
+def build_samples(
+    name: str, make: Callable[[], image_folder.Samples], data_dir: str
+) -> str:
+    """Builds the data set of images, unless it is already there.
+
+    Args:
+        name: Contains a fingerprint of the images and of all that is known of them.
+        make: Reads and checks them.
+        data_dir: See `data_directory`.
+
+    Returns:
+        The name under which it is opened, ``image_folder/<name>``.
+    """
+    directory, kind = data_directory(data_dir), image_folder.ImageFolder
     full_name = f"{kind.name}/{name}"
-    _check_writable(data_dir)
-    with FileLock(data_dir / ".image_folder_build.lock"):
-        if not (data_dir / full_name / str(kind.VERSION)).is_dir():
-            samples = image_folder.read_samples(folder, files, config)
-            _LOG.info("checking %s images of %s", f"{len(samples.paths):,}", folder)
-            samples = image_folder.check_samples(samples, config.white)
-            counts = sorted(Counter(samples.splits).items())
-            found = ", ".join(f"{split} {count:,}" for split, count in counts)
-            _LOG.info("splits of %s: %s", folder, found)
-            for note in samples.notes:
-                _LOG.warning("%s: %s", folder, note)
-            stored = image_folder.ImageFolderConfig(name=name, samples=samples)
-            builder = kind(config=stored, data_dir=data_dir, file_format="array_record")
-            _prepare(builder, name, data_dir)
+    _check_writable(directory)
+    with FileLock(directory / ".image_folder_build.lock"):
+        if not (directory / full_name / str(kind.VERSION)).is_dir():
+            stored = image_folder.ImageFolderConfig(name=name, samples=make())
+            builder = kind(
+                config=stored, data_dir=directory, file_format="array_record"
+            )
+            _prepare(builder, name, directory)
     return full_name
 
 

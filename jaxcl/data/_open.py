@@ -68,7 +68,7 @@ def open_split(config: DataConfig, split: str) -> Split:
         folder = None
     stored = _stored_positions(builders, split)
     opened = _describe(config, name, split, stored, records, features, folder)
-    types = known_types(builders[0].info if config.path else None)
+    types = known_types(read_metadata(builders[0]))
     opened = dataclasses.replace(opened, types=types, unreadable=unreadable)
     return with_ids(opened, features)
 

@@ -16,13 +16,12 @@ from jaxcl.data._split import Split, Types, as_ids
 Features = Mapping[str, Any]
 
 
-def known_types(info: Any | None) -> Types:
-    """What was stored beside the images of a folder; nothing for other data sets."""
-    if info is None:
+def known_types(metadata: Mapping[str, Any]) -> Types:
+    """What is stored with the images of a folder; nothing for other data sets."""
+    if "no_number" not in metadata:
         return Types()
-    known = dict(info.metadata.items())
-    reasons = {column: why for column, why in known["no_number"].items() if why}
-    dates = frozenset(column for column, is_date in known["is_date"].items() if is_date)
+    reasons = {column: why for column, why in metadata["no_number"].items() if why}
+    dates = frozenset(name for name, is_date in metadata["is_date"].items() if is_date)
     return Types(True, reasons, dates)
 
 

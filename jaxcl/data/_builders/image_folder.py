@@ -5,6 +5,7 @@ one, its rows are the samples and its columns their metadata; see `_folder_table
 """
 
 import hashlib
+import io
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ from jaxcl.data._builders._folder_pictures import (
     read_for_storing,
 )
 from jaxcl.data._builders._folder_table import Table, read_table
+from jaxcl.data._decode import encode_png
 from jaxcl.data._errors import DataError
 
 # Part of every fingerprint, so that files of an older version are built again.
@@ -48,6 +50,23 @@ class Samples(NamedTuple):
     """What a reader should know about them."""
     pictures: Pictures = Pictures({}, {}, ())
     """What was found when they were decoded."""
+    pixels: np.ndarray | None = None
+    """The images `[samples, height, width (, 3)]` where they are in no files."""
+
+    @property
+    def image_shape(self) -> tuple[int | None, int | None, int]:
+        """Height, width and channels, None where images differ."""
+        if self.pixels is None:
+            return None, None, 3
+        height, width, *colors = self.pixels.shape[1:]
+        return height, width, 3 if colors else 1
+
+    def encoded(self, position: int) -> Any:
+        """An image as a file: the bytes of most as they are, which Pillow decodes."""
+        if self.pixels is not None:
+            return io.BytesIO(encode_png(self.pixels[position]))
+        path = self.paths[position]
+        return read_for_storing(self.folder / path, self.pictures.whites.get(path))
 
 
 @dataclass(eq=False)
@@ -75,7 +94,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder):
             description=f"Images of {samples.folder}",
             features=tfds.features.FeaturesDict(
                 {
-                    "image": tfds.features.Image(shape=(None, None, 3)),
+                    "image": tfds.features.Image(shape=samples.image_shape),
                     "path": tfds.features.Text(),
                     "instance": tfds.features.Scalar(np.int32),
                     **columns,
@@ -113,9 +132,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder):
                 name: column.values[position]
                 for name, column in samples.columns.items()
             }
-            # The bytes of most files as they are; Pillow decodes them later.
-            white = samples.pictures.whites.get(path)
-            known["image"] = read_for_storing(samples.folder / path, white)
+            known["image"] = samples.encoded(position)
             known["path"], known["instance"] = path, samples.instances[position]
             yield position, known
 
