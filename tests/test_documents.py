@@ -22,13 +22,14 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 TRAINING = (ROOT / "docs" / "training.md").read_text()
 DEVICES = (ROOT / "docs" / "devices.md").read_text()
+DATA = (ROOT / "docs" / "data.md").read_text()
 STUDIES = sorted((ROOT / "configs" / "studies").rglob("*.toml"))
 CONFIGS = sorted({*(ROOT / "configs").rglob("*.toml")} - {*STUDIES})
 
 
 def blocks(language):
     return re.findall(
-        rf"```{language}\n(.*?)```", README + TRAINING + DEVICES, re.DOTALL
+        rf"```{language}\n(.*?)```", README + TRAINING + DEVICES + DATA, re.DOTALL
     )
 
 

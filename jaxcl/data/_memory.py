@@ -80,7 +80,7 @@ def from_arrays(
         notes=[],
         pixels=pixels,
     )
-    return build_samples(f"arrays-{_fingerprint(samples)}", lambda: samples, data_dir)
+    return build_samples(f"arrays-{_fingerprint(pixels, samples)}", lambda: samples, data_dir)
 
 
 def from_dataframe(
@@ -167,9 +167,9 @@ def _as_column(name: str, values: Any, count: int) -> Column:
     return Column(feature, [*numbers.astype(np.float32)])
 
 
-def _fingerprint(samples: Samples) -> str:
-    digest = hashlib.sha256(repr(np.shape(samples.pixels)).encode())
-    digest.update(np.ascontiguousarray(samples.pixels))
+def _fingerprint(pixels: np.ndarray, samples: Samples) -> str:
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
     for known in (samples.paths, samples.splits, samples.instances):
         digest.update(repr(known).encode())
     for name, column in sorted(samples.columns.items()):
