@@ -1,6 +1,8 @@
 """`jaxcl data`."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -78,6 +80,7 @@ def _data_show(arguments: Arguments) -> None:
         seed: int = 0,
         data_dir: str = "",
         table: str = "",
+        white: float = 0.0,
         json: Switch = False,
     ) -> None:
         """Describes a data set, and saves a picture of samples.
@@ -93,23 +96,29 @@ def _data_show(arguments: Arguments) -> None:
             seed: Seed of the samples and their views.
             data_dir: Directory of the data sets; empty = the config's value.
             table: Table of the images of a folder.
+            white: The value that is white in images of more than 8 bits of a folder.
             json: Print JSON.
         """
         from jaxcl.cli._listing import describe_data, describe_images, is_folder
         from jaxcl.cli._pictures import show_data
         from jaxcl.config import DataConfig
 
+        folder = None
         if source.endswith(".toml"):
             out = out or Path("views.png")
         elif is_folder(source):
-            config = DataConfig(path=source, table=table, data_dir=data_dir)
-            show(describe_images(config, as_json=json))
+            folder = DataConfig(path=source, table=table, white=white, image_size=96)
+            folder = dataclasses.replace(folder, data_dir=data_dir, bad_records="skip")
+            show(describe_images(folder, as_json=json))
         else:
             show(describe_data(source, data_dir, as_json=json))
         if out is not None:
-            show_data(
-                source, out, split=split, count=count, seed=seed, data_dir=data_dir
-            )
+            options: dict[str, Any] = {
+                "split": split,
+                "data_dir": data_dir,
+                "folder": folder,
+            }
+            show_data(source, out, count=count, seed=seed, **options)
             if not json:
                 print(out)
 

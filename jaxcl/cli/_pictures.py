@@ -9,7 +9,6 @@ import numpy as np
 
 from jaxcl.augment import augment_batch, sample_keys
 from jaxcl.batch import Batch
-from jaxcl.cli._listing import is_folder
 from jaxcl.config import ConfigError, DataConfig, TrainConfig, read_toml
 from jaxcl.data import REGISTRY, EpochSampler, Split, open_data, training_batches
 
@@ -24,18 +23,20 @@ def show_data(
     count: int = 8,
     seed: int = 0,
     data_dir: str = "",
+    folder: DataConfig | None = None,
 ) -> None:
     """Saves a PNG with one column per sample: image, views and metadata.
 
     Args:
-        source: A config (`*.toml`), the name of a data set, or a folder of images.
+        source: A config (`*.toml`), the name of a data set, or a folder.
         out: The PNG file.
         split: The split; empty = the training split.
         count: Number of samples.
         seed: Seed of the samples and their views.
         data_dir: Directory of the data sets; empty = the config's value.
+        folder: The data of a source that is a folder of images.
     """
-    config = _config_of(source, data_dir, split)
+    config = _config_of(source, data_dir, split, folder)
     config.check()
     opened = open_data(config.data, seed, tests=False).train
     if not 1 <= count <= len(opened):
@@ -49,12 +50,14 @@ def show_data(
     _draw_grid(opened, batch, np.asarray(views), out)
 
 
-def _config_of(source: str, data_dir: str, split: str) -> TrainConfig:
+def _config_of(
+    source: str, data_dir: str, split: str, folder: DataConfig | None
+) -> TrainConfig:
     if source.endswith(".toml"):
         config = read_toml(source)
         changes = {"data_dir": data_dir, "train_split": split}
     else:
-        config = TrainConfig(data=_data_of(source))
+        config = TrainConfig(data=folder or _data_of(source))
         changes = {"data_dir": data_dir, "train_split": split}
     given = {name: value for name, value in changes.items() if value}
     data = DataConfig(**{**vars(config.data), "batch_size": 2, **given})
@@ -63,8 +66,6 @@ def _config_of(source: str, data_dir: str, split: str) -> TrainConfig:
 
 def _data_of(name: str) -> DataConfig:
     """A config with the roles that the registry gives to columns."""
-    if is_folder(name):
-        return DataConfig(path=name, image_size=96, bad_records="skip")
     entry = REGISTRY.get(name.split("/")[0].split(":")[0])
     if entry is None:
         return DataConfig(name=name)

@@ -159,18 +159,28 @@ def test_paths_of_a_table_may_be_spelled_as_other_systems_do(put, tmp_path):
     assert paths == {"a/1.png", decomposed}
 
 
-def test_the_command_says_what_a_folder_holds(broken, tmp_path, capsys):
+def test_the_command_says_what_a_folder_holds(broken, capsys):
     config = broken()
+    where = [config.path, "--data-dir", config.data_dir]
     for command in ("show", "build"):
-        main(["data", command, config.path, "--data-dir", config.data_dir])
+        main(["data", command, *where])
         said = capsys.readouterr().out
         assert "train 6" in said
         assert "a 3, b 3" in said
         assert "a/empty.jpg: is empty" in said
-    main(["data", "show", config.path, "--data-dir", config.data_dir, "--json"])
+    main(["data", "show", *where, "--json"])
     found = json.loads(capsys.readouterr().out)
     assert found["splits"] == {"train": 6}
     assert set(found["unreadable"]) == set(BROKEN)
+
+
+@pytest.mark.slow
+def test_the_pictures_of_a_folder_are_shown(broken, tmp_path, capsys):
+    config, picture = broken(), tmp_path / "seen.png"
+    where = [config.path, "--data-dir", config.data_dir]
+    main(["data", "show", *where, "--out", str(picture), "--count", "2"])
+    assert str(picture) in capsys.readouterr().out
+    assert picture.stat().st_size > 1000
 
 
 def test_a_report_counts_and_names_what_was_left_out():

@@ -28,12 +28,12 @@ SAID = {
     ("cat/1.png", "dog/1.png"): ["train cat", "train dog"],
     ("a/cat/1.png", "b/dog/1.png"): ["train a cat", "train b dog"],
     ("train/1.png", "val/1.png"): ["train", "val"],
-    ("test/cat/1.png", "train/dog/1.png"): ["test cat", "train dog"],
+    ("test/cat/1.png", "train/cat/1.png"): ["test cat", "train cat"],
     ("Testing/a/cat/1.png", "Training/b/cat/1.png"): ["test a cat", "train b cat"],
     ("TRAIN/cat/1.png", "Valid/cat/1.png"): ["train cat", "val cat"],
     ("dev/cat/1.png", "train/cat/1.png"): ["val cat", "train cat"],
-    ("validation/cat/1.png",): ["val cat"],
-    ("jar/test/bad/1.png", "jar/train/good/1.png"): ["test jar bad", "train jar good"],
+    ("train/cat/1.png", "validation/cat/1.png"): ["train cat", "val cat"],
+    ("jar/test/ok/1.png", "jar/train/ok/1.png"): ["test jar ok", "train jar ok"],
     ("cat/test/1.png", "cat/train/1.png"): ["test cat", "train cat"],
     ("test/test/cat/1.png", "train/train/cat/1.png"): ["test cat", "train cat"],
     ("bar/1.png", "train_station/1.png"): ["train bar", "train train_station"],
@@ -101,6 +101,11 @@ def test_names_that_differ_in_case_are_noted_and_stay_apart(read):
 
 def test_folders_without_images_are_named(read):
     assert read("cat/1.png", "dog/").notes == ["folders without images: 'dog'"]
+
+
+def test_classes_that_are_never_trained_on_are_named(read):
+    found = read("train/cat/1.png", "val/cat/1.png", "val/owl/1.png")
+    assert found.notes == ["classes without training images: 'owl'"]
 
 
 def test_litter_is_passed_over(read):

@@ -117,6 +117,7 @@ def read_layout(folder: Path, files: Files) -> Layout:
     if depth:
         _check_tops(folder, depth, {level[0] for level in levels})
         labels = _clean_all("class", (level[-1] for level in levels), notes)
+        notes += _note_unseen(splits, labels)
     if depth == 2:
         domains = _clean_all("domain", (level[0] for level in levels), notes)
     return Layout(paths, splits, labels, domains, notes)
@@ -238,6 +239,13 @@ def _clean_all(kind: str, names: Iterable[str], notes: list[str]) -> list[str]:
         if len(group) > 1
     ]
     return [cleaned[name] for name in stored]
+
+
+def _note_unseen(splits: Sequence[str], labels: Sequence[str]) -> list[str]:
+    pairs = list(zip(splits, labels, strict=True))
+    trained = {label for split, label in pairs if split == "train"}
+    unseen = sorted({label for _, label in pairs} - trained)
+    return [f"classes without training images: {listed(unseen)}"] if unseen else []
 
 
 def clean(name: str) -> str:
