@@ -1,6 +1,7 @@
 """`jaxcl data`."""
 
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -37,7 +38,9 @@ def _data_build(arguments: Arguments) -> None:
     """Builds a data set that can be read without TensorFlow."""
 
     def command(
-        name: tyro.conf.Positional[str], data_dir: str = "", manual_dir: str = ""
+        name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")],
+        data_dir: str = "",
+        manual_dir: str = "",
     ) -> None:
         """Builds a data set as array_record files, which need no TensorFlow to read.
 
@@ -57,7 +60,7 @@ def _data_show(arguments: Arguments) -> None:
     """Describes a data set, and saves a picture of samples."""
 
     def command(
-        source: tyro.conf.Positional[str],
+        source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
         out: Path | None = None,
         split: str = "",
         count: int = 8,

@@ -12,6 +12,7 @@ import tyro
 
 from jaxcl.cli._bench import run_bench
 from jaxcl.cli._data import run_data
+from jaxcl.cli._help import EXAMPLES, TRAIN
 from jaxcl.cli._words import (
     Arguments,
     Commands,
@@ -33,6 +34,15 @@ _ERRORS = {
     "jaxcl.labs.reproduce": ("ClaimError",),
     "jaxcl.labs.studies": ("StudyError",),
     "jaxcl.training": ("CheckpointError", "NonFiniteError", "WorkdirError"),
+}
+
+
+# Packages of other extras than `train`.
+_EXTRAS = {
+    "lightly": "bench",
+    "pytorch_metric_learning": "bench",
+    "tensorflow": "tf",
+    "torch": "bench",
 }
 
 
@@ -59,7 +69,9 @@ def main(arguments: Arguments | None = None) -> None:
     _quiet_libraries()
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
-        print(usage(_COMMANDS, "jaxcl"))
+        print(usage(_COMMANDS, "jaxcl") + "\n" + EXAMPLES)
+        if rest == ["all"]:
+            _train(["--help", "all"])
         return
     if name == "--version":
         from jaxcl import __version__
@@ -74,13 +86,21 @@ def main(arguments: Arguments | None = None) -> None:
         # The reader of our output has closed it; keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
-    except _expected_errors() as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Exception as error:
+        text = _explain(error)
+        if not text:
+            raise
+        print(f"error: {text}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
 def _train(arguments: Arguments) -> None:
     """Trains an encoder and writes its report."""
+    if {"-h", "--help"} & {*arguments}:
+        if arguments[-1] != "all":
+            print(TRAIN)
+            return
+        arguments = ["--help"]
     # Parsed twice: the first pass finds the file with the defaults of the second.
     first = parse(_TrainArguments, arguments, "jaxcl train")
     recipe = first.fields.augmentation.recipe
@@ -226,8 +246,25 @@ def _quiet_libraries() -> None:
         logging.getLogger(library).setLevel(logging.ERROR)
 
 
+def _explain(error: Exception) -> str:
+    """What to say of an error in place of a traceback; empty if it is a bug."""
+    if isinstance(error, _expected_errors()):
+        return str(error)
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return (
+            "out of memory: a smaller data.batch_size, data.image_size or "
+            "evaluation.batch_size needs less, and so does optimizer.accumulate = 4"
+        )
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "jaxcl").split(".")[0]
+        if package != "jaxcl":
+            extra = _EXTRAS.get(package, "train")
+            return f"this needs {package}: pip install 'jaxcl[{extra}]'"
+    return ""
+
+
 def _expected_errors() -> tuple[type[Exception], ...]:
-    """Errors shown without a traceback, because their message says enough."""
+    """Errors whose message says enough."""
     # Only rooms that were imported can have raised.
     named = [
         getattr(sys.modules[room], name)

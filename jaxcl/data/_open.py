@@ -148,7 +148,7 @@ def _find_roles(config: DataConfig, name: str, features: Features) -> dict[str, 
     wanted = {"label": config.label, "domain": config.domain, "bias": config.bias}
     if config.label == "label" and "label" not in features:
         # This is the default; the registry knows the label of sets without a `label`.
-        wanted["label"] = _default(name, "label") or config.label
+        wanted["label"] = _default(name, "label")
     roles = {role: column for role, column in wanted.items() if column}
     for role, expression in roles.items():
         for column in _factors(expression):

@@ -47,7 +47,8 @@ def train(
     """Trains an encoder, evaluates it and writes the report.
 
     Called again with the same config and directory, it resumes from the last
-    checkpoint, and the result equals that of an uninterrupted run.
+    checkpoint, and the result equals that of an uninterrupted run. `num_steps` may then
+    be larger, if the learning rate is constant after its warm-up.
 
     Args:
         config: The config of the run.
@@ -61,7 +62,8 @@ def train(
         The report, as written to `report.json`.
 
     Raises:
-        ConfigError: The config is invalid; the message lists all faults.
+        ConfigError: The config is invalid, or cannot work on this data; the message
+            lists all faults.
         DataError: The data is missing, or does not match the config.
         WorkdirError: The directory belongs to another run, or cannot be written.
         CheckpointError: No checkpoint of the directory can be read, or a new one cannot
@@ -98,6 +100,8 @@ def _train(
         progress = Progress(config.num_steps, step=first, quiet=quiet)
         session = Session(experiment, devices, run, checkpoints, progress, clock, stop)
         progress.say(_opening(session, first))
+        for note in (*experiment.notes, *run.history()):
+            progress.say(f"note: {note}")
         try:
             with progress:
                 state = run_steps(session, initial, state)
@@ -107,9 +111,8 @@ def _train(
                     "command resumes the run"
                 )
                 leave_by(signal)
-            progress.say("evaluating")
             with clock("evaluate"):
-                evaluation = evaluate_states(experiment, initial, state)
+                evaluation = evaluate_states(experiment, initial, state, progress)
         finally:
             # Evaluating a finished run again adds nothing to its timings.
             if jax.process_index() == 0 and first < config.num_steps:
@@ -169,7 +172,9 @@ def evaluate(
         raise CheckpointError(f"no checkpoint in {str(run.checkpoints)!r}")
     progress = Progress(config.num_steps, quiet=quiet)
     progress.say(f"evaluating step {int(state.step)} of {run.path}")
-    evaluation = evaluate_states(experiment, initial, state)
+    for note in experiment.notes:
+        progress.say(f"note: {note}")
+    evaluation = evaluate_states(experiment, initial, state, progress)
     report = renew_report(run, evaluation)
     if report is None:
         report = make_report(experiment, devices, run, started, evaluation)

@@ -1,7 +1,8 @@
 """Folders of the user's own images, with or without a table of metadata.
 
-Without a table the folders are `<domain>/<class>/<file>`, or `<class>/<file>`. With
-one, its rows are the samples and its columns their metadata; see `_folder_table`.
+Without a table the folders are `<domain>/<class>/<file>`, `<class>/<file>`, or all
+images lie side by side and have neither. With one, its rows are the samples and its
+columns their metadata; see `_folder_table`.
 """
 
 import hashlib
@@ -181,16 +182,16 @@ def _from_folders(folder: Path, files: Files) -> Samples:
         )
     paths = sorted(files)
     depths = {path.count("/"): path for path in paths}
-    if set(depths) not in ({1}, {2}):
+    if set(depths) not in ({0}, {1}, {2}):
         raise DataError(
-            f"the images of {str(folder)!r} must all be <class>/<file>, or all "
+            f"the images of {str(folder)!r} must all be <file>, <class>/<file> or "
             f"<domain>/<class>/<file>, got {', '.join(map(repr, depths.values()))}: "
             f"move them, {advice}"
         )
     for path in paths:
         _check_inside(folder, path, f"{str(folder / path)!r}")
     parts = [path.split("/") for path in paths]
-    columns = {"label": category(part[-2] for part in parts)}
+    columns = {} if 0 in depths else {"label": category(part[-2] for part in parts)}
     if 2 in depths:
         columns["domain"] = category(part[0] for part in parts)
     return Samples(
