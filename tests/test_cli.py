@@ -48,7 +48,7 @@ def test_an_override_reaches_the_run(config, tmp_path, capsys):
 def test_dashes_and_underscores_are_alike(config, monkeypatch):
     configs = []
     monkeypatch.setattr(jaxcl, "train", lambda given, *_, **__: configs.append(given))
-    monkeypatch.setattr(_main, "_show", lambda *_: None)
+    monkeypatch.setattr(_main, "show_report", lambda *_, **__: None)
     for flag in ("--data.batch-size", "--data.batch_size"):
         main(["train", str(config), flag, "8", "--num_steps", "1"])
     assert configs[0] == configs[1]

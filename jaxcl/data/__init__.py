@@ -6,7 +6,7 @@ from jaxcl.data._errors import DataError as DataError
 from jaxcl.data._image_cache import ImageCache as ImageCache
 from jaxcl.data._locate import data_directory as data_directory
 from jaxcl.data._metadata import corrupt_metadata as corrupt_metadata, cross as cross
-from jaxcl.data._open import open_split as open_split
+from jaxcl.data._open import open_split as open_split, open_splits as open_splits
 from jaxcl.data._pipeline import (
     evaluation_batches as evaluation_batches,
     training_batches as training_batches,
@@ -42,6 +42,7 @@ __all__ = [
     "load",
     "open_data",
     "open_split",
+    "open_splits",
     "read_images",
     "training_batches",
 ]

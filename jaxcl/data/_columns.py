@@ -35,7 +35,7 @@ class Columns:
     def __init__(
         self, records: Records, names: Iterable[str], folder: Path | None, split: str
     ):
-        self._records, self._names = records, tuple(names)
+        self._records, self.names = records, tuple(names)
         safe = re.sub(r"[^\w.%-]", "_", split)
         self._file = None if folder is None else folder / f".columns-{safe}.npz"
         self._values: dict[str, np.ndarray] | None = None
@@ -54,13 +54,13 @@ class Columns:
         except Exception:  # not there, or cut off: it is read again
             return None
         fits = {len(column) for column in values.values()} <= {len(self._records)}
-        return values if fits and set(self._names) <= set(values) else None
+        return values if fits and set(self.names) <= set(values) else None
 
     def _read(self) -> dict[str, np.ndarray]:
         total = len(self._records)
         if total > 10 * _READ_AT_ONCE:
             _LOG.info("reading the columns of %d samples, once", total)
-        columns: dict[str, list[Any]] = {name: [] for name in self._names}
+        columns: dict[str, list[Any]] = {name: [] for name in self.names}
         for start in range(0, total, _READ_AT_ONCE):
             positions = range(start, min(start + _READ_AT_ONCE, total))
             for position, record in zip(

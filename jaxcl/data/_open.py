@@ -60,6 +60,17 @@ def open_split(config: DataConfig, split: str) -> Split:
     return _with_products(_with_categories(opened, features), features)
 
 
+def open_splits(config: DataConfig) -> list[Split]:
+    """All splits of a data set as they are stored.
+
+    Example:
+        >>> [split.name for split in open_splits(DataConfig("colored_digits"))]
+        ['id_test', 'ood_test', 'train']
+    """
+    builder, *_ = find_builders(resolve_name(config), config.data_dir)
+    return [open_split(config, name) for name in sorted(builder.info.splits)]
+
+
 def resolve_name(config: DataConfig) -> str:
     """The name of the config's data set; a folder of images is built for it."""
     if not config.path:
@@ -148,7 +159,9 @@ def _find_roles(config: DataConfig, name: str, features: Features) -> dict[str, 
     wanted = {"label": config.label, "domain": config.domain, "bias": config.bias}
     if config.label == "label" and "label" not in features:
         # This is the default; the registry knows the label of sets without a `label`.
-        wanted["label"] = _default(name, "label")
+        known = _default(name, "label") or config.label
+        # Whoever reads a label says that there is none.
+        wanted["label"] = known if known in features else ""
     roles = {role: column for role, column in wanted.items() if column}
     for role, expression in roles.items():
         for column in _factors(expression):

@@ -1,5 +1,6 @@
 """Makes the experiment of a config, trains it, evaluates it and writes its report."""
 
+from jaxcl.experiment._embeddings import embed_run as embed_run
 from jaxcl.experiment._experiment import Experiment as Experiment
 from jaxcl.experiment._loop import Session as Session, run_steps as run_steps
 from jaxcl.experiment._make import (
@@ -20,6 +21,7 @@ __all__ = [
     "Experiment",
     "Session",
     "WholeRun",
+    "embed_run",
     "evaluate",
     "find_facts",
     "make_encoder",

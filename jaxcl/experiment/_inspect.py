@@ -229,10 +229,8 @@ def _values(split: Split, name: str) -> np.ndarray:
 
 def _known(values: np.ndarray) -> np.ndarray:
     """True where a value is known: ids but -1, numbers but NaN."""
-    if values.dtype.kind == "f":
-        known = ~np.isnan(values)
-        return known if known.ndim == 1 else known.any(axis=-1)
-    return np.asarray(values != -1)
+    known = ~np.isnan(values) if values.dtype.kind == "f" else values != -1
+    return np.any(np.reshape(known, (len(values), -1)), axis=1)
 
 
 def _name(split: Split, role: str, value: Any) -> str:

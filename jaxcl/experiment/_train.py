@@ -1,14 +1,14 @@
 """Trains and evaluates an encoder, and writes the report."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from jaxcl.config import ConfigError, TrainConfig, as_dict
+from jaxcl.config import TrainConfig, as_dict
 from jaxcl.experiment._loop import Session, agree_on_stop, run_steps
 from jaxcl.experiment._make import make_experiment
+from jaxcl.experiment._open_run import check_encoder, open_run
 from jaxcl.experiment._report import (
     evaluate_states,
     make_report,
@@ -17,14 +17,12 @@ from jaxcl.experiment._report import (
 )
 from jaxcl.models import Encoder
 from jaxcl.training import (
-    CheckpointError,
     Checkpoints,
     Clock,
     Progress,
     Workdir,
     append_timings,
     claim_workdir,
-    find_workdir,
     join_cluster,
     leave_by,
     make_devices,
@@ -73,7 +71,7 @@ def train(
         SystemExit: SIGTERM or SIGUSR1 was received; a checkpoint was saved first.
     """
     config.check()
-    _check_encoder(config, encoder)
+    check_encoder(config, encoder)
     join_cluster(config.distributed)
     run = open_workdir(workdir, config)
     with watch_hosts(run.path, config.distributed.timeout):
@@ -129,16 +127,6 @@ def _train(
     return report
 
 
-def _check_encoder(config: TrainConfig, encoder: Encoder | None) -> None:
-    """Checks that an encoder is passed if and only if the config says so."""
-    if (encoder is not None) != (config.model.encoder == "custom"):
-        given = "no encoder" if encoder is None else "an encoder"
-        raise ConfigError(
-            "`model.encoder` must be 'custom' if and only if an encoder is passed, got "
-            f"{config.model.encoder!r} and {given}"
-        )
-
-
 def evaluate(
     workdir: str | Path,
     *,
@@ -158,19 +146,9 @@ def evaluate(
         The report, as written to `report.json`.
     """
     started = timestamp()
-    run, config = find_workdir(workdir)
-    _check_encoder(config, encoder)
-    if data_dir:
-        data = dataclasses.replace(config.data, data_dir=data_dir)
-        config = dataclasses.replace(config, data=data)
-    devices = make_devices(config.parallel)
-    experiment = make_experiment(config, devices, encoder=encoder)
-    initial = experiment.init()
-    with Checkpoints(run.checkpoints) as checkpoints:
-        state = checkpoints.restore(initial)
-    if state is None:
-        raise CheckpointError(f"no checkpoint in {str(run.checkpoints)!r}")
-    progress = Progress(config.num_steps, quiet=quiet)
+    opened = open_run(workdir, data_dir=data_dir, encoder=encoder)
+    run, experiment, devices, initial, state = opened
+    progress = Progress(experiment.config.num_steps, quiet=quiet)
     progress.say(f"evaluating step {int(state.step)} of {run.path}")
     for note in experiment.notes:
         progress.say(f"note: {note}")

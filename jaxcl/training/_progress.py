@@ -138,4 +138,4 @@ def in_words(seconds: float) -> str:
     for unit, size in (("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= size:
             return f"{seconds / size:.{int(seconds < 10 * size)}f} {unit}"
-    return f"{math.ceil(seconds)} seconds"
+    return f"{math.ceil(seconds)} second{'s' * (seconds > 1)}"

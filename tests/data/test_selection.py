@@ -244,7 +244,10 @@ def test_classes_that_have_too_few_give_all_and_are_named(caplog):
             "held out too",
         ),
         ({"held_out_domains": NAMES}, "got none of 1000: 1000 are held out"),
-        ({"fraction": 0.0}, r"`data.selection.fraction` must be within \(0, 1\], got 0.0"),
+        (
+            {"fraction": 0.0},
+            r"`data.selection.fraction` must be within \(0, 1\], got 0.0",
+        ),
         ({"fraction": 1.5}, "`data.selection.fraction` must be within"),
         ({"validation_fraction": 1.0}, r"validation_fraction` must be within \[0, 1\)"),
         ({"labeled_fraction": -0.1}, r"labeled_fraction` must be within \[0, 1\]"),
