@@ -21,7 +21,7 @@ def check_metadata(study: StudyConfig, cell: Cell, data: RunData) -> None:
         return
     values = split.values(arm.column)
     if values.dtype.kind in "iub":
-        known = values[values >= 0] if values.dtype.kind != "b" else values
+        known = values[values != -1]
         if len(np.unique(known)) < 2:
             raise ConfigError(
                 f"the metadata {arm.column!r} of shift {cell.shift!r} must have at "
@@ -35,7 +35,7 @@ def _check_no_leak(
     name: str, shift: str, labels: np.ndarray, values: np.ndarray
 ) -> None:
     """Metadata that tell the label of every sample are labels by another name."""
-    known = (labels >= 0) & (values >= 0)
+    known = (labels != -1) & (values != -1)
     pairs = {*zip(labels[known].tolist(), values[known].tolist(), strict=True)}
     by_label, by_value = ({pair[i] for pair in pairs} for i in (0, 1))
     if pairs and len(pairs) == len(by_label) == len(by_value):
