@@ -39,3 +39,14 @@ def _replace(config, path, value):
     if rest:
         value = _replace(getattr(config, name), rest, value)
     return dataclasses.replace(config, **{name: value})
+
+
+def last_state(workdir):
+    """Everything in the newest checkpoint, with its step."""
+    from jaxcl.experiment import make_experiment
+    from jaxcl.training import Checkpoints, find_workdir, make_devices
+
+    _, config = find_workdir(workdir)
+    template = make_experiment(config, make_devices()).init()
+    with Checkpoints(workdir / "checkpoints") as checkpoints:
+        return checkpoints.restore(template)

@@ -1,13 +1,21 @@
 import json
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from small_runs import SMALL
 
 import jaxcl
 from jaxcl.cli import _main, main
-from jaxcl.config import write_toml
+from jaxcl.cli._help import TRAIN
+from jaxcl.config import as_dict, write_toml
+from jaxcl.config._fields import flatten
+from jaxcl.training import CheckpointError, NonFiniteError
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +56,7 @@ def test_an_override_reaches_the_run(config, tmp_path, capsys):
 def test_dashes_and_underscores_are_alike(config, monkeypatch):
     configs = []
     monkeypatch.setattr(jaxcl, "train", lambda given, *_, **__: configs.append(given))
-    monkeypatch.setattr(_main, "_show", lambda *_: None)
+    monkeypatch.setattr(_main, "show_report", lambda *_, **__: None)
     for flag in ("--data.batch-size", "--data.batch_size"):
         main(["train", str(config), flag, "8", "--num_steps", "1"])
     assert configs[0] == configs[1]
@@ -70,6 +78,8 @@ def test_dashes_and_underscores_are_alike(config, monkeypatch):
             "`objective.temperature` must be positive, got -1.0",
         ),
         (["train", "{config}", "--objective.name", "nt-xnet"], 2, "nt_xent"),
+        (["embed", "nowhere", "--out", "a.parquet"], 1, "has no config.toml"),
+        (["embed", "nowhere", "--out", "a.csv"], 1, "must be a file *.parquet"),
         (["report"], 1, "at least one"),
         (["train", "{config}", "--distributed.enabled"], 1, "no cluster to join"),
         (["train", "{config}", "--data.name", "../data"], 1, "unknown data set"),
@@ -88,8 +98,104 @@ def test_a_wrong_command_is_answered_with_what_is_right(
     assert message in said
 
 
-def test_help_names_every_field_with_meaning_and_default(capsys):
-    code, said = fails(["train", "--help"], capsys)
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trian"], "error: unknown command 'trian'; did you mean `train`?"),
+        (["train"], "error: CONFIG is missing; see `jaxcl train --help`"),
+        (
+            ["train", "{config}", "--data.batchsize=8"],
+            "error: unknown options --data.batchsize=8; did you mean "
+            "`--data.batch-size`; see `jaxcl train --help`",
+        ),
+        (
+            ["train", "{config}", "--objective.name", "nt-xnet"],
+            "error: invalid choice 'nt-xnet' for argument '--objective.name'; did you "
+            "mean `nt_xent`; see `jaxcl train --help`",
+        ),
+        (
+            ["train", "{config}", "--num-steps", "many"],
+            "error: --num-steps: must be a whole number, got 'many'; see `jaxcl train "
+            "--help`",
+        ),
+        (
+            ["study", "--jobs", "x"],
+            "error: --jobs: must be a whole number, got 'x'; see `jaxcl study --help`",
+        ),
+        (["evaluate"], "error: RUN is missing; see `jaxcl evaluate --help`"),
+        (["embed", "a"], "error: --out is missing; see `jaxcl embed --help`"),
+        (["data", "build"], "error: NAME is missing; see `jaxcl data build --help`"),
+        (
+            ["train", "{config}", "--data.domain"],
+            "error: missing value for argument '--data.domain'. Expected 1 values; see "
+            "`jaxcl train --help`",
+        ),
+    ],
+)
+def test_wrong_arguments_are_answered_in_one_line(config, capsys, arguments, said):
+    with pytest.raises(SystemExit) as raised:
+        main([word.format(config=config) for word in arguments])
+    output = capsys.readouterr()
+    assert (raised.value.code, output.out, output.err) == (2, "", said + "\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "out of memory"),
+        (RuntimeError("RESOURCE_EXHAUSTED: 3 GiB"), "a smaller data.batch_size"),
+        (ModuleNotFoundError("no", name="torch.nn"), "pip install 'jaxcl[bench]'"),
+        (ModuleNotFoundError("no", name="pandas"), "pip install 'jaxcl[train]'"),
+        (CheckpointError("no checkpoint"), "no checkpoint"),
+        (NonFiniteError("`loss` is nan"), "`loss` is nan"),
+    ],
+)
+def test_errors_of_a_run_are_told_in_one_line(
+    config, capsys, monkeypatch, error, words
+):
+    def train(*_, **__):
+        raise error
+
+    monkeypatch.setattr(jaxcl, "train", train)
+    code, said = fails(["train", str(config)], capsys)
+    assert code == 1
+    assert said.startswith("error: ") and words in said
+
+
+def test_a_bug_keeps_its_traceback(config, monkeypatch):
+    def train(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(jaxcl, "train", train)
+    with pytest.raises(ZeroDivisionError):
+        main(["train", str(config)])
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
+def test_help_is_one_screen_whose_examples_work(arguments, capsys, monkeypatch):
+    main(arguments)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 40 and max(map(len, lines)) <= 88
+    given = []
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(jaxcl, "train", lambda *a, **_: given.append(a))
+    monkeypatch.setattr(_main, "show_report", lambda *_, **__: None)
+    examples = [line.split("   ")[0] for line in lines if line.startswith("  jaxcl")]
+    trained = [line for line in examples if line.startswith("  jaxcl train")]
+    for line in trained:
+        main(shlex.split(line)[1:])
+    assert len(given) == len(trained) >= 2
+
+
+def test_the_fields_on_the_screen_are_fields():
+    known = {name.replace("_", "-") for name in flatten(as_dict(SMALL))}
+    shown = re.findall(r"^  --([\w.-]+)  +\w", TRAIN, re.MULTILINE)
+    assert len(shown) > 10
+    assert {*shown} - known == {"quiet", "json"}
+
+
+def test_all_the_help_names_every_field_with_meaning_and_default(capsys):
+    code, said = fails(["train", "--help", "all"], capsys)
     assert code == 0
     assert "--objective.penalties.negative-variance" in said
     assert "Temperature that divides the similarities. (default: 0.2)" in said
@@ -98,7 +204,7 @@ def test_help_names_every_field_with_meaning_and_default(capsys):
 def test_every_command_explains_itself(capsys):
     main(["--help"])
     said = capsys.readouterr().out
-    for command in ("train", "evaluate", "report", "data", "doctor"):
+    for command in ("train", "evaluate", "embed", "report", "data", "doctor"):
         assert command in said
     for command in (["evaluate"], ["report"], ["doctor"], ["data", "show"]):
         code, _ = fails([*command, "--help"], capsys)

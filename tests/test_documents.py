@@ -2,6 +2,7 @@
 
 import configparser
 import dataclasses
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_the_commands_of_readme_and_training_guide_work(tmp_path, monkeypatch):
     lines = [line for block in blocks("bash") for line in block.splitlines()]
     lines = [line for line in lines if line.startswith("jaxcl ")]
     commands = [shlex.split(line, comments=True)[1:] for line in lines]
-    assert len(commands) == 10
+    assert len(commands) == 12
     for arguments in commands:
         main(arguments)
     for name in (
@@ -67,6 +68,14 @@ def test_the_commands_of_readme_and_training_guide_work(tmp_path, monkeypatch):
         "studies/quick/report.html",
     ):
         assert (tmp_path / name).is_file()
+
+
+@pytest.mark.parametrize("path", [*CONFIGS, *STUDIES], ids=lambda path: path.name)
+def test_the_header_of_a_config_states_its_time(path):
+    lines = path.read_text().splitlines()
+    header = " ".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
+    stated = r"\d s\b|\d seconds|(\d|[a-z]+) minutes?\b|\d hours|nobody has run it"
+    assert re.search(stated, header)
 
 
 def write_photos(folder):

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -39,7 +39,7 @@ def _data_build(arguments: Arguments) -> None:
     """Builds a data set that can be read without TensorFlow."""
 
     def command(
-        source: tyro.conf.Positional[str],
+        source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
         data_dir: str = "",
         manual_dir: str = "",
         table: str = "",
@@ -73,7 +73,7 @@ def _data_show(arguments: Arguments) -> None:
     """Describes a data set, and saves a picture of samples."""
 
     def command(
-        source: tyro.conf.Positional[str],
+        source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
         out: Path | None = None,
         split: str = "",
         count: int = 8,

@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from jaxcl.cli._bench import run_bench
 from jaxcl.cli._data import run_data
+from jaxcl.cli._help import EXAMPLES, TRAIN
+from jaxcl.cli._runs import run_embed, run_evaluate, run_report, show_report
 from jaxcl.cli._words import (
     Arguments,
     Commands,
@@ -19,7 +21,6 @@ from jaxcl.cli._words import (
     dispatch,
     parse,
     show,
-    to_json,
     usage,
 )
 from jaxcl.config import ConfigError, TrainConfig, read_toml
@@ -33,6 +34,15 @@ _ERRORS = {
     "jaxcl.labs.reproduce": ("ClaimError",),
     "jaxcl.labs.studies": ("StudyError",),
     "jaxcl.training": ("CheckpointError", "NonFiniteError", "WorkdirError"),
+}
+
+
+# Packages of other extras than `train`.
+_EXTRAS = {
+    "lightly": "bench",
+    "pytorch_metric_learning": "bench",
+    "tensorflow": "tf",
+    "torch": "bench",
 }
 
 
@@ -59,7 +69,9 @@ def main(arguments: Arguments | None = None) -> None:
     _quiet_libraries()
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
-        print(usage(_COMMANDS, "jaxcl"))
+        print(usage(_COMMANDS, "jaxcl") + "\n" + EXAMPLES)
+        if rest == ["all"]:
+            _train(["--help", "all"])
         return
     if name == "--version":
         from jaxcl import __version__
@@ -74,13 +86,21 @@ def main(arguments: Arguments | None = None) -> None:
         # The reader of our output has closed it; keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
-    except _expected_errors() as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Exception as error:
+        text = _explain(error)
+        if not text:
+            raise
+        print(f"error: {text}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
 def _train(arguments: Arguments) -> None:
     """Trains an encoder and writes its report."""
+    if {"-h", "--help"} & {*arguments}:
+        if arguments[-1] != "all":
+            print(TRAIN)
+            return
+        arguments = ["--help"]
     # Parsed twice: the first pass finds the file with the defaults of the second.
     first = parse(_TrainArguments, arguments, "jaxcl train")
     recipe = first.fields.augmentation.recipe
@@ -93,66 +113,8 @@ def _train(arguments: Arguments) -> None:
     import jaxcl
 
     workdir = parsed.workdir or Path("runs") / parsed.config.stem
-    _show(jaxcl.train(parsed.fields, workdir, quiet=parsed.quiet), parsed)
-
-
-def _evaluate(arguments: Arguments) -> None:
-    """Evaluates the last checkpoint of a run again."""
-
-    def command(
-        run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
-        data_dir: str = "",
-        quiet: Switch = False,
-        json: Switch = False,
-    ) -> None:
-        """Evaluates the last checkpoint of a run, and rewrites its report.
-
-        Args:
-            run: Directory of a run.
-            data_dir: Directory of its data, if they have moved.
-            quiet: Print errors only.
-            json: Print the report as JSON on standard output.
-        """
-        import jaxcl
-
-        _show(jaxcl.evaluate(run, data_dir=data_dir, quiet=quiet), _Output(quiet, json))
-
-    parse(command, arguments, "jaxcl evaluate")
-
-
-def _report(arguments: Arguments) -> None:
-    """Writes the report of one run, or compares several."""
-
-    def command(
-        runs: tyro.conf.Positional[tuple[Path, ...]],
-        out: Path | None = None,
-        quiet: Switch = False,
-        json: Switch = False,
-    ) -> None:
-        """Writes the report of one run, or a page that compares several.
-
-        Args:
-            runs: Directories of runs.
-            out: HTML file; by default RUN/report.html, or comparison.html for several.
-            quiet: Print errors only.
-            json: Print the reports as JSON on standard output.
-        """
-        from jaxcl.reports import ReportError, read_reports, render_html, render_table
-
-        if not runs:
-            raise ReportError("name at least one run directory")
-        reports = read_reports(runs)
-        one = runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html")
-        target = out or one
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(render_html(reports))
-        if json:
-            print(to_json(reports))
-        elif not quiet:
-            show(render_table(reports))
-            print(f"report: {target}")
-
-    parse(command, arguments, "jaxcl report")
+    report = jaxcl.train(parsed.fields, workdir, quiet=parsed.quiet)
+    show_report(report, quiet=parsed.quiet, json=parsed.json)
 
 
 def _doctor(arguments: Arguments) -> None:
@@ -200,25 +162,6 @@ def _reproduce(arguments: Arguments) -> None:
         raise SystemExit(1)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Output:
-    quiet: bool
-    json: bool
-
-
-def _show(report: dict[str, Any], output: Any) -> None:
-    import jax
-
-    if jax.process_index() != 0:
-        return  # the first host prints it
-    if output.json:
-        print(to_json(report))
-    elif not output.quiet:
-        from jaxcl.reports import render_table
-
-        show(render_table([report]))
-
-
 def _quiet_libraries() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("jaxcl").setLevel(logging.INFO)
@@ -226,8 +169,25 @@ def _quiet_libraries() -> None:
         logging.getLogger(library).setLevel(logging.ERROR)
 
 
+def _explain(error: Exception) -> str:
+    """What to say of an error in place of a traceback; empty if it is a bug."""
+    if isinstance(error, _expected_errors()):
+        return str(error)
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return (
+            "out of memory: a smaller data.batch_size, data.image_size or "
+            "evaluation.batch_size needs less, and so does optimizer.accumulate = 4"
+        )
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "jaxcl").split(".")[0]
+        if package != "jaxcl":
+            extra = _EXTRAS.get(package, "train")
+            return f"this needs {package}: pip install 'jaxcl[{extra}]'"
+    return ""
+
+
 def _expected_errors() -> tuple[type[Exception], ...]:
-    """Errors shown without a traceback, because their message says enough."""
+    """Errors whose message says enough."""
     # Only rooms that were imported can have raised.
     named = [
         getattr(sys.modules[room], name)
@@ -240,8 +200,9 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 
 _COMMANDS: Commands = {
     "train": _train,
-    "evaluate": _evaluate,
-    "report": _report,
+    "evaluate": run_evaluate,
+    "embed": run_embed,
+    "report": run_report,
     "data": run_data,
     "study": _study,
     "reproduce": _reproduce,

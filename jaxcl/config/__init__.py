@@ -1,5 +1,6 @@
 """Configs: frozen dataclasses, read from TOML files, checked before a run."""
 
+from jaxcl.config._bounds import check_bounds as check_bounds
 from jaxcl.config._data import (
     AugmentationConfig as AugmentationConfig,
     CorruptionConfig as CorruptionConfig,
@@ -12,6 +13,7 @@ from jaxcl.config._fields import (
     ConfigError as ConfigError,
     as_dict as as_dict,
     nearest as nearest,
+    raise_broken as raise_broken,
 )
 from jaxcl.config._files import (
     differing_fields as differing_fields,
@@ -27,6 +29,7 @@ from jaxcl.config._objective import (
     PenaltiesConfig as PenaltiesConfig,
 )
 from jaxcl.config._optimizer import OptimizerConfig as OptimizerConfig
+from jaxcl.config._rules import columns_of_objective as columns_of_objective
 from jaxcl.config._study import (
     AnalysisConfig as AnalysisConfig,
     ArmConfig as ArmConfig,
@@ -63,9 +66,12 @@ __all__ = [
     "StudyConfig",
     "TrainConfig",
     "as_dict",
+    "check_bounds",
+    "columns_of_objective",
     "differing_fields",
     "from_dict",
     "nearest",
+    "raise_broken",
     "read_study",
     "read_toml",
     "study_from_dict",

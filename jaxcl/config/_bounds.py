@@ -1,8 +1,11 @@
 """Bounds of fields, as part of their types: `Annotated[int, at_least(2)]`."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, NamedTuple, get_type_hints
+
+from jaxcl.config._fields import raise_broken
 
 
 class Bound(NamedTuple):
@@ -19,6 +22,7 @@ def at_least(least: float) -> Bound:
     return Bound(f"be at least {least}", lambda value: value >= least)
 
 
+FINITE = Bound("be finite", math.isfinite)
 POSITIVE = Bound("be positive", lambda value: value > 0)
 
 Count = Annotated[int, at_least(0)]
@@ -54,9 +58,20 @@ def broken_bounds(config: Any, prefix: str = "") -> Iterator[str]:
         field, value = prefix + name, getattr(config, name)
         if dataclasses.is_dataclass(value):
             yield from broken_bounds(value, f"{field}.")
-        for bound in getattr(hint, "__metadata__", ()):
-            if not bound.holds(value):
-                yield must(field, bound.rule, value)
+        bounds = [b for b in getattr(hint, "__metadata__", ()) if not b.holds(value)]
+        if not bounds and not _is_finite(value):
+            bounds = [FINITE]
+        yield from (must(field, bound.rule, value) for bound in bounds)
+
+
+def check_bounds(config: Any, prefix: str = "") -> None:
+    """Raises a `ConfigError` that lists the fields whose value breaks a bound."""
+    raise_broken(broken_bounds(config, prefix))
+
+
+def _is_finite(value: Any) -> bool:
+    numbers = value if isinstance(value, tuple) else (value,)
+    return all(math.isfinite(n) for n in numbers if isinstance(n, float))
 
 
 def must(field: str, rule: str, value: Any) -> str:

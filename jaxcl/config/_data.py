@@ -58,7 +58,7 @@ class SelectionConfig:
     ones."""
     per_class: Count = 0
     """Number of samples of each class to train on; 0 = all."""
-    labeled_fraction: PositiveShare = 1.0
+    labeled_fraction: Share = 1.0
     """Share of the training samples that keep their label; the others get label -1."""
     labeled_per_class: Count = 0
     """Number of samples of each class that keep their label; 0 = all."""
@@ -120,10 +120,9 @@ class DataConfig:
         Bound("not repeat a split", lambda splits: len(set(splits)) == len(splits)),
     ] = ("id_test", "ood_test")
     """Splits to evaluate on."""
-    label: Annotated[
-        str, Bound("name the column of the class, which evaluation needs", bool)
-    ] = "label"
-    """Column of the class; a dot reaches nested ones: attributes.Male."""
+    label: str = "label"
+    """Column of the class, for objectives and evaluations that read it; empty = none; a
+    dot reaches nested ones: attributes.Male."""
     domain: str = ""
     """Column of the domain; empty = none; `a * b` = every pair of values of a and b."""
     bias: str = ""

@@ -147,7 +147,7 @@ PENALTIES: dict[str, PenaltySpec] = {
     "domain_confusion": PenaltySpec(("domain",)),
     "coral": PenaltySpec(("domain",)),
     "mmd": PenaltySpec(("domain",)),
-    "fair_kl": PenaltySpec(("bias",)),
+    "fair_kl": PenaltySpec(("label", "bias")),
     "v_rex": PenaltySpec(("domain",), per_anchor=True),
     "irm": PenaltySpec(("domain",), per_anchor=True),
 }

@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from jaxcl.config._bounds import Bound, Count, Positive, Share, Size, Weight
+from jaxcl.config._bounds import (
+    Bound,
+    Count,
+    PartialShare,
+    Positive,
+    Share,
+    Size,
+    Weight,
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class OptimizerConfig:
     """Steps of linear warm-up from 0."""
     weight_decay: Weight = 1e-4
     """Weight decay of parameters with two or more axes."""
-    momentum: Weight = 0.9
+    momentum: PartialShare = 0.9
     """Momentum of sgd and lars."""
     trust: Positive = 0.001
     """Trust coefficient of lars, for parameters with two or more axes."""

@@ -57,7 +57,7 @@ def _inputs(config: "TrainConfig") -> Broken:
 
 def _columns(config: "TrainConfig") -> Broken:
     """Columns of the data set that something needs."""
-    for column, reason in _needed_columns(config):
+    for column, reason in needed_columns(config):
         if not getattr(config.data, column):
             yield f"data.{column}", f"name a column for {reason}"
     objective = config.objective
@@ -66,23 +66,38 @@ def _columns(config: "TrainConfig") -> Broken:
         yield "objective.metadata", rule
 
 
-def _needed_columns(config: "TrainConfig") -> Iterator[tuple[str, str]]:
+def needed_columns(config: "TrainConfig") -> Iterator[tuple[str, str]]:
+    """The roles that must have a column, each with what reads it."""
     sampler, selection = config.data.sampler.name, config.data.selection
-    objective = config.objective
+    for field in ("per_class", "labeled_per_class"):
+        if getattr(selection, field):
+            yield "label", f"data.selection.{field}"
+    if selection.labeled_fraction < 1:
+        yield "label", "data.selection.labeled_fraction"
     if selection.held_out_domains or selection.validation_domains:
         yield "domain", "domains to be held out"
     if sampler in ("domain_balanced", "domain_homogeneous", "label_domain"):
         yield "domain", f"data.sampler.name = {sampler!r}"
+    if sampler in ("label_domain", "importance"):
+        yield "label", f"data.sampler.name = {sampler!r}"
     if sampler == "importance":
         yield "bias", f"data.sampler.name = {sampler!r}"
+    yield from columns_of_objective(config)
+
+
+def columns_of_objective(config: "TrainConfig") -> Iterator[tuple[str, str]]:
+    """The roles that loss and penalties read, each with what reads it."""
+    objective = config.objective
     for column in OBJECTIVES[objective.name].columns:
-        if column in ("domain", "bias"):
+        if column != "instance":
             yield column, f"objective.name = {objective.name!r}"
     for penalty in objective.penalties.active():
         for column in PENALTIES[penalty].columns:
             yield column, f"objective.penalties.{penalty}"
     if objective.group_dro > 0:
         yield "domain", "objective.group_dro"
+    if objective.cross_entropy > 0:
+        yield "label", "objective.cross_entropy"
     if objective.balance:
         yield "bias", "objective.balance"
 

@@ -11,7 +11,7 @@ from jaxcl.data._memory import (
     from_dataframe as from_dataframe,
 )
 from jaxcl.data._metadata import corrupt_metadata as corrupt_metadata, cross as cross
-from jaxcl.data._open import open_split as open_split
+from jaxcl.data._open import open_split as open_split, open_splits as open_splits
 from jaxcl.data._pipeline import (
     evaluation_batches as evaluation_batches,
     training_batches as training_batches,
@@ -51,6 +51,7 @@ __all__ = [
     "load",
     "open_data",
     "open_split",
+    "open_splits",
     "read_images",
     "training_batches",
     "use_as_ids",

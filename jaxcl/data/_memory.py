@@ -80,7 +80,9 @@ def from_arrays(
         notes=[],
         pixels=pixels,
     )
-    return build_samples(f"arrays-{_fingerprint(pixels, samples)}", lambda: samples, data_dir)
+    return build_samples(
+        f"arrays-{_fingerprint(pixels, samples)}", lambda: samples, data_dir
+    )
 
 
 def from_dataframe(

@@ -73,6 +73,17 @@ def open_split(config: DataConfig, split: str) -> Split:
     return with_ids(opened, features)
 
 
+def open_splits(config: DataConfig) -> list[Split]:
+    """All splits of a data set as they are stored.
+
+    Example:
+        >>> [split.name for split in open_splits(DataConfig("colored_digits"))]
+        ['id_test', 'ood_test', 'train']
+    """
+    builder, *_ = find_builders(resolve_name(config), config.data_dir)
+    return [open_split(config, name) for name in sorted(builder.info.splits)]
+
+
 def resolve_name(config: DataConfig) -> str:
     """The name of the config's data set; a folder of images is built for it."""
     if not config.path:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int, Int64
 
-from jaxcl.config import ConfigError, SelectionConfig, nearest
+from jaxcl.config import ConfigError, SelectionConfig, check_bounds, nearest
 from jaxcl.data._draws import Stream, permutation, share_of
 
 _LOG = logging.getLogger(__name__)
@@ -137,18 +137,7 @@ def find_overlap(
 
 
 def _check(config: SelectionConfig) -> None:
-    rules = [
-        ("validation_fraction", 0 <= config.validation_fraction < 1, "be in [0, 1)"),
-        ("fraction", 0 < config.fraction <= 1, "be in (0, 1]"),
-        ("labeled_fraction", 0 <= config.labeled_fraction <= 1, "be in [0, 1]"),
-        ("per_class", config.per_class >= 0, "be at least 0"),
-        ("labeled_per_class", config.labeled_per_class >= 0, "be at least 0"),
-        ("seed", config.seed >= 0, "be at least 0"),
-    ]
-    for field, holds, rule in rules:
-        if not holds:
-            value = getattr(config, field)
-            raise ConfigError(f"`data.selection.{field}` must {rule}, got {value}")
+    check_bounds(config, "data.selection.")
     both = set(config.held_out_domains) & set(config.validation_domains)
     if both:
         raise ConfigError(

@@ -40,13 +40,12 @@ def evaluate_embeddings(
     Returns:
         ``{"splits": {name: {"count", "knn", "linear_probe"}}, "domain_probe"}``. The
         domain probe is cross-validated within the last test split with two domains.
+        Without two classes among the training labels no split is judged, and a split
+        without labels is left out.
     """
     train, labels = _labeled(train)
     splits = {}
-    for name, test in tests.items():
-        test, _ = _labeled(test)
-        if len(test.embeddings) == 0:
-            continue  # a split without labels
+    for name, test in _judged(labels, tests).items():
         knn = knn_predictions(train.embeddings, labels, test.embeddings, neighbors)
         linear = linear_probe_predictions(train.embeddings, labels, test.embeddings)
         splits[name] = {
@@ -66,24 +65,27 @@ def knn_accuracies(
     train, labels = _labeled(train)
 
     def accuracy(test: Embedded) -> float:
-        test, _ = _labeled(test)
         found = knn_predictions(train.embeddings, labels, test.embeddings, neighbors)
         return float(np.mean(found == test.label))
 
-    return {
-        name: accuracy(test)
-        for name, test in tests.items()
-        if len(_labeled(test)[1]) > 0
-    }
+    return {name: accuracy(test) for name, test in _judged(labels, tests).items()}
+
+
+def _judged(labels: AnyArray, tests: Mapping[str, Embedded]) -> dict[str, Embedded]:
+    """The labeled samples of the test splits on which an accuracy says something."""
+    if len(np.unique(labels)) < 2:
+        return {}
+    labeled = {name: _labeled(test)[0] for name, test in tests.items()}
+    return {name: test for name, test in labeled.items() if len(test.embeddings)}
 
 
 def _labeled(embedded: Embedded) -> tuple[Embedded, AnyArray]:
     """Selects the samples with a known label, and returns their labels too."""
-    if embedded.label is None:
-        raise ValueError("`data.label` must name a column to evaluate, got none")
-    known = embedded.label >= 0
+    known = np.zeros(len(embedded.embeddings), bool)
+    if embedded.label is not None:
+        known = embedded.label != -1
     kept = jax.tree.map(lambda column: column[known], embedded)
-    return kept, kept.label
+    return kept, np.empty(0, int) if kept.label is None else kept.label
 
 
 def statistics_of_views(

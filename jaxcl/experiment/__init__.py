@@ -1,6 +1,8 @@
 """Makes the experiment of a config, trains it, evaluates it and writes its report."""
 
+from jaxcl.experiment._embeddings import embed_run as embed_run
 from jaxcl.experiment._experiment import Experiment as Experiment
+from jaxcl.experiment._inspect import inspect_data as inspect_data
 from jaxcl.experiment._loop import Session as Session, run_steps as run_steps
 from jaxcl.experiment._make import (
     find_facts as find_facts,
@@ -20,8 +22,10 @@ __all__ = [
     "Experiment",
     "Session",
     "WholeRun",
+    "embed_run",
     "evaluate",
     "find_facts",
+    "inspect_data",
     "make_encoder",
     "make_experiment",
     "make_model",

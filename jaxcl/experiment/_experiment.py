@@ -37,6 +37,8 @@ class Experiment(NamedTuple):
     """Images to logits of the run's own classifier, if it trains one."""
     normalization: Normalization | None
     """Mean and standard deviation of the pixels, applied before the encoder."""
+    notes: tuple[str, ...] = ()
+    """What the data leaves out of the run, or is likely a mistake."""
 
     @property
     def rates(self) -> np.ndarray:

@@ -108,7 +108,8 @@ def _run_and_log(
         session.progress.show(log.step, log.loss, images_per_second(session))
         if config.eval_every and step % config.eval_every == 0:
             with clock("evaluate"):
-                log.write(step, quick_evaluation(experiment, state))
+                found = quick_evaluation(experiment, state, session.progress)
+                log.write(step, found)
         if step % config.checkpoint_every == 0:
             with clock("checkpoint"):
                 session.checkpoints.save(state)

@@ -10,6 +10,7 @@ from jaxcl.config import PENALTIES, ConfigError, TrainConfig
 from jaxcl.data import RunData, Split, channel_statistics, open_data
 from jaxcl.experiment._columns import fit_columns
 from jaxcl.experiment._experiment import Experiment
+from jaxcl.experiment._inspect import inspect_data
 from jaxcl.experiment._models import make_model
 from jaxcl.models import Encoder
 from jaxcl.objectives import Facts, count_log_prior, make_objective
@@ -40,12 +41,14 @@ def make_experiment(
         encoder: Replaces the encoder of the config.
 
     Raises:
-        ConfigError: The config does not fit the devices.
+        ConfigError: The config does not fit the devices or the data.
         DataError: The data is missing, or does not match the config.
     """
     _check_batch_size(config, devices)
     data = open_data(config.data, config.seed)
-    return assemble(config, data, encoder=encoder, axis_name=AXIS)
+    notes = inspect_data(config, data)
+    made = assemble(config, data, encoder=encoder, axis_name=AXIS)
+    return made._replace(notes=notes)
 
 
 def assemble(

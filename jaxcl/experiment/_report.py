@@ -1,6 +1,7 @@
 """Evaluates the states of a run and writes its report."""
 
 import json
+import time
 from typing import Any
 
 from jaxcl.config import as_dict
@@ -16,6 +17,7 @@ from jaxcl.experiment._experiment import Experiment
 from jaxcl.reports import render_html
 from jaxcl.training import (
     Devices,
+    Progress,
     TrainState,
     Workdir,
     describe_devices,
@@ -25,6 +27,7 @@ from jaxcl.training import (
     host_copy,
     peak_memory_mib,
     read_lines,
+    time_left,
     total_timings,
     write_whole,
 )
@@ -40,48 +43,57 @@ __all__ = [
 _MOST_LEFT_OUT = 100
 
 
-def _embed_split(
-    experiment: Experiment, state: TrainState, split: Split, max_samples: int
-) -> Embedded:
-    return embed(
-        lambda images: experiment.encode(state, images),
-        experiment.evaluation_batches(split, max_samples),
-    )
-
-
 def _embed_all(
-    experiment: Experiment, state: TrainState
+    experiment: Experiment, state: TrainState, progress: Progress
 ) -> tuple[Embedded, dict[str, Embedded]]:
     limits = experiment.config.evaluation
-    train = _embed_split(experiment, state, experiment.data.train, limits.max_train)
+
+    def embed_split(split: Split, most: int) -> Embedded:
+        batches = experiment.evaluation_batches(split, most)
+        total = -(-min(len(split), most) // limits.batch_size)
+        what = f"embedding {split.name}, batches of {limits.batch_size}"
+        return embed(
+            lambda images: experiment.encode(state, images),
+            progress.follow(batches, total, what),
+        )
+
+    train = embed_split(experiment.data.train, limits.max_train)
     tests = {
-        name: _embed_split(experiment, state, split, limits.max_test)
+        name: embed_split(split, limits.max_test)
         for name, split in experiment.data.tests.items()
     }
     return train, tests
 
 
-def quick_evaluation(experiment: Experiment, state: TrainState) -> dict[str, float]:
+def quick_evaluation(
+    experiment: Experiment, state: TrainState, progress: Progress
+) -> dict[str, float]:
     """Accuracy of kNN on every test split, named as in the metrics log."""
-    train, tests = _embed_all(experiment, host_copy(state))
+    if "label" not in experiment.data.train.roles:
+        return {}
+    train, tests = _embed_all(experiment, host_copy(state), progress)
     neighbors = experiment.config.evaluation.neighbors
     accuracies = knn_accuracies(train, tests, neighbors)
     return {f"knn_accuracy/{name}": value for name, value in accuracies.items()}
 
 
 def evaluate_states(
-    experiment: Experiment, initial: TrainState, state: TrainState
+    experiment: Experiment, initial: TrainState, state: TrainState, progress: Progress
 ) -> dict[str, Any]:
     """Evaluates the first and the last state of a run."""
-    return {
-        "before": _evaluate_state(experiment, initial),
-        "after": _evaluate_state(experiment, state),
-    }
+    start = time.monotonic()
+    progress.say("evaluating the encoder before training")
+    before = _evaluate_state(experiment, initial, progress)
+    left = time_left(time.monotonic() - start)
+    progress.say(f"evaluating the encoder after training: {left}")
+    return {"before": before, "after": _evaluate_state(experiment, state, progress)}
 
 
-def _evaluate_state(experiment: Experiment, state: TrainState) -> dict[str, Any]:
+def _evaluate_state(
+    experiment: Experiment, state: TrainState, progress: Progress
+) -> dict[str, Any]:
     config = experiment.config
-    train, tests = _embed_all(experiment, state)
+    train, tests = _embed_all(experiment, state, progress)
     statistics = statistics_of_views(
         lambda images: experiment.project(state, images),
         experiment.evaluation_batches(
@@ -129,6 +141,7 @@ def make_report(
             "images_per_second": speed,
             "peak_memory_mib": peak_memory_mib(),
         },
+        "notes": [*experiment.notes, *run.history()],
         "versions": describe_versions(),
         "devices": describe_devices(devices),
         "config": as_dict(config),

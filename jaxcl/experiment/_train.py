@@ -1,14 +1,14 @@
 """Trains and evaluates an encoder, and writes the report."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from jaxcl.config import ConfigError, TrainConfig, as_dict
+from jaxcl.config import TrainConfig, as_dict
 from jaxcl.experiment._loop import Session, agree_on_stop, run_steps
 from jaxcl.experiment._make import make_experiment
+from jaxcl.experiment._open_run import check_encoder, open_run
 from jaxcl.experiment._report import (
     evaluate_states,
     make_report,
@@ -17,14 +17,12 @@ from jaxcl.experiment._report import (
 )
 from jaxcl.models import Encoder
 from jaxcl.training import (
-    CheckpointError,
     Checkpoints,
     Clock,
     Progress,
     Workdir,
     append_timings,
     claim_workdir,
-    find_workdir,
     join_cluster,
     leave_by,
     make_devices,
@@ -47,7 +45,8 @@ def train(
     """Trains an encoder, evaluates it and writes the report.
 
     Called again with the same config and directory, it resumes from the last
-    checkpoint, and the result equals that of an uninterrupted run.
+    checkpoint, and the result equals that of an uninterrupted run. `num_steps` may then
+    be larger, if the learning rate is constant after its warm-up.
 
     Args:
         config: The config of the run.
@@ -61,7 +60,8 @@ def train(
         The report, as written to `report.json`.
 
     Raises:
-        ConfigError: The config is invalid; the message lists all faults.
+        ConfigError: The config is invalid, or cannot work on this data; the message
+            lists all faults.
         DataError: The data is missing, or does not match the config.
         WorkdirError: The directory belongs to another run, or cannot be written.
         CheckpointError: No checkpoint of the directory can be read, or a new one cannot
@@ -71,7 +71,7 @@ def train(
         SystemExit: SIGTERM or SIGUSR1 was received; a checkpoint was saved first.
     """
     config.check()
-    _check_encoder(config, encoder)
+    check_encoder(config, encoder)
     join_cluster(config.distributed)
     run = open_workdir(workdir, config)
     with watch_hosts(run.path, config.distributed.timeout):
@@ -98,6 +98,8 @@ def _train(
         progress = Progress(config.num_steps, step=first, quiet=quiet)
         session = Session(experiment, devices, run, checkpoints, progress, clock, stop)
         progress.say(_opening(session, first))
+        for note in (*experiment.notes, *run.history()):
+            progress.say(f"note: {note}")
         try:
             with progress:
                 state = run_steps(session, initial, state)
@@ -107,9 +109,8 @@ def _train(
                     "command resumes the run"
                 )
                 leave_by(signal)
-            progress.say("evaluating")
             with clock("evaluate"):
-                evaluation = evaluate_states(experiment, initial, state)
+                evaluation = evaluate_states(experiment, initial, state, progress)
         finally:
             # Evaluating a finished run again adds nothing to its timings.
             if jax.process_index() == 0 and first < config.num_steps:
@@ -124,16 +125,6 @@ def _train(
         # A signal during the evaluation takes effect here, when all is saved.
         leave_by(agree_on_stop(stop))
     return report
-
-
-def _check_encoder(config: TrainConfig, encoder: Encoder | None) -> None:
-    """Checks that an encoder is passed if and only if the config says so."""
-    if (encoder is not None) != (config.model.encoder == "custom"):
-        given = "no encoder" if encoder is None else "an encoder"
-        raise ConfigError(
-            "`model.encoder` must be 'custom' if and only if an encoder is passed, got "
-            f"{config.model.encoder!r} and {given}"
-        )
 
 
 def evaluate(
@@ -155,21 +146,13 @@ def evaluate(
         The report, as written to `report.json`.
     """
     started = timestamp()
-    run, config = find_workdir(workdir)
-    _check_encoder(config, encoder)
-    if data_dir:
-        data = dataclasses.replace(config.data, data_dir=data_dir)
-        config = dataclasses.replace(config, data=data)
-    devices = make_devices(config.parallel)
-    experiment = make_experiment(config, devices, encoder=encoder)
-    initial = experiment.init()
-    with Checkpoints(run.checkpoints) as checkpoints:
-        state = checkpoints.restore(initial)
-    if state is None:
-        raise CheckpointError(f"no checkpoint in {str(run.checkpoints)!r}")
-    progress = Progress(config.num_steps, quiet=quiet)
+    opened = open_run(workdir, data_dir=data_dir, encoder=encoder)
+    run, experiment, devices, initial, state = opened
+    progress = Progress(experiment.config.num_steps, quiet=quiet)
     progress.say(f"evaluating step {int(state.step)} of {run.path}")
-    evaluation = evaluate_states(experiment, initial, state)
+    for note in experiment.notes:
+        progress.say(f"note: {note}")
+    evaluation = evaluate_states(experiment, initial, state, progress)
     report = renew_report(run, evaluation)
     if report is None:
         report = make_report(experiment, devices, run, started, evaluation)

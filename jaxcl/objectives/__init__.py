@@ -17,6 +17,8 @@ from jaxcl.objectives._decorrelation import (
 )
 from jaxcl.objectives._from_config import (
     Facts as Facts,
+    Pairs as Pairs,
+    find_pairs as find_pairs,
     make_objective as make_objective,
     uninformed_loss as uninformed_loss,
 )
@@ -40,7 +42,9 @@ __all__ = [
     "Facts",
     "Objective",
     "Outputs",
+    "Pairs",
     "count_log_prior",
+    "find_pairs",
     "make_barlow_twins_objective",
     "make_byol_objective",
     "make_cross_entropy_objective",

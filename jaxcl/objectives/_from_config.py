@@ -31,7 +31,7 @@ from jaxcl.objectives._momentum import (
 )
 from jaxcl.objectives._objective import Objective
 from jaxcl.objectives._penalties import with_group_dro, with_penalties
-from jaxcl.pairs import parse
+from jaxcl.pairs import Relation, different, parse, same, unknown_anchor
 
 # Makers of the objectives whose rows name no loss, called with the rows' arguments.
 _MAKERS: dict[str, Callable[..., Objective]] = {
@@ -46,6 +46,41 @@ _MAKERS: dict[str, Callable[..., Objective]] = {
     "byol": make_byol_objective,
     "simsiam": make_simsiam_objective,
 }
+
+
+class Pairs(NamedTuple):
+    """The pairs without which a loss is 0; None = every batch has some."""
+
+    positives: Relation | None = None
+    negatives: Relation | None = None
+
+
+_PAIRS = {
+    "bias_contrastive": Pairs(same("label") & different("bias")),
+    "cross_domain_supcon": Pairs(same("label") & different("domain")),
+    "within_domain": Pairs(
+        negatives=(same("domain") | unknown_anchor("domain")) & different("instance")
+    ),
+}
+
+
+def find_pairs(config: ObjectiveConfig) -> Pairs:
+    """The pairs that an objective must find in the data to learn anything.
+
+    Example:
+        >>> find_pairs(ObjectiveConfig("cross_domain_supcon")).positives
+        same(label) & different(domain)
+    """
+    if config.name != "pairwise":
+        return _PAIRS.get(config.name, Pairs())
+    return Pairs(_parse(config, "positives"), _parse(config, "negatives"))
+
+
+def _parse(config: ObjectiveConfig, name: str) -> Relation:
+    try:
+        return parse(getattr(config, name))
+    except ValueError as error:
+        raise ConfigError(f"`objective.{name}`: {error}") from error
 
 
 class Facts(NamedTuple):
@@ -92,10 +127,7 @@ def _make_loss(config: ObjectiveConfig, log_prior: np.ndarray | None) -> Objecti
             return make_two_view_objective(loss_fn, **arguments)
         return make_row_objective(loss_fn, row.columns, **arguments)
     for name in {"positives", "negatives"} & arguments.keys():
-        try:
-            arguments[name] = parse(arguments[name])
-        except ValueError as error:
-            raise ConfigError(f"`objective.{name}`: {error}") from error
+        arguments[name] = _parse(config, name)
     if "classifier" in row.networks:
         arguments["log_prior"] = log_prior
     return _MAKERS[config.name](**arguments)

@@ -28,6 +28,7 @@ def run_page(report: Report) -> dict[str, Any]:
         "title": name_of(report),
         "summary": summary(report),
         "origin": origin(report),
+        "notes": report.get("notes") or [],
         "tiles": tiles(report),
         "scores": rows,
         "has_before": any(is_number(row["before"]) for row in rows),

@@ -54,6 +54,8 @@ def render_table(reports: Sequence[Report]) -> Table:
         if shown:
             side = "right" if is_figure else "left"
             table.add_column(title, justify=side, no_wrap=title != "run")
+    if not rows:
+        table.caption = "no split has an accuracy"
     told = ""
     for row in rows:
         cells = _cells(row)

@@ -23,7 +23,7 @@ from jaxcl.training._devices import (
 )
 from jaxcl.training._hosts import HOST_LOST as HOST_LOST, watch_hosts as watch_hosts
 from jaxcl.training._optimizers import make_optimizer as make_optimizer
-from jaxcl.training._progress import Progress as Progress
+from jaxcl.training._progress import Progress as Progress, time_left as time_left
 from jaxcl.training._record import (
     describe_devices as describe_devices,
     describe_versions as describe_versions,
@@ -116,6 +116,7 @@ __all__ = [
     "stack_batches",
     "state_digest",
     "stop_requests",
+    "time_left",
     "timestamp",
     "total_timings",
     "wait_for_all",

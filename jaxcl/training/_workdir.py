@@ -1,5 +1,6 @@
 """The work directory of a run: its files, its config and its lock."""
 
+import dataclasses
 import re
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import jax
 from filelock import FileLock, Timeout
 
 from jaxcl.config import TrainConfig, differing_fields, read_toml, write_toml
+from jaxcl.training._record import timestamp
 
 
 class WorkdirError(ValueError):
@@ -45,6 +47,11 @@ class Workdir:
         self.report_json = self.path / "report.json"
         self.report_html = self.path / "report.html"
 
+    def history(self) -> list[str]:
+        """How the run was made longer, a sentence each: the comments of its config."""
+        lines = self.config.read_text().splitlines()
+        return [line.removeprefix("# ") for line in lines if line.startswith("# ")]
+
 
 def open_workdir(path: str | Path, config: TrainConfig) -> Workdir:
     """Opens the directory of a run, and creates it if it does not exist.
@@ -53,7 +60,8 @@ def open_workdir(path: str | Path, config: TrainConfig) -> Workdir:
         path: The directory.
         config: The config of the run. A config that is stored there already must be the
             same, except for fields that do not change the result: the location of the
-            data, the devices and the processes.
+            data, the devices and the processes. `num_steps` may be larger when the
+            steps taken so far do not depend on it.
 
     Raises:
         WorkdirError: The directory cannot be written, or its config differs; the
@@ -85,10 +93,25 @@ def claim_workdir(workdir: Workdir, config: TrainConfig) -> Iterator[None]:
         raise WorkdirError(f"{str(workdir.path)!r} is in use by another run") from error
     with lock:
         if not workdir.config.exists():
-            unfinished = workdir.config.with_suffix(".unfinished")
-            write_toml(config, unfinished)
-            unfinished.replace(workdir.config)
+            _store(workdir, config, [])
+        stored = read_toml(workdir.config)
+        if stored.num_steps < config.num_steps:
+            longer = (
+                f"continued to {config.num_steps} steps on {timestamp()[:10]}; "
+                f"{stored.num_steps} were planned before"
+            )
+            stored = dataclasses.replace(stored, num_steps=config.num_steps)
+            _store(workdir, stored, [*workdir.history(), longer])
         yield
+
+
+def _store(workdir: Workdir, config: TrainConfig, history: list[str]) -> None:
+    """Writes the config of a run, after comments on how it was made longer."""
+    unfinished = workdir.config.with_suffix(".unfinished")
+    write_toml(config, unfinished)
+    comments = "".join(f"# {line}\n" for line in history)
+    unfinished.write_text(comments + unfinished.read_text())
+    unfinished.replace(workdir.config)
 
 
 def find_workdir(path: str | Path) -> tuple[Workdir, TrainConfig]:
@@ -108,7 +131,9 @@ def _check_same_config(workdir: Workdir, config: TrainConfig) -> None:
         for name, values in differing_fields(stored, config).items()
         if not name.startswith(_MAY_CHANGE)
     }
-    if differing:
+    if set(differing) == {"num_steps"} and stored.num_steps < config.num_steps:
+        _check_length_may_grow(workdir, stored, config.num_steps)
+    elif differing:
         lines = [
             f"  {n}: stored {old!r}, got {new!r}" for n, (old, new) in differing.items()
         ]
@@ -116,6 +141,23 @@ def _check_same_config(workdir: Workdir, config: TrainConfig) -> None:
             f"{str(workdir.path)!r} belongs to a run with a different config:\n"
             + "\n".join(lines)
             + "\nchoose another --workdir, or use the stored values"
+        )
+
+
+def _check_length_may_grow(workdir: Workdir, stored: TrainConfig, steps: int) -> None:
+    """Refuses a longer run whose first steps would have been others."""
+    optimizer, planned = stored.optimizer, stored.num_steps
+    tied = {
+        "optimizer.schedule": optimizer.schedule != "constant",
+        "optimizer.warmup_steps": optimizer.warmup_steps >= planned,
+        "objective.momentum_schedule": stored.objective.momentum_schedule == "cosine",
+    }
+    if names := [f"`{name}`" for name, depends in tied.items() if depends]:
+        raise WorkdirError(
+            f"`num_steps` must stay {planned} in {str(workdir.path)!r}, got {steps}: "
+            f"with its {' and '.join(names)} the steps up to {planned} would have had "
+            "other rates. Choose another --workdir to train from the start; with "
+            "constant schedules, and a warm-up that has ended, a run can be made longer"
         )
 
 

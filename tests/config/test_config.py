@@ -84,7 +84,13 @@ def test_an_integer_is_accepted_as_a_float():
             "`data.selection.validation_fraction` must be within [0, 1), got 1.0",
         ),
         ({"optimizer": {"final_rate": 1.1}}, "must be within [0, 1], got 1.1"),
-        ({"optimizer": {"momentum": -0.1}}, "must be at least 0, got -0.1"),
+        ({"optimizer": {"momentum": 1.5}}, "must be within [0, 1), got 1.5"),
+        ({"optimizer": {"learning_rate": float("inf")}}, "must be finite, got inf"),
+        ({"objective": {"epsilon": float("nan")}}, "must be finite, got nan"),
+        (
+            {"augmentation": {"blur_sigma": [0.1, float("inf")]}},
+            "`augmentation.blur_sigma` must be finite, got [0.1, inf]",
+        ),
         (
             {"optimizer": {"drop_at": [0.5, 1.0]}},
             "`optimizer.drop_at` must be shares within (0, 1), got [0.5, 1.0]",
@@ -98,7 +104,14 @@ def test_an_integer_is_accepted_as_a_float():
             {"data": {"test_splits": ["a", "a"]}},
             "must not repeat a split, got ['a', 'a'",
         ),
-        ({"data": {"label": ""}}, "`data.label` must name the column of the class"),
+        (
+            {"data": {"label": ""}, "objective": {"name": "supcon"}},
+            "`data.label` must name a column for objective.name = 'supcon', got ''",
+        ),
+        (
+            {"data": {"label": "", "selection": {"per_class": 3}}},
+            "`data.label` must name a column for data.selection.per_class, got ''",
+        ),
         ({"distributed": {"timeout": 0}}, "must be positive, got 0"),
         (
             {"num_steps": 5, "steps_per_dispatch": 2},

@@ -16,6 +16,7 @@ from jaxcl.config import (
 ROOT = Path(__file__).parents[2] / "configs"
 CONFIGS = sorted({*ROOT.rglob("*.toml")} - {*(ROOT / "studies").rglob("*.toml")})
 COLUMNS = {"domain": "place", "bias": "color"}
+NO_COLUMN = {"label": ""}
 # A value of every knob that differs from its default.
 CHANGED = {
     "temperature": 0.3,
@@ -48,7 +49,7 @@ OF_ANCHORS = [name for name, row in PENALTIES.items() if row.per_anchor]
 
 def columns_of(name):
     """The columns that a config must name for an objective."""
-    return [column for column in OBJECTIVES[name].columns if column in COLUMNS]
+    return [column for column in OBJECTIVES[name].columns if column != "instance"]
 
 
 def needed(name):
@@ -56,7 +57,7 @@ def needed(name):
     objective = {"name": name}
     if name in OF_METADATA:
         objective["metadata"] = ["age"]
-    columns = {column: COLUMNS[column] for column in columns_of(name)}
+    columns = {column: COLUMNS.get(column, "kind") for column in columns_of(name)}
     return {"data": columns, "objective": objective}
 
 
@@ -141,7 +142,8 @@ def test_all_broken_rules_are_reported():
     [(name, column) for name in OBJECTIVES for column in columns_of(name)],
 )
 def test_a_column_that_an_objective_needs_must_be_named(name, column):
-    tree = {**needed(name), "data": {}}
+    tree = {**needed(name)}
+    tree["data"] = {**tree["data"], column: ""}
     rule = f"must name a column for objective.name = {name!r}, got ''"
     assert broken(tree) == [f"`data.{column}` {rule}"]
 
@@ -155,7 +157,7 @@ def test_columns_of_metadata_that_an_objective_needs_must_be_named(name):
 
 @each_penalty
 def test_a_column_that_a_penalty_needs_must_be_named(penalty):
-    tree = {"objective": {"penalties": {penalty: 0.5}}}
+    tree = {"data": NO_COLUMN, "objective": {"penalties": {penalty: 0.5}}}
     rule = f"must name a column for objective.penalties.{penalty}, got ''"
     columns = PENALTIES[penalty].columns
     assert broken(tree) == [f"`data.{column}` {rule}" for column in columns]

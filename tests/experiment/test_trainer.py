@@ -5,28 +5,12 @@ import jax
 import numpy as np
 import pytest
 from long_tests import long, long_only
-from small_runs import SMALL, small
+from small_runs import SMALL, last_state, small
 
 import jaxcl
 from jaxcl.config import ConfigError
 from jaxcl.data import DataError
-from jaxcl.training import (
-    CheckpointError,
-    Checkpoints,
-    WorkdirError,
-    find_workdir,
-)
-
-
-def last_state(workdir):
-    """Everything in the newest checkpoint, with its step."""
-    from jaxcl.experiment import make_experiment
-    from jaxcl.training import make_devices
-
-    _, config = find_workdir(workdir)
-    template = make_experiment(config, make_devices()).init()
-    with Checkpoints(workdir / "checkpoints") as checkpoints:
-        return checkpoints.restore(template)
+from jaxcl.training import CheckpointError, WorkdirError
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from jaxcl.config import (
     TrainConfig,
 )
 from jaxcl.data import DataError, ImageCache, RunData, open_data
-from jaxcl.experiment import WholeRun, find_facts, make_whole_run
+from jaxcl.experiment import WholeRun, find_facts, inspect_data, make_whole_run
 from jaxcl.labs.studies._directory import StudyDirectory
 from jaxcl.labs.studies._measure import check_inference, measure
 from jaxcl.labs.studies._metadata import check_metadata
@@ -78,6 +78,19 @@ def run_cells(
                 _run_cell(run, directory, cell, seeds, tell)
         except Timeout:
             continue
+
+
+def look_at_cells(
+    config: StudyConfig, directory: StudyDirectory, cells: Iterable[Cell]
+) -> None:
+    """Raises a `ConfigError` for an arm that cannot work, before any of them runs."""
+    for cell in cells:
+        # Other modes damage metadata on purpose, some after looking at all images.
+        if cell.mode in ("none", "true") and directory.missing([cell], config.seeds):
+            whole = config_of(config, cell, 0)
+            data = open_data(whole.data, tests=False)
+            check_metadata(config, cell, data)
+            inspect_data(whole, data)
 
 
 def _run_cell(

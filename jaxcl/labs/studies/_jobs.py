@@ -1,10 +1,13 @@
 """Runs a study in this process, or in several that share its directory."""
 
+import contextlib
+import logging
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import threadpoolctl
@@ -20,12 +23,61 @@ from rich.progress import (
 
 from jaxcl.config import ConfigError, StudyConfig
 from jaxcl.data import DataError
-from jaxcl.labs.studies._cells import run_cells
-from jaxcl.labs.studies._directory import StudyDirectory
+from jaxcl.labs.studies._cells import look_at_cells, run_cells
+from jaxcl.labs.studies._directory import StudyDirectory, StudyError
 from jaxcl.labs.studies._plan import Cell, plan_study
+from jaxcl.training import time_left
 
 _LOOKS_PER_SECOND = 2
 _SECONDS_BETWEEN_LINES = 20.0
+
+
+class _Pace:
+    """How many runs are missing, and how long they take by those that are done."""
+
+    def __init__(self, directory: StudyDirectory, cells: Sequence[Cell], seeds: int):
+        self._given = directory, cells, seeds
+        self._begun, self._first = time.monotonic(), self.missing()
+
+    def missing(self) -> int:
+        """The number of runs that are not finished, by any process."""
+        directory, cells, seeds = self._given
+        return len(directory.missing(cells, seeds))
+
+    def __str__(self) -> str:
+        missing = self.missing()
+        done, runs = self._first - missing, f"{missing} run{'s' * (missing != 1)}"
+        if not done or not missing:
+            return f"{runs} left"
+        seconds = (time.monotonic() - self._begun) / done * missing
+        return f"{runs}, {time_left(seconds)}"
+
+
+@contextlib.contextmanager
+def said_once() -> Iterator[None]:
+    """Lets each message be logged once, whichever numbers it holds."""
+    filters = [(handler, _Once()) for handler in logging.getLogger().handlers]
+    for handler, once in filters:
+        handler.addFilter(once)
+    try:
+        yield
+    finally:
+        for handler, once in filters:
+            handler.removeFilter(once)
+
+
+class _Once(logging.Filter):
+    """Lets a message through when nothing like it has come before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = re.sub(r"\d+", "0", record.getMessage())
+        is_new = text not in self._said
+        self._said.add(text)
+        return is_new
 
 
 def run_part(
@@ -41,7 +93,14 @@ def run_part(
     # Neighboring cells share compiled programs.
     first = len(cells) * part // parts
     ordered = cells[first:] + cells[:first]
-    run_cells(config, directory, ordered, lambda text: _print(console, text))
+    pace = _Pace(directory, cells, config.seeds)
+
+    def tell(text: str) -> None:
+        _print(console, f"{text}; {pace}")
+
+    with said_once():
+        look_at_cells(config, directory, ordered)
+        run_cells(config, directory, ordered, tell)
 
 
 def run_study(
@@ -61,7 +120,10 @@ def run_study(
         return
     console = Console(stderr=True, quiet=quiet)
     total = len(cells) * config.seeds
-    _print(console, f"{total - before} of {total} runs are there; running {before}")
+    _print(
+        console,
+        f"{total - before} of {total} runs are there; running {before}",
+    )
     if jobs == 1:
         run_part(directory, 0, 1, console)
         return
@@ -97,22 +159,16 @@ def _watch(
         console=console,
         disable=not console.is_terminal,
     )
-    start = total - len(directory.missing(cells, config.seeds))
-    begun, spoken = time.monotonic(), time.monotonic()
+    pace, spoken = _Pace(directory, cells, config.seeds), time.monotonic()
     with bar:
-        task = bar.add_task("", total=total, completed=start)
+        task = bar.add_task("", total=total, completed=total - pace.missing())
         while any(worker.poll() is None for worker in workers):
             time.sleep(1 / _LOOKS_PER_SECOND)
-            done = total - len(directory.missing(cells, config.seeds))
-            bar.update(task, completed=done)
+            bar.update(task, completed=total - pace.missing())
             now = time.monotonic()
             if not console.is_terminal and now - spoken > _SECONDS_BETWEEN_LINES:
                 spoken = now
-                left = "?"
-                if done > start:
-                    minutes = (now - begun) * (total - done) / (done - start) / 60
-                    left = f"{minutes:.0f}"
-                _print(console, f"{done} of {total} runs, about {left} min left")
+                _print(console, str(pace))
 
 
 def _start(directory: StudyDirectory, part: int, parts: int) -> subprocess.Popen:
@@ -143,7 +199,7 @@ def _raise_last_error(log: Path, status: int) -> None:
         raise ConfigError(message)
     if kind == "data":
         raise DataError(message)
-    raise RuntimeError(
+    raise StudyError(
         f"a process of the study ended with status {status}; nothing that was finished "
         f"is lost, and the same command runs the rest. Its log: {log}"
     )

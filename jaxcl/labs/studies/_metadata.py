@@ -36,7 +36,7 @@ def _check_no_leak(
     name: str, shift: str, labels: np.ndarray, values: np.ndarray
 ) -> None:
     """Metadata that tell the label of every sample are labels by another name."""
-    known = (labels >= 0) & (values >= 0)
+    known = (labels != -1) & (values != -1)
     pairs = {*zip(labels[known].tolist(), values[known].tolist(), strict=True)}
     by_label, by_value = ({pair[i] for pair in pairs} for i in (0, 1))
     if pairs and len(pairs) == len(by_label) == len(by_value):

@@ -43,12 +43,14 @@ def _choose(own: OwnData) -> tuple[list[str], int]:
     """The domains to hold out, and a batch size that fits."""
     try:
         split = open_split(DataConfig(**_data_fields(own)), "train")
+        if "label" not in split.roles:
+            raise StudyError(f"`--label` names no column of the images: {own.label!r}")
         labels, domains = split.values("label"), split.values("domain")
     except ConfigError as error:
         raise StudyError(str(error)) from error
     names = split.names.get("domain") or [str(i) for i in range(domains.max() + 1)]
     counts = {
-        name: int(np.sum((domains == i) & (labels >= 0)))
+        name: int(np.sum((domains == i) & (labels != -1)))
         for i, name in enumerate(names)
     }
     known = {name: count for name, count in counts.items() if count}
