@@ -80,7 +80,7 @@ class AnalysisConfig:
     """Samples of the shifted split on which the ood head is fitted, the first number
     for verdicts; the head is tested on the rest."""
     neighbors: int = 20
-    """Number of neighbors of the kNN classifier."""
+    """Neighbors of the kNN classifier; the near ones have more weight."""
     min_group: Size = 30
     """Smallest size of a group (label, domain) that counts in the mean and worst
     accuracy over groups; both are left out where most groups are smaller."""

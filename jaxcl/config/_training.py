@@ -20,7 +20,7 @@ class EvaluationConfig:
     batch_size: Size = 500
     """Images to embed at a time."""
     neighbors: Size = 20
-    """Number of neighbors of the kNN classifier."""
+    """Neighbors of the kNN classifier; the near ones have more weight."""
     max_train: Size = 10_000
     """Training samples on which the classifiers are fitted, the first of the split."""
     max_test: Size = 10_000

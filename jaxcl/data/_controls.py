@@ -106,6 +106,8 @@ def corrupt(split: Split, config: CorruptionConfig, bad: BadRecords) -> Split:
         config.mode,
         rate=config.rate,
         seed=config.seed,
+        # Ids have names, or the role of one.
+        numbers=key not in split.roles and names is None,
         num_values=count,
         features=features,
     )

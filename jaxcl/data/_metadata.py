@@ -84,6 +84,7 @@ def corrupt_metadata(
     *,
     rate: float = 1.0,
     seed: int = 0,
+    numbers: bool = False,
     num_values: int | None = None,
     features: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -118,6 +119,7 @@ def corrupt_metadata(
         mode: The corruption; ``none`` gives a copy.
         rate: Share of the samples with a known value to change; 1 for ``infer``.
         seed: Of the random numbers.
+        numbers: Integers are numbers, −1 too; ``noise`` and ``drop`` make them float32.
         num_values: Number of ids, for ``noise`` of ids and ``infer``; the default is
             the largest id + 1.
         features: What ``infer`` clusters, `[samples, dim]`.
@@ -140,10 +142,13 @@ def corrupt_metadata(
         array([0, 0, 1, 1, 2, 2, 2], dtype=int32)
     """
     values = _check(values, mode, rate, seed)
+    numbers = numbers and values.dtype.kind in "iu"
+    if numbers and mode in ("noise", "drop"):
+        values = _as_floats(values, mode)
     if mode == "infer":
         return _infer(values, num_values, features, seed)
     columns = values[:, None] if values.ndim == 1 else values
-    known = ~(np.isnan(columns) if columns.dtype.kind == "f" else columns == -1)
+    known = np.ones(columns.shape, bool) if numbers else _known(columns)
     if mode == "shuffle":
         return _permute(columns, known, rate, seed).reshape(values.shape)
     result = columns.copy()
@@ -185,11 +190,24 @@ def _check(values: np.ndarray, mode: str, rate: float, seed: int) -> np.ndarray:
     if values.dtype.kind != "i" or values.dtype.itemsize < 4:
         # Room for -1, and for ids that do not occur.
         values = values.astype(np.int64 if values.dtype.itemsize >= 4 else np.int32)
-    if values.min(initial=0) < -1:
-        raise ConfigError(
-            f"`values` must be ids, or -1 for a missing one, got {values.min()}"
-        )
     return values
+
+
+def _known(columns: np.ndarray) -> Bool[np.ndarray, "samples fields"]:
+    """Where a number is not NaN, and an id not −1."""
+    return ~np.isnan(columns) if columns.dtype.kind == "f" else columns != -1
+
+
+def _as_floats(values: np.ndarray, mode: str) -> np.ndarray:
+    """Whole numbers as float32, which must hold them exactly."""
+    floats = values.astype(np.float32)
+    changed = floats.astype(np.int64) != values
+    if changed.any():
+        raise ConfigError(
+            f"`values` must be numbers that float32 holds exactly for {mode!r}, "
+            f"got {values[changed][0]}"
+        )
+    return floats
 
 
 def _chosen(
@@ -226,7 +244,12 @@ def _with_noise(
 
 def _count_values(column: np.ndarray, num_values: int | None) -> int:
     """The number of ids of a column, at least 2, so that there is another to draw."""
-    largest = int(column.max())
+    smallest, largest = int(column.min()), int(column.max())
+    if smallest < -1:
+        raise ConfigError(
+            f"`values` must be ids from 0, or -1 for a missing one, for 'noise', "
+            f"got {smallest}"
+        )
     count = largest + 1 if num_values is None else num_values
     if not max(2, largest + 1) <= count <= 2**31:
         raise ConfigError(

@@ -127,7 +127,7 @@ def neighbor_domain_share(
     """
     if neighbors < 1:
         raise ValueError(f"`neighbors` must be at least 1, got {neighbors}")
-    known = np.asarray(domains) >= 0
+    known = np.asarray(domains) != -1
     ids = np.arange(len(known)) if instances is None else np.asarray(instances)
     rows, domains, ids = unit(embeddings)[known], np.asarray(domains)[known], ids[known]
     shares = []
@@ -173,7 +173,7 @@ def group_accuracy(
         ('label=0, group=0', 0.5)
     """
     labels, groups = np.asarray(labels), np.asarray(groups)
-    known = (labels >= 0) & (groups >= 0)
+    known = (labels != -1) & (groups != -1)
     pairs = np.unique(np.stack([labels[known], groups[known]], 1), axis=0)
     found, left_out = {}, 0
     for label, group in pairs.tolist():
@@ -219,7 +219,7 @@ def similarities_by_domain(
         "histogram"}, "edges"}``; mean and variance are NaN without pairs.
     """
     # The first rows of a split sorted by domain would all be of one domain.
-    known = np.flatnonzero(np.asarray(domains) >= 0)
+    known = np.flatnonzero(np.asarray(domains) != -1)
     known = np.sort(np.random.default_rng(0).permutation(known)[:max_rows])
     rows, domains = unit(embeddings)[known], np.asarray(domains)[known]
     ids = known if instances is None else np.asarray(instances)[known]
@@ -257,7 +257,7 @@ def unit(embeddings: AnyArray) -> np.ndarray:
 
 def _known(embeddings: AnyArray, domains: AnyArray) -> tuple[np.ndarray, np.ndarray]:
     domains = np.asarray(domains)
-    known = domains >= 0
+    known = domains != -1
     return np.asarray(embeddings, np.float64)[known], domains[known]
 
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxcl.augment import augment_batch, sample_keys
-from jaxcl.batch import AnyArray, Batch
+from jaxcl.batch import Batch
 from jaxcl.config import AugmentationConfig
 from jaxcl.evaluation._embed import Embedded
 from jaxcl.evaluation._groups import accuracy_by_domain
@@ -38,16 +38,16 @@ def evaluate_embeddings(
         domain_names: Names of the domain ids.
 
     Returns:
-        ``{"splits": {name: {"count", "knn", "linear_probe"}}, "domain_probe"}``. The
-        domain probe is cross-validated within the last test split with two domains.
-        Without two classes among the training labels no split is judged, and a split
-        without labels is left out.
+        ``{"splits": {name: {"count", "knn", "linear_probe"}}, "domain_probe"}``. A test
+        split without labels has no entry in `splits`, and none has one where the
+        training samples are of fewer than two classes. The domain probe is
+        cross-validated within the last test split with two domains; None without one.
     """
-    train, labels = _labeled(train)
-    splits = {}
-    for name, test in _judged(labels, tests).items():
-        knn = knn_predictions(train.embeddings, labels, test.embeddings, neighbors)
-        linear = linear_probe_predictions(train.embeddings, labels, test.embeddings)
+    fitted, judged = _labeled_splits(train, tests)
+    rows, labels, splits = fitted.embeddings, fitted.label, {}
+    for name, test in judged.items():
+        knn = knn_predictions(rows, labels, test.embeddings, neighbors)
+        linear = linear_probe_predictions(rows, labels, test.embeddings)
         splits[name] = {
             "count": len(test.embeddings),
             "knn": accuracy_by_domain(knn == test.label, test.domain, domain_names),
@@ -61,31 +61,36 @@ def evaluate_embeddings(
 def knn_accuracies(
     train: Embedded, tests: Mapping[str, Embedded], neighbors: int
 ) -> dict[str, float]:
-    """Accuracy of kNN on every test split, for quick evaluations during training."""
-    train, labels = _labeled(train)
+    """Accuracy of kNN on every test split, for quick evaluations during training.
 
-    def accuracy(test: Embedded) -> float:
-        found = knn_predictions(train.embeddings, labels, test.embeddings, neighbors)
-        return float(np.mean(found == test.label))
-
-    return {name: accuracy(test) for name, test in _judged(labels, tests).items()}
-
-
-def _judged(labels: AnyArray, tests: Mapping[str, Embedded]) -> dict[str, Embedded]:
-    """The labeled samples of the test splits on which an accuracy says something."""
-    if len(np.unique(labels)) < 2:
-        return {}
-    labeled = {name: _labeled(test)[0] for name, test in tests.items()}
-    return {name: test for name, test in labeled.items() if len(test.embeddings)}
+    Splits have an entry as in `evaluate_embeddings`: where there is no label to judge
+    by, or fewer than two classes to tell apart, there is none.
+    """
+    fitted, judged = _labeled_splits(train, tests)
+    rows, labels, accuracies = fitted.embeddings, fitted.label, {}
+    for name, test in judged.items():
+        found = knn_predictions(rows, labels, test.embeddings, neighbors)
+        accuracies[name] = float(np.mean(found == test.label))
+    return accuracies
 
 
-def _labeled(embedded: Embedded) -> tuple[Embedded, AnyArray]:
-    """Selects the samples with a known label, and returns their labels too."""
-    known = np.zeros(len(embedded.embeddings), bool)
-    if embedded.label is not None:
-        known = embedded.label != -1
-    kept = jax.tree.map(lambda column: column[known], embedded)
-    return kept, np.empty(0, int) if kept.label is None else kept.label
+def _labeled_splits(
+    train: Embedded, tests: Mapping[str, Embedded]
+) -> tuple[Any, dict[str, Any]]:
+    """The samples with a known label, of the test splits that classifiers can judge."""
+    fitted = _labeled(train)
+    if len(np.unique(fitted.label)) < 2:
+        return fitted, {}
+    labeled = {name: _labeled(test) for name, test in tests.items()}
+    return fitted, {name: test for name, test in labeled.items() if len(test.label)}
+
+
+def _labeled(embedded: Embedded) -> Any:
+    """The samples with a known label; none without a column of labels."""
+    if embedded.label is None:
+        embedded = embedded._replace(label=np.full(len(embedded.embeddings), -1))
+    known = embedded.label != -1
+    return jax.tree.map(lambda column: column[known], embedded)
 
 
 def statistics_of_views(

@@ -32,10 +32,10 @@ def accuracy_by_domain(
         {'name': 'red', 'accuracy': 0.5}
     """
     report: dict[str, Any] = {"accuracy": float(np.mean(correct))}
-    if domains is None or not np.any(domains >= 0):
+    if domains is None or not np.any(domains != -1):
         return report
     groups = {}
-    for domain in np.unique(domains[domains >= 0]):
+    for domain in np.unique(domains[domains != -1]):
         name = names[domain] if names else str(domain)
         members = correct[domains == domain]
         groups[name] = {"accuracy": float(np.mean(members)), "count": len(members)}

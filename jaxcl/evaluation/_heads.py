@@ -28,11 +28,11 @@ def draw_labeled(labels: AnyArray, per_class: int, *, seed: int) -> np.ndarray:
     labels = np.asarray(labels)
     if per_class < 0:
         raise ValueError(f"`per_class` must be at least 0, got {per_class}")
-    known = np.flatnonzero(labels >= 0)
+    known = np.flatnonzero(labels != -1)
     if per_class == 0:
         return known
     order = np.random.default_rng(seed).permutation(len(labels))
-    order = order[labels[order] >= 0]
+    order = order[labels[order] != -1]
     drawn = [order[labels[order] == c][:per_class] for c in np.unique(labels[known])]
     return np.sort(np.concatenate([known[:0], *drawn]))
 
@@ -56,7 +56,7 @@ def draw_share(labels: AnyArray, share: float, *, seed: int) -> np.ndarray:
     labels = np.asarray(labels)
     order = np.random.default_rng(seed).permutation(len(labels))
     drawn = [np.empty(0, np.int64)]
-    for label in np.unique(labels[labels >= 0]):
+    for label in np.unique(labels[labels != -1]):
         mine = order[labels[order] == label]
         drawn.append(mine[: max(1, int(share * len(mine) + 0.5))])
     return np.sort(np.concatenate(drawn))
@@ -80,7 +80,7 @@ def head_predictions(
         >>> [predicted.tolist() for predicted in found]
         [[3], [5, 5]]
     """
-    known = np.asarray(labels) >= 0
+    known = np.asarray(labels) != -1
     embeddings, labels = np.asarray(embeddings)[known], np.asarray(labels)[known]
     if len(labels) == 0:
         raise ValueError("`labels` must not be empty: a head is fitted on them")
@@ -107,7 +107,7 @@ def split_for_head(
         >>> len(fit), len(rest), np.intersect1d(fit, rest).tolist()
         (4, 6, [])
     """
-    known = np.flatnonzero(np.asarray(labels) >= 0)
+    known = np.flatnonzero(np.asarray(labels) != -1)
     if not 1 <= count <= len(known) - 2:
         raise ValueError(
             f"`count` must leave two of the {len(known)} labeled samples to test on, "
@@ -136,7 +136,7 @@ def balanced_positions(labels: AnyArray, groups: AnyArray, *, seed: int) -> np.n
     """
     labels, groups = np.asarray(labels), np.asarray(groups)
     order = np.random.default_rng(seed).permutation(len(labels))
-    order = order[(labels[order] >= 0) & (groups[order] >= 0)]
+    order = order[(labels[order] != -1) & (groups[order] != -1)]
     pairs = np.stack([labels[order], groups[order]], axis=1)
     if len(pairs) == 0:
         return order

@@ -1,6 +1,7 @@
 """Classifiers on frozen embeddings, by scikit-learn."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -12,22 +13,49 @@ from sklearn.preprocessing import StandardScaler
 
 from jaxcl.batch import AnyArray
 
+# Of the weights of neighbors.
+_VOTE_TEMPERATURE = 0.07
+
 
 def knn_predictions(
     train: AnyArray, labels: AnyArray, test: AnyArray, neighbors: int = 20
 ) -> AnyArray:
-    """Predicts the majority label of the nearest training embeddings, by cosine.
+    """Predicts labels by a vote of the nearest training embeddings, near ones first.
+
+    A neighbor at cosine similarity s has the weight e^{s / 0.07}, so that a class with
+    fewer samples than there are neighbors is not outvoted from afar.
+
+    Args:
+        train: The training embeddings, `[samples, dim]`.
+        labels: Their ids, all known; one at least.
+        test: The embeddings to predict.
+        neighbors: Voters, or all training embeddings where there are fewer.
+
+    References:
+        Wu et al., arXiv 1805.01978, section 3.4; DINO evaluates in this way too.
 
     Example:
-        >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
-        >>> test = np.array([[2.0, 0.1]])
-        >>> knn_predictions(train, np.array([3, 3, 5]), test, neighbors=1).tolist()
+        Two samples of class 3 beside four of class 5, and all of them vote.
+
+        >>> train = np.array([[1.0, 0.0]] * 2 + [[0.0, 1.0]] * 4)
+        >>> labels, test = np.array([3, 3, 5, 5, 5, 5]), np.array([[2.0, 0.1]])
+        >>> knn_predictions(train, labels, test, neighbors=6).tolist()
         [3]
     """
+    _check_labels(labels)
+    weights: Any = _vote_weights
     classifier = KNeighborsClassifier(
-        n_neighbors=min(neighbors, len(train)), metric="cosine", algorithm="brute"
+        n_neighbors=min(neighbors, len(train)),
+        weights=weights,
+        metric="cosine",
+        algorithm="brute",
     )
     return classifier.fit(train, labels).predict(test)
+
+
+def _vote_weights(distances: np.ndarray) -> np.ndarray:
+    """e^{s / 0.07} up to a factor, of the cosine distances 1 − s."""
+    return np.exp(-distances / _VOTE_TEMPERATURE)
 
 
 def linear_probe_predictions(
@@ -41,6 +69,7 @@ def linear_probe_predictions(
         >>> linear_probe_predictions(train, np.array([3, 3, 5, 5]), test).tolist()
         [3]
     """
+    _check_labels(labels)
     if len(np.unique(labels)) < 2:
         return np.full(len(test), labels[0])
     with warnings.catch_warnings():
@@ -63,7 +92,7 @@ def domain_probe(
         than two domains that have at least five samples.
     """
     embeddings, domains = embeddings[:max_samples], domains[:max_samples]
-    ids, counts = np.unique(domains[domains >= 0], return_counts=True)
+    ids, counts = np.unique(domains[domains != -1], return_counts=True)
     ids = ids[counts >= 5]
     if len(ids) < 2:
         return None
@@ -77,6 +106,11 @@ def domain_probe(
         )
     chance = max(np.mean(domains == domain) for domain in ids)
     return {"accuracy": float(np.mean(predicted == domains)), "chance": float(chance)}
+
+
+def _check_labels(labels: AnyArray) -> None:
+    if len(labels) == 0:
+        raise ValueError("`labels` must not be empty: a classifier is fitted on them")
 
 
 def linear_classifier(*, balanced: bool = False):

@@ -1,5 +1,6 @@
 """Makes the experiment of a config, trains it, evaluates it and writes its report."""
 
+from jaxcl.experiment._columns import fit_columns as fit_columns
 from jaxcl.experiment._embeddings import embed_run as embed_run
 from jaxcl.experiment._experiment import Experiment as Experiment
 from jaxcl.experiment._inspect import inspect_data as inspect_data
@@ -25,6 +26,7 @@ __all__ = [
     "embed_run",
     "evaluate",
     "find_facts",
+    "fit_columns",
     "inspect_data",
     "make_encoder",
     "make_experiment",

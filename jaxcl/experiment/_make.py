@@ -45,7 +45,7 @@ def make_experiment(
         DataError: The data is missing, or does not match the config.
     """
     _check_batch_size(config, devices)
-    data = open_data(config.data, config.seed)
+    data = fit_columns(config.objective, open_data(config.data, config.seed))
     notes = inspect_data(config, data)
     made = assemble(config, data, encoder=encoder, axis_name=AXIS)
     return made._replace(notes=notes)
@@ -67,7 +67,6 @@ def assemble(
         encoder: Replaces the encoder of the config.
         axis_name: The axis over which the step is mapped; None on a single device.
     """
-    data = fit_columns(config.objective, data)
     facts = find_facts(config, data)
     normalization = None
     if config.data.normalization == "train":

@@ -1,5 +1,6 @@
 """Arrays to arrays: unit rows, similarities, statistics of pairs of rows."""
 
+from jaxcl.kernels._arrays import as_array, by_difference, distance, kept_dtype
 from jaxcl.kernels._banks import Bank
 from jaxcl.kernels._blocks import map_row_blocks, negative_distances
 from jaxcl.kernels._checked import check_arguments, checked
@@ -53,17 +54,21 @@ __all__ = [
     "Params",
     "Ring",
     "SideData",
+    "as_array",
     "average",
     "axis_size",
     "bound_axis",
+    "by_difference",
     "check_arguments",
     "checked",
     "cosine_similarity",
     "differentiate",
+    "distance",
     "floating_leaves",
     "full_product",
     "gather_rows",
     "global_mean",
+    "kept_dtype",
     "kept_values",
     "map_row_blocks",
     "mapped_axis",

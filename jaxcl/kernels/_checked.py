@@ -18,8 +18,9 @@ from typing import (
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import AbstractArray, Array, Bool, Float, Int, Real, Shaped
+from jaxtyping import AbstractArray, Bool, Float, Int, Num, Real, Shaped
 
+from jaxcl.kernels._arrays import as_array, by_difference
 from jaxcl.kernels._meshes import automatic_axes, share_rows
 from jaxcl.kernels._values import (
     check_callable,
@@ -47,7 +48,9 @@ _ROWS = frozenset({"batch", "columns", "rows"})
 _KINDS: dict[Any, tuple[str, tuple[Any, ...]]] = {
     Float: ("floating", (jnp.floating,)),
     Int: ("integers", (jnp.integer,)),
+    # Only the differences of `Real` numbers are read; `Num` are read as they are.
     Real: ("numbers", (jnp.floating, jnp.integer)),
+    Num: ("numbers", (jnp.floating, jnp.integer)),
     Bool: ("boolean", (jnp.bool_,)),
     Shaped: ("an array", ()),
 }
@@ -80,6 +83,8 @@ def check_arguments(fn: Callable[Parameters, Result]) -> Callable[Parameters, Re
 
     - Arrays may be given as lists or NumPy arrays. They must have the annotated number
       of axes, the annotated kind of dtype, and rows; axes of one name have one size.
+      Whole numbers must fit 32 bits without x64, and `Real` numbers of float64 keep
+      their differences. Mappings keep their columns: relations know what these are.
     - An int must be at least 1, ``float | Float[Array, ""]`` a scalar, a `Literal` one
       of its values, a `Callable` a function.
     - `temperature`, `bandwidth` and their like must be positive unless they are traced.
@@ -88,6 +93,7 @@ def check_arguments(fn: Callable[Parameters, Result]) -> Callable[Parameters, Re
     Annotations are read once, when `fn` is decorated.
 
     Example:
+        >>> from jaxtyping import Array
         >>> @check_arguments
         ... def mean_of(labels: Int[Array, " rows"], where: Bool[Array, " rows"]):
         ...     return jnp.mean(labels, where=where)
@@ -132,6 +138,7 @@ class _ArrayRule(NamedTuple):
     """What an array must be: one of several lists of axes, and a kind of dtype."""
 
     forms: tuple[tuple[str, ...], ...]
+    annotated: Any
     kind: str
     dtypes: tuple[Any, ...]
     optional: bool
@@ -149,12 +156,14 @@ class _ArrayRule(NamedTuple):
         return next(fitting, ("",))[0] in _ROWS
 
     def convert(self, name: str, value: Any) -> Any:
-        """The value as an array, or as a mapping to arrays."""
-        if not self.mapped:
-            return _as_array(name, value)
-        if not isinstance(value, Mapping):
+        """The value as an array of JAX, or as a mapping to arrays of JAX or NumPy."""
+        if self.mapped:
+            if isinstance(value, Mapping):
+                return {key: _as_column(column) for key, column in value.items()}
             raise ValueError(f"`{name}` must be a mapping by name, got {type(value)}")
-        return {key: _as_column(column) for key, column in value.items()}
+        if self.annotated is Real:
+            (value,) = by_difference(value)
+        return as_array(name, value, ids=self.annotated is Int)
 
     def check(self, name: str, value: Any, sizes: dict[str, int]) -> None:
         """Raises where axes do not agree with `sizes`; adds the sizes of new axes."""
@@ -186,8 +195,10 @@ def _array_rule(annotation: Any) -> _ArrayRule | None:
     if not arrays:
         return None
     forms = dict.fromkeys(tuple(array.dim_str.split()) for array in arrays)
-    kind = _KINDS[arrays[0].dtype]
-    return _ArrayRule(tuple(forms), *kind, type(None) in members, bool(mappings))
+    annotated = arrays[0].dtype
+    kind = _KINDS[annotated]
+    optional = type(None) in members
+    return _ArrayRule(tuple(forms), annotated, *kind, optional, bool(mappings))
 
 
 def _value_check(parameter: inspect.Parameter) -> Callable[[str, Any], None] | None:
@@ -207,31 +218,8 @@ def _value_check(parameter: inspect.Parameter) -> Callable[[str, Any], None] | N
     return None
 
 
-def _as_array(name: str, value: Any) -> Array:
-    if isinstance(value, jax.Array):
-        return value
-    try:
-        return jnp.asarray(value)
-    except (TypeError, ValueError):
-        got, way_out = f"{value!r:.60}", ""
-    if _holds_words(value):
-        way_out = f"; `np.unique({name}, return_inverse=True)[1]` makes ids of words"
-    raise ValueError(f"`{name}` must be an array of numbers, got {got}{way_out}")
-
-
 def _as_column(value: Any) -> Any:
-    """An array; a column of words stays one of NumPy: a relation may not read it."""
-    if isinstance(value, jax.Array):
-        return value
-    column = np.asarray(value)
-    return column if column.dtype.kind in "OSTUMm" else jnp.asarray(column)
-
-
-def _holds_words(value: Any) -> bool:
-    try:
-        return any(isinstance(entry, str) for entry in np.asarray(value).flat)
-    except (TypeError, ValueError):
-        return False
+    return value if isinstance(value, jax.Array) else np.asarray(value)
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:

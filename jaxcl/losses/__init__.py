@@ -1,10 +1,11 @@
 """Contrastive losses: arrays in, a scalar out; pure, total, exact on many devices.
 
 Arrays may be JAX or NumPy arrays or lists. The result is float32 (float64 for float64
-rows). An id of −1 and a number NaN are unknown. An anchor without a positive, or
-without a negative where the loss needs one, has no loss and leaves the mean. Finite
-input gives a finite value and gradient on every batch: no positives at all, one row,
-equal rows, rows of zeros, small temperatures, bfloat16.
+rows). An id is unknown when it is −1, a number when it is NaN, and only then. Whole
+numbers beyond 32 bits are refused without x64, instead of wrapped around. An anchor
+without a positive, or without a negative where the loss needs one, has no loss and
+leaves the mean. Finite input gives a finite value and gradient on every batch: no
+positives at all, one row, equal rows, rows of zeros, small temperatures, bfloat16.
 
 Shared arguments:
     embeddings: Rows `[rows, dim]`, L2-normalized inside the loss unless it says

@@ -17,7 +17,7 @@ from jaxcl.kernels import (
     sum_devices,
 )
 from jaxcl.losses._anchors import Shared
-from jaxcl.losses._arguments import count_domains
+from jaxcl.losses._arguments import number_domains
 from jaxcl.pairs import different, same
 
 _MMD_GAMMAS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
@@ -46,7 +46,8 @@ def coral_penalty(
     Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        domains: Domain ids below `num_domains`; −1 = unknown, such a row is left out.
+        domains: Domain ids, below `num_domains` where it is given; −1 = unknown, such a
+            row is left out.
         num_domains: The number of domains, a constant; needed under ``jit``.
         axis_name: Moments are over the rows of all devices of this axis.
         block_size: Has no effect: nothing here has the size of rows × rows.
@@ -65,7 +66,7 @@ def coral_penalty(
         >>> float(coral_penalty(rows, jnp.array([0, 0, 1, 1])))
         1.0
     """
-    num_domains = count_domains(num_domains, domains)
+    domains, num_domains = number_domains(num_domains, domains)
     rows = kept_values(embeddings, where)
     member = _members(domains, num_domains, where, rows.dtype)
     counts = sum_devices(jnp.sum(member, axis=0), axis_name)
@@ -106,7 +107,8 @@ def mmd_penalty(
     Shared arguments are explained in `jaxcl.losses`.
 
     Args:
-        domains: Domain ids below `num_domains`; −1 = unknown, such a row is left out.
+        domains: Domain ids, below `num_domains` where it is given; −1 = unknown, such a
+            row is left out.
         num_domains: The number of domains, a constant; needed under ``jit``.
 
     Returns:
@@ -122,7 +124,7 @@ def mmd_penalty(
         >>> round(float(mmd_penalty(rows, jnp.array([0, 1]))), 4)
         14.0
     """
-    num_domains = count_domains(num_domains, domains)
+    domains, num_domains = number_domains(num_domains, domains)
     rows = kept_values(embeddings, where)
     member = _members(domains, num_domains, where, rows.dtype)
     counts = sum_devices(jnp.sum(member, axis=0), axis_name)

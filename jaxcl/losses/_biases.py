@@ -18,7 +18,7 @@ from jaxcl.kernels import (
     unit_rows,
 )
 from jaxcl.losses._anchors import AnchorLosses, reduce_anchors
-from jaxcl.losses._arguments import Reduction
+from jaxcl.losses._arguments import Reduction, check_ids
 from jaxcl.losses._pairwise import pairwise_loss
 from jaxcl.losses._terms import Term, term_losses
 from jaxcl.pairs import different, everyone, same
@@ -248,13 +248,22 @@ def bias_balanced_cross_entropy(
         0.2877
     """
     scores = kept_values(logits, where)
-    prior = log_prior[jnp.maximum(biases, 0)].astype(scores.dtype)
-    scores = scores + jnp.where(biases[:, None] < 0, 0.0, prior)
-    chosen = jnp.take_along_axis(scores, jnp.maximum(labels, 0)[:, None], axis=1)
+    place, has_prior = _places("biases", biases, log_prior.shape[0])
+    prior = log_prior[place].astype(scores.dtype)
+    scores = scores + jnp.where(has_prior[:, None], prior, 0.0)
+    place, known = _places("labels", labels, scores.shape[1])
+    chosen = jnp.take_along_axis(scores, place[:, None], axis=1)
     losses = jax.nn.logsumexp(scores, axis=1) - chosen[:, 0]
-    defined = (labels >= 0) if where is None else (labels >= 0) & where
+    defined = known if where is None else known & where
     found = AnchorLosses(jnp.where(defined, losses, 0.0), defined)
     return reduce_anchors(found, reduction, axis_name)
+
+
+def _places(name, ids, count) -> tuple[Array, Array]:
+    """Where to look ids up in a table of so many, and which of them are in it."""
+    check_ids(name, ids, count)
+    inside = (ids >= 0) & (ids < count)
+    return jnp.where(inside, ids, 0), inside
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from jaxcl.kernels import (
     checked,
     sum_devices,
 )
-from jaxcl.losses._arguments import count_domains
+from jaxcl.losses._arguments import check_ids, number_domains
 
 
 @checked
@@ -38,7 +38,8 @@ def v_rex_penalty(
     Args:
         anchor_losses: One loss per anchor, as ``reduction="none"`` gives them; two
             views may be `[2, batch]`.
-        domains: Domain ids below `num_domains`; −1 = unknown, left out.
+        domains: Domain ids, below `num_domains` where it is given; −1 = unknown, left
+            out.
         num_domains: The number of domains, a constant; needed under ``jit``.
         axis_name: Means are over the anchors of all devices of this axis.
 
@@ -55,7 +56,7 @@ def v_rex_penalty(
         >>> float(v_rex_penalty(losses, jnp.array([0, 0, 1])))
         1.0
     """
-    num_domains = count_domains(num_domains, domains)
+    domains, num_domains = number_domains(num_domains, domains)
     means, present = _domain_means(
         anchor_losses, domains, num_domains, where, axis_name
     )
@@ -114,6 +115,7 @@ def group_dro_weights(
             f"`num_domains` must be the number of weights, {weights.shape[0]}, "
             f"got {num_domains}"
         )
+    check_ids("domains", domains, weights.shape[0])
     means, _ = _domain_means(anchor_losses, domains, weights.shape[0], where, axis_name)
     means, weights = jax.lax.stop_gradient((means, weights.astype(means.dtype)))
     # In logarithms: a large loss must not overflow.
@@ -146,7 +148,8 @@ def irm_penalty(
         loss_fn: Takes the scale w, returns one loss per anchor (two views may be
             `[2, batch]`). For a contrastive loss the scale of the similarities divides
             the temperature: ``lambda w: loss(…, temperature=t / w, reduction="none")``.
-        domains: Domain ids below `num_domains`; −1 = unknown, left out.
+        domains: Domain ids, below `num_domains` where it is given; −1 = unknown, left
+            out.
         num_domains: The number of domains, a constant; needed under ``jit``.
         axis_name: Means are over the anchors of all devices of this axis.
 
@@ -166,7 +169,7 @@ def irm_penalty(
         2.5
     """
     axis_name = bound_axis(axis_name)
-    num_domains = count_domains(num_domains, domains)
+    domains, num_domains = number_domains(num_domains, domains)
     shape = jax.eval_shape(
         lambda scale: _checked_losses(loss_fn(scale), domains),
         jnp.ones((), jnp.float32),

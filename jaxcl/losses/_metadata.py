@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Real
+from jaxtyping import Array, Bool, Float, Int, Num, Real
 
 from jaxcl.kernels import (
     AxisName,
     checked,
+    distance,
     full_product,
     gather_rows,
     kept_values,
@@ -53,7 +54,8 @@ def y_aware_nce_loss(
     Args:
         instances: Rows with the same id are views of the same instance.
         metadata: A number or a vector of numbers per row; NaN = unknown, such a row is
-            a positive of its own views only.
+            a positive of its own views only. −1 is a number; whole numbers, and float64
+            of NumPy, are subtracted before they are rounded.
         bandwidth: σ of the kernel, in the unit of the metadata.
 
     Returns:
@@ -91,7 +93,7 @@ def y_aware_nce_loss(
 def kernel_nce_loss(
     embeddings: Float[Array, "rows dim"],
     instances: Int[Array, " rows"],
-    metadata: Real[Array, " rows"] | Real[Array, "rows k"],
+    metadata: Num[Array, " rows"] | Num[Array, "rows k"],
     *,
     temperature: float | Float[Array, ""] = 0.1,
     kernel: Callable[[Array, Array], Array],
@@ -121,7 +123,9 @@ def kernel_nce_loss(
         instances: Rows with the same id are views of the same instance.
         metadata: A number or a vector of numbers per row, all known.
         kernel: Broadcasts over metadata: ``kernel(m[:, None], m[None, :])`` is the Gram
-            matrix, `[rows, rows]`.
+            matrix, `[rows, rows]`. It gets the numbers as they are: whole numbers as
+            integers, whose distance `jaxcl.kernels.distance` gives exactly, and float64
+            of NumPy rounded to float32.
         ridge: Added to the diagonal before the inversion, above 0. No gradient flows
             through the weights.
         block_size: Has no effect.
@@ -149,8 +153,8 @@ def kernel_nce_loss(
     apart = ids[:, None] != names[None, :]
     weights = _conditional_weights(kernel, numbers, alive, ridge, unit.dtype)
     logits = full_product(unit, columns.T) / temperature
-    positive = (instances[:, None] == others[None, :]) & apart
-    positive = positive & alive[None, :] & (instances[:, None] >= 0)
+    positive = same("instance")({"instance": instances}, {"instance": others})
+    positive = positive & apart & alive[None, :]
     level = _weighted_level(logits, weights.T[ids] * apart)
     pairs = jnp.where(positive, jax.nn.softplus(level - logits), 0.0)
     found = _mean_of_pairs(pairs, jnp.sum(positive, axis=1), kept)
@@ -182,7 +186,8 @@ def rank_n_contrast_loss(
 
     Args:
         targets: A number or a vector of numbers per row; NaN = unknown, such a row is
-            left out.
+            left out. −1 is a number; whole numbers keep their differences exactly, and
+            float64 of NumPy is subtracted before it is rounded.
         temperature: Divides the distances; a traced scalar can be learned.
         block_size: Rows per block, each compared with all others.
 
@@ -203,7 +208,8 @@ def rank_n_contrast_loss(
     numbers, known = _known_targets(targets)
     kept = known if where is None else known & where
     rows = kept_values(embeddings, kept) / temperature
-    own = (rows, jnp.where(kept[:, None], numbers, 0.0), row_ids(len(rows), axis_name))
+    numbers = jnp.where(kept[:, None], numbers, jnp.zeros_like(numbers))
+    own = rows, numbers, row_ids(len(rows), axis_name)
     columns, others, names = gather_rows(own, axis_name)
     alive = gather_rows(kept, axis_name)
 
@@ -252,15 +258,22 @@ def _mean_of_pairs(pairs, many, kept) -> AnchorLosses:
 
 def _known_targets(targets) -> tuple[Array, Array]:
     """Targets as vectors without a gradient, and which rows have one."""
-    targets = targets.reshape(targets.shape[0], -1)
-    targets = targets.astype(jnp.promote_types(targets.dtype, jnp.float32))
-    return jax.lax.stop_gradient(targets), ~jnp.any(jnp.isnan(targets), axis=1)
+    targets = jax.lax.stop_gradient(targets.reshape(targets.shape[0], -1))
+    return targets, ~jnp.any(jnp.isnan(targets), axis=1)
 
 
-def _gaps(targets, others):
-    """Δ_ij, the distance between two targets, column by column."""
-    first, *rest = zip(targets.T, others.T, strict=True)
-    total = jnp.abs(first[0][:, None] - first[1][None, :])
-    for own, other in rest:
-        total = total + jnp.abs(own[:, None] - other[None, :])
-    return total
+def _gaps(targets, others) -> list[Array]:
+    """Δ_ij, the distance between two targets, as numbers to compare one after another.
+
+    A sum of distances of integers may exceed an integer: it has a number that counts
+    how often, before the rest.
+    """
+    columns = zip(targets.T, others.T, strict=True)
+    first, *rest = [distance(x[:, None], y[None, :]) for x, y in columns]
+    if not rest or jnp.issubdtype(first.dtype, jnp.floating):
+        return [sum(rest, first)]
+    carried = jnp.zeros(first.shape, jnp.int32)
+    for each in rest:
+        first = first + each
+        carried = carried + (first < each)
+    return [carried, first]

@@ -8,14 +8,14 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Shaped
 
-from jaxcl.kernels import AxisName, checked
+from jaxcl.kernels import AxisName, check_arguments, checked
 from jaxcl.losses._anchors import Similarity
 from jaxcl.losses._arguments import Reduction
 from jaxcl.losses._terms import Form, Term, term_losses
-from jaxcl.pairs import Relation
+from jaxcl.pairs import Relation, read_columns
 
 
-@checked
+@check_arguments
 def pairwise_loss(
     embeddings: Float[Array, "rows dim"],
     *,
@@ -90,13 +90,49 @@ def pairwise_loss(
     _check_anchor_weights(anchor_weights)
     if candidates is None and candidate_rows is not None:
         raise ValueError("`candidates` must be given with `candidate_rows`, got None")
-    others = rows if candidates is None else candidate_rows or {}
+    sides: dict[str, Any] = {"rows": rows}
+    if candidates is not None:
+        sides["candidate_rows"] = candidate_rows or {}
+    data = _columns(positives, negatives, sides)
+    return _pairwise_loss(
+        embeddings,
+        rows=data["rows"],
+        candidates=candidates,
+        candidate_rows=data.get("candidate_rows"),
+        term=Term(positives, negatives, form, log_self_weight=_logarithm(self_weight)),
+        anchor_weights=anchor_weights,
+        similarity=similarity,
+        temperature=temperature,
+        where=where,
+        axis_name=axis_name,
+        block_size=block_size,
+        reduction=reduction,
+    )
+
+
+@checked
+def _pairwise_loss(
+    embeddings: Float[Array, "rows dim"],
+    *,
+    rows: Mapping[str, Shaped[Array, "rows ..."]],
+    candidates: Float[Array, "columns dim"] | None,
+    candidate_rows: Mapping[str, Shaped[Array, "columns ..."]] | None,
+    term: Term,
+    anchor_weights: Float[Array, " rows"] | None,
+    similarity: Similarity,
+    temperature: float | Float[Array, ""],
+    where: Bool[Array, " rows"] | None,
+    axis_name: AxisName,
+    block_size: int | None,
+    reduction: Reduction,
+) -> Float[Array, "..."]:
+    """The loss of columns that its relations can read."""
     return term_losses(
         embeddings,
-        _columns(rows, "rows", positives, negatives),
-        [Term(positives, negatives, form, log_self_weight=_logarithm(self_weight))],
+        rows,
+        [term],
         candidates=candidates,
-        candidate_data=_columns(others, "candidate_rows", positives, negatives),
+        candidate_data=candidate_rows,
         temperature=temperature,
         similarity=similarity,
         anchor_weights=anchor_weights,
@@ -107,16 +143,17 @@ def pairwise_loss(
     )[0]
 
 
-def _columns(data, name, positives, negatives) -> dict[str, Any]:
+def _columns(positives, negatives, sides) -> dict[str, Any]:
     """The side data that the relations read; raises where they cannot."""
     for argument, relation in (("positives", positives), ("negatives", negatives)):
         if not isinstance(relation, Relation):
             raise ValueError(
                 f"`{argument}` must be a relation of jaxcl.pairs, got {relation!r}"
             )
-        relation.check(data, name)
-    names = sorted(positives.names | negatives.names)
-    return {column: data[column] for column in names}
+        for name, data in sides.items():
+            relation.check(data, name)
+    names, ids = positives.names | negatives.names, positives.ids | negatives.ids
+    return dict(zip(sides, read_columns(names, ids, **sides), strict=True))
 
 
 def _logarithm(self_weight) -> float | None:

@@ -51,11 +51,11 @@ def _cross_entropy(log_prior: LogPrior | None) -> Contrast:
         if outputs.logits is None:
             raise ValueError("`outputs.logits` must come from a classifier, got none")
         label = column_of(batch, "label")
-        kept = jnp.asarray(batch.where) & (label >= 0)
+        kept = jnp.asarray(batch.where) & (label != -1)
         loss_fn = _plain
         if log_prior is not None:
             bias = column_of(batch, "bias")
-            kept = kept & (bias >= 0)
+            kept = kept & (bias != -1)
             loss_fn = functools.partial(
                 bias_balanced_cross_entropy,
                 biases=bias,
@@ -101,7 +101,7 @@ def count_log_prior(
         [0.67, 0.33]
     """
     counts = np.zeros((num_biases, num_labels))
-    known = (labels >= 0) & (biases >= 0)
+    known = (labels != -1) & (biases != -1)
     np.add.at(counts, (biases[known], labels[known]), 1.0)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1.0)
     return np.log(shares + 1e-9).astype(np.float32)

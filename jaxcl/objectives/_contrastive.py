@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Shaped
+from jax import lax
+from jaxtyping import Array, Real, Shaped
 
 from jaxcl.batch import Batch
+from jaxcl.kernels import AxisName, bound_axis, distance, mapped_axis
 from jaxcl.losses import kernel_nce_loss, pairwise_loss, sigmoid_loss
 from jaxcl.objectives._objective import (
     Objective,
@@ -76,7 +78,7 @@ def make_row_objective(
     def contrast(outputs, batch, carry, axis_name, *, temperature, reduction):
         side = [column_of(batch, name) for name in columns]
         if metadata:
-            side.append(_side_by_side(batch, metadata))
+            side.append(_side_by_side(batch, metadata, axis_name))
         views = len(views_of(outputs.projections))
         losses = loss_fn(
             rows_of(outputs.projections),
@@ -94,11 +96,25 @@ def make_row_objective(
     )
 
 
-def _side_by_side(batch: Batch, names: Sequence[str]) -> Shaped[Array, "batch k"]:
+def _side_by_side(
+    batch: Batch, names: Sequence[str], axis_name: AxisName
+) -> Real[Array, "batch k"]:
+    """Columns of numbers as one, of which only differences are read."""
     columns = [column_of(batch, name) for name in names]
+    if len({column.dtype for column in columns}) > 1:
+        columns = [_as_floats(column, axis_name) for column in columns]
     return jnp.concatenate(
         [column if column.ndim > 1 else column[:, None] for column in columns], 1
     )
+
+
+def _as_floats(column: Shaped[Array, "batch ..."], axis_name: AxisName) -> Array:
+    """Whole numbers minus the least of all devices, so that little is rounded."""
+    if not jnp.issubdtype(column.dtype, jnp.integer):
+        return column
+    least, axis = jnp.min(column), mapped_axis(bound_axis(axis_name))
+    least = least if axis is None else lax.pmin(least, axis)
+    return distance(column, least).astype(jnp.float32)
 
 
 def make_pairwise_objective(
@@ -138,9 +154,9 @@ def make_kernel_nce_objective(
     """
 
     def kernel(a, b):
-        distance = jnp.sum(((a - b) / bandwidth) ** 2, -1)
+        squares = jnp.sum((distance(a, b) / bandwidth) ** 2, -1)
         # An unknown number is similar to none; NaN would spoil the whole matrix.
-        return jnp.where(jnp.isnan(distance), 0.0, jnp.exp(-distance / 2.0))
+        return jnp.where(jnp.isnan(squares), 0.0, jnp.exp(-squares / 2.0))
 
     return make_row_objective(
         kernel_nce_loss,

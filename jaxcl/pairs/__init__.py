@@ -12,6 +12,7 @@ a tile at a time from side data of size O(rows):
     [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
 """
 
+from jaxcl.pairs._columns import read_columns as read_columns
 from jaxcl.pairs._identity import (
     different as different,
     everyone as everyone,
@@ -32,6 +33,7 @@ __all__ = [
     "parse",
     "prefix",
     "rbf",
+    "read_columns",
     "same",
     "table",
     "unknown_anchor",

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from jaxcl.pairs._arguments import checked
-from jaxcl.pairs._leaves import Comparison, Leaf, is_missing, read
-from jaxcl.pairs._relations import Relation, SideData
+from jaxcl.pairs._columns import SideData
+from jaxcl.pairs._leaves import Comparison, Leaf, read, unknown_ids
+from jaxcl.pairs._relations import Relation
 
 
 @checked
@@ -17,7 +18,7 @@ def same(name: str, *, missing: float = 0.0) -> Relation:
 
     Args:
         name: A column of side data, `[rows]`: ids, or numbers to be equal exactly.
-        missing: The weight where one of the two is missing (a negative id, NaN).
+        missing: The weight where one of the two is unknown (−1, or NaN among floats).
 
     Example:
         >>> labels = jnp.array([4, 4, -1])
@@ -33,7 +34,7 @@ def different(name: str, *, missing: float = 0.0) -> Relation:
 
     Args:
         name: A column of side data, `[rows]`: ids, or numbers to differ at all.
-        missing: The weight where one of the two is missing (a negative id, NaN).
+        missing: The weight where one of the two is unknown (−1, or NaN among floats).
 
     Example:
         >>> domains = jnp.array([0, 1, -1])
@@ -50,7 +51,7 @@ def prefix(name: str, *, depth: int, missing: float = 0.0) -> Relation:
     Args:
         name: A column of paths from the root, integer `[rows, levels]`.
         depth: How many levels must agree, at least 1.
-        missing: The weight where one of these levels is missing (negative).
+        missing: The weight where one of these levels is unknown (−1).
 
     Example:
         Two cats and a dog, all of them mammals (0):
@@ -64,7 +65,7 @@ def prefix(name: str, *, depth: int, missing: float = 0.0) -> Relation:
 
 @checked
 def unknown_anchor(name: str) -> Relation:
-    """1 in the rows whose own value is missing: w_ij = [v_i < 0].
+    """1 in the rows whose own id is unknown: w_ij = [v_i = −1].
 
     Args:
         name: A column of ids, integer `[rows]`.
@@ -124,7 +125,7 @@ class _Prefix(Comparison):
         return shape[1] >= self.depth
 
     def _gone(self, values: Array) -> Bool[Array, " n"]:
-        return is_missing(values[:, : self.depth])
+        return unknown_ids(values[:, : self.depth])
 
     def _compare(self, rows: Array, columns: Array) -> Bool[Array, "n m"]:
         return functools.reduce(
@@ -147,7 +148,7 @@ class _UnknownAnchor(Leaf):
         return False
 
     def _weigh(self, rows: SideData, columns: SideData) -> Bool[Array, "n 1"]:
-        return is_missing(read(rows, self.name))[:, None]
+        return unknown_ids(read(rows, self.name))[:, None]
 
 
 @dataclass(frozen=True, repr=False)

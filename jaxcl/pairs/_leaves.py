@@ -1,6 +1,6 @@
-"""Relations that read one column of side data.
+"""Relations that read one column of side data: ids or numbers.
 
-A value is missing when an integer is negative or a floating number is NaN.
+An id is missing when it is −1, a number when it is NaN; so is an id among floats.
 """
 
 import keyword
@@ -14,7 +14,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Shaped
 
-from jaxcl.pairs._relations import Relation, SideData, Weights, as_weights
+from jaxcl.pairs._columns import SideData
+from jaxcl.pairs._relations import Relation, Weights, as_weights
 
 
 class Leaf(Relation):
@@ -84,7 +85,7 @@ class Comparison(Leaf):
 
     def _gone(self, values: Array) -> Bool[Array, " n"]:
         """Where the value of a row is missing."""
-        return is_missing(values)
+        return unknown_ids(values) if self._reads_ids else unknown_numbers(values)
 
     def _weigh(self, rows: SideData, columns: SideData) -> Weights:
         row, column = read(rows, self.name), read(columns, self.name)
@@ -96,15 +97,26 @@ class Comparison(Leaf):
 
 
 def read(data: SideData, name: str) -> Array:
-    """The column `name` as an array through which no gradient flows."""
-    return lax.stop_gradient(jnp.asarray(data[name]))
+    """The column `name`, through which no gradient flows."""
+    return lax.stop_gradient(data[name])
 
 
-def is_missing(values: Shaped[Array, "n *k"]) -> Bool[Array, " n"]:
-    """Where a row is negative (integers) or NaN (numbers), in any of its entries."""
-    floating = jnp.issubdtype(values.dtype, jnp.floating)
-    gone = jnp.isnan(values) if floating else values < 0
-    return gone.any(axis=1) if gone.ndim == 2 else gone
+def unknown_ids(values: Shaped[Array, "n *k"]) -> Bool[Array, " n"]:
+    """Where an id of a row is −1, or NaN in a column of floats."""
+    if jnp.issubdtype(values.dtype, jnp.signedinteger):
+        return _in_any_entry(values == -1)
+    return unknown_numbers(values)
+
+
+def unknown_numbers(values: Shaped[Array, "n *k"]) -> Bool[Array, " n"]:
+    """Where a number of a row is NaN."""
+    if jnp.issubdtype(values.dtype, jnp.floating):
+        return _in_any_entry(jnp.isnan(values))
+    return jnp.zeros(values.shape[:1], jnp.bool_)
+
+
+def _in_any_entry(found: Bool[Array, "n *k"]) -> Bool[Array, " n"]:
+    return found.any(axis=1) if found.ndim == 2 else found
 
 
 def quoted(name: str) -> str:

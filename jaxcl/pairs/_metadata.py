@@ -8,11 +8,13 @@ from typing import Any, cast
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Num, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from jaxcl.kernels import distance
 from jaxcl.pairs._arguments import checked
+from jaxcl.pairs._columns import SideData
 from jaxcl.pairs._leaves import Comparison, Leaf, read
-from jaxcl.pairs._relations import Relation, SideData
+from jaxcl.pairs._relations import Relation
 
 
 @checked
@@ -21,8 +23,9 @@ def rbf(name: str, *, bandwidth: float, missing: float = 0.0) -> Relation:
 
     Args:
         name: A column of numbers, `[rows]` or `[rows, k]` for Euclidean distances.
+            Whole numbers are subtracted before they are rounded; −1 is a number.
         bandwidth: The distance at which the weight has fallen to e^{−1/2}.
-        missing: The weight where an entry is missing (NaN, or a negative integer).
+        missing: The weight where an entry is unknown (NaN).
 
     Example:
         One bandwidth apart: e^{−1/2} = 0.6065.
@@ -40,9 +43,9 @@ def within(name: str, radius: float, *, missing: float = 0.0) -> Relation:
     """1 where two values are near: w_ij = [|m_i − m_j| ≤ radius].
 
     Args:
-        name: A column of numbers, `[rows]`.
+        name: A column of numbers, `[rows]`; −1 is a number.
         radius: The largest difference that counts, at least 0.
-        missing: The weight where a value is missing (NaN, or a negative integer).
+        missing: The weight where a value is unknown (NaN).
 
     Example:
         >>> times = {"time": jnp.array([0.0, 3.0, 7.0])}
@@ -64,7 +67,7 @@ def table(
     Args:
         name: A column of ids, integer `[rows]`.
         matrix: Square, weights ≥ 0, known when the relation is built.
-        missing: The weight where an id is negative or beyond the table.
+        missing: The weight where an id is unknown (−1) or has no row in the table.
 
     Example:
         >>> halves = table("domain", [[1.0, 0.5], [0.25, 1.0]])
@@ -105,8 +108,12 @@ class _RBF(Comparison):
         if rows.ndim == 1:
             rows, columns = rows[:, None], columns[:, None]
         # Entry by entry: nothing of size n × m × k is ever there.
-        distances = [_distance(rows[:, k], columns[:, k]) for k in range(rows.shape[1])]
-        squares = [(_as_floating(d) / self.bandwidth) ** 2 for d in distances]
+        distances = [
+            distance(row[:, None], column[None, :])
+            for row, column in zip(rows.T, columns.T, strict=True)
+        ]
+        wide = jnp.promote_types(distances[0].dtype, jnp.float32)
+        squares = [(each.astype(wide) / self.bandwidth) ** 2 for each in distances]
         return jnp.exp(-0.5 * functools.reduce(jnp.add, squares))
 
 
@@ -124,11 +131,10 @@ class _Within(Comparison):
         return [str(self.radius)]
 
     def _compare(self, rows: Array, columns: Array) -> Bool[Array, "n m"]:
-        distance = _distance(rows, columns)
-        radius = self.radius
-        if jnp.issubdtype(distance.dtype, jnp.integer):
-            radius = min(math.floor(radius), jnp.iinfo(distance.dtype).max)
-        return distance <= radius
+        apart, radius = distance(rows[:, None], columns[None, :]), self.radius
+        if jnp.issubdtype(apart.dtype, jnp.integer):
+            radius = min(math.floor(radius), jnp.iinfo(apart.dtype).max)
+        return apart <= jnp.asarray(radius, apart.dtype)
 
 
 @dataclass(frozen=True, repr=False)
@@ -171,19 +177,3 @@ class _Table(Leaf):
         if size <= jnp.iinfo(ids.dtype).max:
             known &= ids < size
         return jnp.where(known, jnp.where(known, ids, 0).astype(jnp.int32), size)
-
-
-def _distance(rows: Num[Array, " n"], columns: Num[Array, " m"]) -> Num[Array, "n m"]:
-    """|m_i − m_j| in the precision of the metadata, exact for integers."""
-    dtype = jnp.promote_types(rows.dtype, columns.dtype)
-    row, column = rows.astype(dtype)[:, None], columns.astype(dtype)[None, :]
-    if not jnp.issubdtype(dtype, jnp.integer):
-        row, column = _as_floating(row), _as_floating(column)
-    # Unsigned numbers have no negative difference; equal infinities are at distance 0.
-    distance = jnp.maximum(row, column) - jnp.minimum(row, column)
-    return jnp.where(row == column, 0, distance)
-
-
-def _as_floating(values: Num[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Numbers in float32, or in float64 where they are float64."""
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32))

@@ -12,9 +12,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxcl.pairs._arguments import check_number, count_rows
+from jaxcl.pairs._columns import SideData, read_columns
 
-SideData = Mapping[str, Any]
-"""Columns by name: JAX arrays, NumPy arrays or lists."""
 Weights = Bool[Array, "#n #m"] | Float[Array, "#n #m"]
 
 # Precedence of the words of a relation, as of Python's operators.
@@ -65,7 +64,8 @@ class Relation(ABC):
         """
         self.check(rows, "rows")
         self.check(columns, "columns")
-        return self._weigh(rows, columns)
+        arrays = read_columns(self.names, self.ids, rows=rows, columns=columns)
+        return self._weigh(*arrays)
 
     def weights(
         self, rows: SideData, candidate_rows: SideData | None = None
@@ -90,7 +90,9 @@ class Relation(ABC):
         self.check(rows, "rows")
         self.check(columns, "candidate_rows")
         shape = (count_rows(rows, "rows"), count_rows(columns, "candidate_rows"))
-        return jnp.broadcast_to(self._weigh(rows, columns), shape).astype(jnp.float32)
+        sides = {"rows": rows, "candidate_rows": columns}
+        arrays = read_columns(self.names, self.ids, **sides)
+        return jnp.broadcast_to(self._weigh(*arrays), shape).astype(jnp.float32)
 
     def check(self, rows: Mapping[str, Any], name: str) -> None:
         """Raises if this relation cannot read the side data; needs no values.
@@ -203,6 +205,12 @@ class Relation(ABC):
                 f"with weights up to {self._largest}"
             )
         return _Not((self,))
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            f"a relation has no truth value, got {self}: write a & b, a | b and ~a "
+            "instead of `a and b`, `a or b` and `not a`"
+        )
 
     def __repr__(self) -> str:
         return str(self)

@@ -11,6 +11,7 @@ from jaxcl.data._samplers._group_samplers import (
     GroupBalancedSampler,
     HomogeneousSampler,
 )
+from jaxcl.data._samplers._groups import pair_ids
 
 # Three groups of 40, 25 and 11 samples in mixed order, and four of no group.
 GROUPS = np.random.RandomState(0).permutation(
@@ -179,7 +180,6 @@ def test_what_is_left_out_of_an_epoch_is_another_part_of_the_group_each_time():
     [
         ([-1, -1], 1, "known of some sample, got -1 of all"),
         ([], 1, "known of some sample"),
-        ([0, -2], 1, "must be ids, or -1 for unknown, got -2"),
         ([0.0, 1.0], 1, "must be whole numbers, one a sample, got float64"),
         ([0, 0, -1], 3, "at most the 2 samples .* whose group is known, got 3"),
         ([0, 0], 0, "`data.batch_size` must be at least 1, got 0"),
@@ -198,3 +198,19 @@ def test_groups_smaller_than_a_batch_are_named_with_their_sizes():
         HomogeneousSampler(GROUPS, 20, 0)
     with pytest.raises(ConfigError, match=r"3 \(25 samples\), 8 \(11 samples\)$"):
         HomogeneousSampler(GROUPS, 30, 0)
+
+
+def test_hashes_are_groups_and_minus_one_alone_is_unknown():
+    hashed = np.where(GROUPS == -1, -1, -GROUPS.astype(np.int64) * 2**33 - 2)
+    order = np.unique(GROUPS[GROUPS != -1])[::-1]
+    renumbered = np.where(GROUPS == -1, -1, np.searchsorted(-order, -GROUPS))
+    for kind in (GroupBalancedSampler, HomogeneousSampler):
+        found, right = (kind(groups, 6, 0) for groups in (hashed, renumbered))
+        for step in (0, 3, 11):
+            np.testing.assert_array_equal(found.draw(step).rows, right.draw(step).rows)
+
+
+def test_pairs_of_negative_ids_are_told_apart():
+    first = np.array([-2, -2, 3, -(2**62), 3, -1, 3])
+    second = np.array([5, -9, -9, -9, -9, 5, -1])
+    assert pair_ids(first, second).tolist() == [2, 1, 3, 0, 3, -1, -1]

@@ -134,3 +134,11 @@ def test_labels_and_biases_that_do_not_go_together_are_refused():
 def test_a_batch_larger_than_the_weighed_samples_is_refused():
     with pytest.raises(ConfigError, match=r"at most the 2 samples .* got 3"):
         ImportanceSampler(np.ones(2), 3, 0)
+
+
+def test_negative_ids_other_than_minus_one_are_weighed_like_all():
+    labels, biases = np.array([0, 0, 0, 0, 1, -1]), np.array([5, 5, 5, 6, 5, 5])
+    hashed = np.where(labels == -1, -1, labels - 9)
+    found = importance_weights(hashed, biases - 99)
+    np.testing.assert_array_equal(found, importance_weights(labels, biases))
+    assert found[3] == 4.0 and found[5] == 1.0

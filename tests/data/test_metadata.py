@@ -78,6 +78,32 @@ def test_exactly_the_rate_of_the_known_is_touched_and_a_lower_one_lies_within(
         smaller = touched
 
 
+def test_other_negative_ids_are_ids():
+    hashes = np.array([-2, -(2**31), 7, -1, -2])
+    assert corrupt_metadata(hashes, "drop").tolist() == [-1] * 5
+    shuffled = corrupt_metadata(hashes, "shuffle")
+    assert shuffled[3] == -1
+    np.testing.assert_array_equal(np.sort(shuffled), np.sort(hashes))
+
+
+def test_minus_one_is_a_number_among_whole_numbers():
+    celsius = np.array([-8, -1, -1, 0, 3], np.int32)
+    moved = {
+        int(corrupt_metadata(celsius, "shuffle", numbers=True, seed=seed)[1])
+        for seed in range(20)
+    }
+    assert moved == {-8, -1, 0, 3}
+    assert np.isnan(corrupt_metadata(celsius, "drop", numbers=True)).all()
+    half = corrupt_metadata(celsius, "drop", rate=0.4, numbers=True)
+    assert half.dtype == np.float32
+    np.testing.assert_array_equal(half[~np.isnan(half)], celsius[~np.isnan(half)])
+    noisy = corrupt_metadata(celsius, "noise", numbers=True)
+    assert noisy.dtype == np.float32
+    assert (noisy != celsius).all()
+    with pytest.raises(ConfigError, match="for 'drop', got 20240101"):
+        corrupt_metadata(np.array([20240101]), "drop", numbers=True)
+
+
 def test_samples_are_touched_by_lot():
     counts = np.zeros(50)
     for seed in range(400):
@@ -272,7 +298,7 @@ def test_clusters_are_the_same_for_any_number_of_threads():
         ([0, 1], "drop", {"rate": 1.5}, "`rate` must be between 0 and 1, got 1.5"),
         ([0, 1], "drop", {"rate": float("nan")}, "`rate` must be between 0 and 1"),
         ([0, 1], "drop", {"seed": -1}, "`seed` must be at least 0, got -1"),
-        ([0, -2], "drop", {}, "or -1 for a missing one, got -2"),
+        ([0, -2], "noise", {}, "or -1 for a missing one, for 'noise', got -2"),
         ([0.0, np.inf], "drop", {}, "must be finite, or NaN for missing"),
         (["a"], "drop", {}, "`values` must be ids or numbers"),
         (3, "drop", {}, "`values` must be ids or numbers"),

@@ -19,6 +19,7 @@ from jaxcl.data import (
     open_split,
     read_images,
 )
+from jaxcl.data._batches import BadRecords
 
 DIGITS = DataConfig(
     name="colored_digits/rho_0.9", domain="domain", batch_size=30, test_splits=()
@@ -120,6 +121,19 @@ def test_colors_can_be_inferred_from_the_images_alone():
     purity = sum(np.bincount(true[found == c]).max() for c in set(found.tolist()))
     assert purity / len(true) > 0.9
     assert data.train.names["domain"][0] == "cluster_0"
+
+
+def test_whole_numbers_are_corrupted_as_numbers_and_roles_as_ids():
+    split = open_data(DIGITS).train
+    celsius = np.arange(len(split), dtype=np.int32) % 9 - 4
+    split = dataclasses.replace(split, metadata=(*split.metadata, "celsius"))
+    split = split.replace("celsius", celsius)
+    found = {
+        key: _controls.corrupt(split, CorruptionConfig("drop", key), BadRecords())
+        for key in ("celsius", "domain")
+    }
+    assert np.isnan(found["celsius"].values("celsius")).all()
+    assert set(found["domain"].values("domain").tolist()) == {-1}
 
 
 def test_what_is_corrupted_must_be_known():

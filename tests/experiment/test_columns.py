@@ -12,8 +12,8 @@ from jaxcl.config import (
     TrainConfig,
 )
 from jaxcl.data import open_data
-from jaxcl.experiment._columns import fit_columns
-from jaxcl.experiment._make import assemble
+from jaxcl.experiment import fit_columns, make_experiment
+from jaxcl.training import make_devices
 
 HEADER = "path,label,floor,age,size,day,dose,patient,city,note,old,blank"
 ROWS = [
@@ -113,6 +113,7 @@ def test_levels_are_ids(data):
 
 
 def test_a_run_is_refused_before_its_first_step(data):
-    config = TrainConfig(objective=numbers("size"), model=ModelConfig(encoder="mlp"))
+    model = ModelConfig(encoder="mlp")
+    config = TrainConfig(data=data.config, objective=numbers("size"), model=model)
     with pytest.raises(ConfigError, match="line 2: '20,5' has a comma"):
-        assemble(config, data)
+        make_experiment(config, make_devices())

@@ -281,3 +281,16 @@ def test_what_is_no_text_is_refused():
     refused(
         lambda: parse("~" * 5000 + "same(a)"), "nested less deeply", "at position 0"
     )
+
+
+def test_words_of_python_between_relations_are_refused():
+    first, second = same("patient"), different("visit")
+    for use in (
+        lambda: first and second,
+        lambda: first or second,
+        lambda: not first,
+        lambda: bool(first & second),
+        lambda: [x for x in (first, second) if x],
+    ):
+        with pytest.raises(TypeError, match=r"a & b, a \| b and ~a"):
+            use()

@@ -24,28 +24,28 @@ from jaxcl.pairs import (
 
 NAN = math.nan
 ROWS = {
-    "label": [0, 0, 1, 1, 2, -1, 1],
-    "domain": [0, 1, 0, 1, -1, 2, 7],
+    "label": [0, 0, -2, 1, 2, -1, 1],
+    "domain": [0, 1, 0, 1, -1, 2, -7],
     "age": [30.0, 35.0, NAN, 31.5, 80.0, 30.0, -4.0],
     "place": [[0, 0], [3, 4], [0, NAN], [1, 1], [NAN, 2], [-1.0, 0.5], [2, 2]],
-    "time": [0, 3, 5, -1, 6, 100, 2],
+    "time": [0, 3, 5, -1, -6, 100, 2],
     "path": [
         [0, 1, 5],
         [0, 1, 6],
         [0, 2, -1],
-        [1, 1, 5],
+        [-3, 1, 5],
         [0, -1, 5],
         [0, 2, 5],
         [0, 1, 5],
     ],
 }
 COLUMNS = {
-    "label": [1, -1, 0, 2],
-    "domain": [1, 0, -1, 9],
+    "label": [1, -1, 0, -2],
+    "domain": [-7, 0, -1, 9],
     "age": [33.0, NAN, 30.0, -4.0],
     "place": [[0, 0], [1, NAN], [3, 3], [2, 2]],
-    "time": [4, 0, -1, 97],
-    "path": [[0, 1, 5], [0, -1, 5], [0, 2, 7], [1, 1, -1]],
+    "time": [-4, 0, -1, 97],
+    "path": [[0, 1, 5], [0, -1, 5], [0, 2, 7], [-3, 1, -1]],
 }
 MATRIX = [[1.0, 0.5, 0.25], [0.0, 1.0, 0.75], [0.125, 0.5, 1.0]]
 
@@ -57,11 +57,11 @@ def arrays(side):
     }
 
 
-def gone(value):
-    """Whether a value is missing: negative integers, NaN."""
+def gone(value, is_id):
+    """Whether a value is missing: an id that is −1, and NaN."""
     if isinstance(value, list):
-        return any(gone(entry) for entry in value)
-    return value < 0 if isinstance(value, int) else math.isnan(value)
+        return any(gone(entry, is_id) for entry in value)
+    return (is_id and value == -1) or math.isnan(value)
 
 
 def loop(weight, rows=ROWS, columns=COLUMNS):
@@ -79,11 +79,13 @@ def loop(weight, rows=ROWS, columns=COLUMNS):
     ]
 
 
-def guarded(name, missing, weight):
+def guarded(relation, name, missing, weight):
     """`weight` of two values, `missing` when one of them is."""
+    is_id = "same" in str(relation) or "different" in str(relation)
+    is_id = is_id and name != "age"  # floats have no sign of absence but NaN
 
     def of_pair(row, column):
-        if gone(row[name]) or gone(column[name]):
+        if gone(row[name], is_id) or gone(column[name], is_id):
             return missing
         return weight(row[name], column[name])
 
@@ -103,7 +105,7 @@ def lookup(matrix, missing):
 def alike(depth, missing):
     def of_pair(row, column):
         a, b = row["path"][:depth], column["path"][:depth]
-        return missing if gone(a) or gone(b) else a == b
+        return missing if gone(a, True) or gone(b, True) else a == b
 
     return of_pair
 
@@ -146,10 +148,10 @@ def words(missing):
         (prefix("path", depth=1, **known), alike(1, missing)),
         (prefix("path", depth=2, **known), alike(2, missing)),
         (prefix("path", depth=3, **known), alike(3, missing)),
-        (unknown_anchor("domain"), lambda row, column: row["domain"] < 0),
+        (unknown_anchor("domain"), lambda row, column: row["domain"] == -1),
         (everyone(), lambda row, column: 1),
     ]
-    guards = [(r, guarded(name, missing, w)) for r, name, w in comparisons]
+    guards = [(r, guarded(r, name, missing, w)) for r, name, w in comparisons]
     return guards + others
 
 

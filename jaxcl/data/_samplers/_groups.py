@@ -26,7 +26,7 @@ class Groups:
     def __init__(self, groups: np.ndarray, seed: int):
         groups = _checked(groups)
         order = np.argsort(groups, kind="stable")
-        order = order[np.searchsorted(groups[order], 0) :]
+        order = order[groups[order] != -1]
         ids, starts = np.unique(groups[order], return_index=True)
         if not len(ids):
             raise ConfigError("`groups` must be known of some sample, got -1 of all")
@@ -53,15 +53,17 @@ class Groups:
 def pair_ids(
     first: Int[np.ndarray, " samples"], second: Int[np.ndarray, " samples"]
 ) -> Int64[np.ndarray, " samples"]:
-    """A number for every pair of ids; −1 where one of them is missing.
+    """An id for every pair of ids, in their order; −1 where one of them is −1.
 
     Example:
         >>> pair_ids(np.array([0, 1, 1, -1]), np.array([2, 0, 2, 1])).tolist()
-        [2, 3, 5, -1]
+        [0, 1, 2, -1]
     """
-    first, second = first.astype(np.int64), second.astype(np.int64)
-    pairs = first * (second.max(initial=0) + 1) + second
-    return np.where((first < 0) | (second < 0), -1, pairs)
+    known = (first != -1) & (second != -1)
+    pairs = np.full(first.shape, -1, np.int64)
+    both = np.stack([first, second], axis=1)[known]
+    pairs[known] = np.unique(both, axis=0, return_inverse=True)[1].reshape(-1)
+    return pairs
 
 
 def _checked(groups: np.ndarray) -> Int64[np.ndarray, " samples"]:
@@ -70,9 +72,4 @@ def _checked(groups: np.ndarray) -> Int64[np.ndarray, " samples"]:
             "`groups` must be whole numbers, one a sample, "
             f"got {groups.dtype} of shape {groups.shape}"
         )
-    groups = groups.astype(np.int64)
-    if groups.min(initial=0) < -1:
-        raise ConfigError(
-            f"`groups` must be ids, or -1 for unknown, got {groups.min()}"
-        )
-    return groups
+    return groups.astype(np.int64)

@@ -137,7 +137,7 @@ def importance_weights(
         )
     if not cap >= 1:
         raise ConfigError(f"`data.sampler.cap` must be at least 1, got {cap}")
-    known = (labels >= 0) & (biases >= 0)
+    known = (labels != -1) & (biases != -1)
     if not known.any():
         raise ConfigError("`labels` and `biases` must both be known of some sample")
     of_label = _count_like(labels[known])

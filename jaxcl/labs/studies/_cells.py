@@ -19,7 +19,13 @@ from jaxcl.config import (
     TrainConfig,
 )
 from jaxcl.data import DataError, ImageCache, RunData, open_data
-from jaxcl.experiment import WholeRun, find_facts, inspect_data, make_whole_run
+from jaxcl.experiment import (
+    WholeRun,
+    find_facts,
+    fit_columns,
+    inspect_data,
+    make_whole_run,
+)
 from jaxcl.labs.studies._directory import StudyDirectory
 from jaxcl.labs.studies._measure import check_inference, measure
 from jaxcl.labs.studies._metadata import check_metadata
@@ -89,6 +95,7 @@ def look_at_cells(
         if cell.mode in ("none", "true") and directory.missing([cell], config.seeds):
             whole = config_of(config, cell, 0)
             data = open_data(whole.data, tests=False)
+            data = fit_columns(whole.objective, data)
             check_metadata(config, cell, data)
             inspect_data(whole, data)
 
@@ -129,6 +136,7 @@ def make_run(
         date, start = timestamp(), time.perf_counter()
         config = config_of(study, cell, seed, size=size)
         data = open_data(config.data, seed, cache=cache)
+        data = fit_columns(config.objective, data)
         check_metadata(study, cell, data)
         images = data.train_images()
         batches = data.stacked_batches(0, config.num_steps)

@@ -111,7 +111,9 @@ def test_a_shifted_head_is_tested_on_what_it_has_not_seen(data, found):
 
 def test_neighbors_are_of_the_training_split(data, found):
     rows, labels = rows_and_labels(data, data.train, 400)
-    knn = KNeighborsClassifier(20, metric="cosine", algorithm="brute").fit(rows, labels)
+    knn = KNeighborsClassifier(
+        20, metric="cosine", algorithm="brute", weights=lambda d: np.exp((1 - d) / 0.07)
+    ).fit(rows, labels)
     for split, name in (("id", "id_test"), ("ood", "ood_test")):
         test, truth = rows_and_labels(data, data.tests[name], 200)
         expected = np.mean(knn.predict(test) == truth)
