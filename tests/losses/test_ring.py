@@ -162,9 +162,9 @@ def around(way, count, block_size, ring=RING):
 @pytest.mark.parametrize(
     ("way", "count", "block_size", "ring"),
     [
-        ("checked", 3, 7, RING),
+        ("checked", 6, 7, PAIRS),
         *long_only(
-            ("checked", 6, 7, PAIRS),
+            ("checked", 3, 7, RING),
             ("pmap", 5, None, RING),
             ("unchecked", 4, 4, RING),
             ("pmap", 2, 7, RING),
