@@ -133,3 +133,24 @@ def test_the_domain_probe_knows_chance_from_knowledge():
     assert guessed["accuracy"] < 0.4
     assert known["accuracy"] > 0.99
     assert domain_probe(noise, np.zeros(400, int)) is None
+
+
+def of_labels(label):
+    rows = np.eye(4, dtype=np.float32)
+    return Embedded(embeddings=rows, label=label, domain=None, instance=np.arange(4))
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        (None, None),
+        (np.full(4, -1), np.array([0, 1, 0, 1])),
+        (np.array([1, 1, 1, -1]), np.array([0, 1, 0, 1])),
+        (np.array([0, 1, 0, 1]), np.full(4, -1)),
+    ],
+)
+def test_no_split_is_judged_without_labels_or_with_one_class(train, test):
+    splits = {"test": of_labels(test)}
+    found = evaluate_embeddings(of_labels(train), splits, neighbors=3)
+    assert found == {"splits": {}, "domain_probe": None}
+    assert knn_accuracies(of_labels(train), splits, 3) == {}
