@@ -55,12 +55,6 @@ def _missing_columns(config: TrainConfig, data: RunData) -> Iterator[str]:
                 f"`data.{role}` must name a column for {reason}, got "
                 f"{getattr(config.data, role)!r}; the columns are {known}"
             )
-    for field, name in _columns_by_name(config):
-        if name not in {"instance", *split.roles, *split.metadata}:
-            yield (
-                f"`{field}` must name columns of the data set, got {name!r}; the "
-                f"columns are {known}"
-            )
 
 
 def _columns_by_name(config: TrainConfig) -> Iterator[tuple[str, str]]:

@@ -106,18 +106,6 @@ def test_labels_of_the_test_split_alone_teach_nothing():
     )
 
 
-def test_a_column_that_a_loss_names_must_be_there():
-    fields = objective("y_aware", metadata=["agee"])
-    words = "`objective.metadata` must name columns of the data set, got 'agee'"
-    refused({**GOOD, "age": np.ones(40)}, words, "domain, age", objective=fields)
-
-
-def test_a_column_of_a_relation_must_be_there():
-    fields = objective("pairwise", positives="same(instance) | within(age, 2.0)")
-    words = "`objective.positives` must name columns of the data set, got 'age'"
-    refused(GOOD, words, objective=fields)
-
-
 def test_a_number_that_is_never_known_is_refused():
     fields = objective("rank_n_contrast", metadata=["age"])
     nowhere = {**GOOD, "age": np.full(40, np.nan)}
