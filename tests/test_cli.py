@@ -124,7 +124,7 @@ def test_a_wrong_command_is_answered_with_what_is_right(
         ),
         (["evaluate"], "error: RUN is missing; see `jaxcl evaluate --help`"),
         (["embed", "a"], "error: --out is missing; see `jaxcl embed --help`"),
-        (["data", "build"], "error: NAME is missing; see `jaxcl data build --help`"),
+        (["data", "build"], "error: SOURCE is missing; see `jaxcl data build --help`"),
         (
             ["train", "{config}", "--data.domain"],
             "error: missing value for argument '--data.domain'. Expected 1 values; see "

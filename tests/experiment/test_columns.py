@@ -1,5 +1,6 @@
 """Columns that an objective names are numbers or ids, or are refused by name."""
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -116,4 +117,4 @@ def test_a_run_is_refused_before_its_first_step(data):
     model = ModelConfig(encoder="mlp")
     config = TrainConfig(data=data.config, objective=numbers("size"), model=model)
     with pytest.raises(ConfigError, match="line 2: '20,5' has a comma"):
-        make_experiment(config, make_devices())
+        make_experiment(config, make_devices("pmap", jax.devices()[:1]))
