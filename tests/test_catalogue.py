@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import Mesh, PartitionSpec
+from long_tests import LONG
 from losses.test_contract import FIRST, RECIPES
 
 from jaxcl import losses
@@ -142,8 +143,12 @@ def exchanged(recipe, axis_name):
     return set(re.findall(r"all_gather|collective_permute", lowered.as_text()))
 
 
+# One loss of each kind of exchange.
+KINDS = ["nt_xent_loss", "kernel_nce_loss", "coral_penalty", "queue_nce_loss"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", losses.__all__)
+@pytest.mark.parametrize("name", losses.__all__ if LONG else KINDS)
 def test_the_page_says_what_devices_exchange(catalogue, name):
     recipe = RECIPES[FIRST[name]]
     kind = catalogue.EXCHANGE.get(name, "shared")

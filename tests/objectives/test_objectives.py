@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import AxisType, PartitionSpec as P
+from long_tests import long
 from objectives.formulas import FORMULAS
 from objectives.made_up import (
     WHERE,
@@ -207,6 +208,7 @@ def agrees(name, found):
         )
 
 
+@long
 @pytest.mark.slow
 def test_four_devices_say_what_one_does(name):
     alike, rows = given(name)
