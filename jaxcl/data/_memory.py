@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ def from_arrays(
         **columns: Side data by name, one value a sample: `label`, `domain`, `bias`,
             and any others. Columns get their type as those of a table do. Whole
             numbers of `label`, `domain` and `bias` are ids, and -1 is unknown; numbers
-            are unknown where they are NaN. Others may be numbers `[samples, k]`.
+            are unknown where they are NaN, and both where an array is masked. Others
+            may be numbers `[samples, k]`.
 
     Raises:
         DataError: An array has another length, or values that cannot be kept.
@@ -63,30 +65,34 @@ def from_arrays(
         ([0, 0, 1, 1], (4,))
     """
     pixels = _as_pixels(image)
+    count = len(pixels)
     if split is None:
-        split = ["train"] * len(pixels)
+        split = ["train"] * count
     if instance is None:
-        instance = range(len(pixels))
-    paths = columns.pop("path", range(len(pixels)))
+        instance = np.arange(count)
+    paths = _one_each("path", columns.pop("path", np.arange(count)), count)
     samples = Samples(
         folder=_SOURCE,
-        paths=[str(path) for path in _cells("path", paths, len(pixels)).values],
-        splits=as_splits(_cells("split", split, len(pixels))),
-        instances=as_instances(_cells("instance", instance, len(pixels))),
+        paths=[str(path) for path in paths.values],
+        splits=as_splits(_one_each("split", split, count)),
+        instances=as_instances(_one_each("instance", instance, count)),
         columns={
-            name: _as_column(name, values, len(pixels))
-            for name, values in columns.items()
+            name: _as_column(name, values, count) for name, values in columns.items()
         },
         notes=[],
         pixels=pixels,
     )
-    return build_samples(
-        f"arrays-{_fingerprint(pixels, samples)}", lambda: samples, data_dir
-    )
+    name = f"arrays-{_fingerprint(pixels, samples)}"
+    return build_samples(name, lambda: samples, data_dir)
 
 
 def from_dataframe(
-    frame: Any, folder: str | Path, *, data_dir: str = "", **options: Any
+    frame: Any,
+    folder: str | Path,
+    *,
+    missing: Sequence[str] = DataConfig.missing,
+    white: float = 0.0,
+    data_dir: str = "",
 ) -> str:
     """Stores the images that a data frame names, and returns the name of the data set.
 
@@ -96,9 +102,9 @@ def from_dataframe(
     Args:
         frame: A pandas data frame with a column `path`, and any others.
         folder: Where the paths start.
+        missing: Words that stand for a missing value; see `DataConfig`.
+        white: The value that is white in images of more than 8 bits; see `DataConfig`.
         data_dir: Where data sets are kept; empty = TFDS_DATA_DIR, else a user cache.
-        **options: Other fields of `DataConfig` that say how a folder is read:
-            `missing`, `white`, `bad_records`.
 
     Raises:
         DataError: An image is missing, or a column cannot be kept.
@@ -112,6 +118,8 @@ def from_dataframe(
         >>> from_dataframe(frame, folder).startswith("image_folder/")
         True
     """
+    if "path" in frame:
+        frame = frame.assign(path=frame["path"].map(str, na_action="ignore"))
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch, "data frame.parquet")
         try:
@@ -119,54 +127,83 @@ def from_dataframe(
         except Exception as error:  # what pyarrow raises for columns of mixed types
             raise DataError(f"`frame` cannot be kept as a table: {error}") from error
         config = DataConfig(
-            path=str(folder), table=str(table), data_dir=data_dir, **options
+            path=str(folder),
+            table=str(table),
+            missing=tuple(missing),
+            white=white,
+            data_dir=data_dir,
         )
         return build_image_folder(config)
 
 
 def _as_pixels(image: Any) -> UInt8[np.ndarray, "samples height width ..."]:
     """Images as `[samples, height, width]`, or with three colors as last axis."""
-    pixels = np.asarray(image)
+    pixels = _as_array("image", image)
     if pixels.ndim == 4 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
     fits = pixels.ndim == 3 or (pixels.ndim == 4 and pixels.shape[-1] == 3)
     if pixels.dtype != np.uint8 or not fits or 0 in pixels.shape:
         raise DataError(
             "`image` must be uint8 [samples, height, width], or with 1 or 3 channels "
-            f"as last axis, got {pixels.dtype} {list(np.shape(image))}: scale other "
+            f"as last axis, got {pixels.dtype} {list(pixels.shape)}: scale other "
             "numbers to 0 … 255 first"
         )
     return pixels
 
 
-def _cells(name: str, values: Any, count: int) -> Cells:
-    """A column as that of a table; one value a sample."""
-    if hasattr(values, "dtype") or not isinstance(values, list):
-        values = np.asarray(values)
-        if values.dtype.kind == "M":
-            values = values.astype("datetime64[us]")
-        unknown = name in ROLES and values.dtype.kind == "i"
-        values = [None if unknown and v == -1 else v for v in values.tolist()]
-    if len(values) != count:
-        raise DataError(
-            f"`{name}` must have one value for each of the {count} images, got "
-            f"{len(values)}"
-        )
-    cells = Cells(_SOURCE, name, [f"position {i}" for i in range(count)], values)
-    return without_missing(cells, frozenset(DataConfig.missing))
+def _as_array(name: str, given: Any) -> np.ndarray:
+    """An array, masked where a value is unknown; of objects where it was a list."""
+    try:
+        if hasattr(given, "isna"):  # a column of pandas
+            return np.ma.masked_array(np.asarray(given, object), given.isna())
+        if not hasattr(given, "dtype"):
+            first = np.asarray(given[0]) if len(given) else np.asarray(())
+            return np.asarray(given, first.dtype if first.ndim > 1 else object)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"`{name}` must be an array or a list: {error}") from error
+    array = given if isinstance(given, np.ma.MaskedArray) else np.asarray(given)
+    return array.astype("datetime64[us]") if array.dtype.kind == "M" else array
 
 
-def _as_column(name: str, values: Any, count: int) -> Column:
-    numbers = np.asarray(values) if np.ndim(values) == 2 else None
-    if numbers is None:
-        return as_column(_cells(name, values, count))
-    if numbers.dtype.kind not in "iuf" or len(numbers) != count:
+def _one_each(name: str, given: Any, count: int) -> Cells:
+    """A column as that of a table, one value a sample; None for what is unknown."""
+    array = _as_array(name, given)
+    if array.shape != (count,):
         raise DataError(
-            f"`{name}` must be numbers [{count}, k], or one value for each image, got "
-            f"{numbers.dtype} {list(numbers.shape)}"
+            f"`{name}` must have one value for each of the {count} images, got shape "
+            f"{array.shape}"
         )
-    feature = tfds.features.Tensor(shape=numbers.shape[1:], dtype=np.float32)
-    return Column(feature, [*numbers.astype(np.float32)])
+    cells = [
+        value.item() if hasattr(value, "item") else value
+        for value in np.ma.getdata(array)
+    ]
+    unknown = np.ma.getmaskarray(array) | [
+        name in ROLES and isinstance(value, (int, float)) and value == -1
+        for value in cells
+    ]
+    rows = [f"position {i}" for i in range(count)]
+    known = [
+        None if gone else value for value, gone in zip(cells, unknown, strict=True)
+    ]
+    missing = frozenset(DataConfig.missing)
+    return without_missing(Cells(_SOURCE, name, rows, known), missing)
+
+
+def _as_column(name: str, given: Any, count: int) -> Column:
+    array = _as_array(name, given)
+    if array.ndim != 2 or len(array) != count:
+        return as_column(_one_each(name, given, count))
+    parts = []
+    for k in range(array.shape[1]):
+        part = as_column(_one_each(f"{name}[:, {k}]", array[:, k], count))
+        values, reason = np.asarray(part.values), part.no_number
+        if values.dtype.kind == "i" and np.any(values.astype(np.float32) != values):
+            reason = "whole numbers beyond 2^24 would be rounded: subtract one from all"
+        if reason:
+            raise DataError(f"`{name}[:, {k}]` must be numbers: {reason}")
+        parts.append(values.astype(np.float32))
+    feature = tfds.features.Tensor(shape=array.shape[1:], dtype=np.float32)
+    return Column(feature, [*np.stack(parts, axis=1)])
 
 
 def _fingerprint(pixels: np.ndarray, samples: Samples) -> str:

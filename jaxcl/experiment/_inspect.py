@@ -39,6 +39,7 @@ def inspect_data(config: TrainConfig, data: RunData) -> tuple[str, ...]:
         # Each takes for granted what the ones before have checked.
         raise_broken(refuse(config, data))
     notes = (_labels, _classes, _tests, _own_groups, _number_classes, _rare_pairs)
+    notes += (_poor_columns,)
     return tuple(note for find in notes for note in find(config, data))
 
 
@@ -205,6 +206,22 @@ def _number_classes(config: TrainConfig, data: RunData) -> Iterator[str]:
             "classes without an order; losses of numbers, such as rank_n_contrast, "
             "take the column as `objective.metadata`"
         )
+
+
+def _poor_columns(config: TrainConfig, data: RunData) -> Iterator[str]:
+    """Columns of the objective that say nothing of most training samples."""
+    named = [name for _, name in _columns_by_name(config)]
+    roles = [role for role, _ in columns_of_objective(config)]
+    for name in dict.fromkeys([*roles, *named]):
+        values = _values(data.train, name)
+        known = _known(values)
+        if known.mean() < 0.5:
+            yield (
+                f"`{name}` is known for {known.sum()} of {len(known)} training "
+                "samples, and says nothing of the others"
+            )
+        elif len(np.unique(values[known], axis=0)) < 2:
+            yield f"`{name}` has one value in all training samples"
 
 
 def _rare_pairs(config: TrainConfig, data: RunData) -> Iterator[str]:

@@ -31,6 +31,11 @@ def as_array(name: str, value: Any, *, ids: bool = False) -> Array:
     """
     if isinstance(value, jax.Array):
         return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(
+            f"`{name}` must not be a masked array, whose mask would be lost: "
+            f"`{name}.filled({-1 if ids else 'np.nan'})` marks what is unknown"
+        )
     _check_whole(name, value, ids)
     try:
         return jnp.asarray(value)
@@ -60,6 +65,8 @@ def by_difference(*columns: Any) -> list[Any]:
         >>> days.tolist()
         [-0.25, 0.0, 0.5]
     """
+    if any(isinstance(column, np.ma.MaskedArray) for column in columns):
+        return list(columns)
     held = [_on_host(column) for column in columns]
     wide = [
         each for each in held if each.size and each.ndim and each.dtype.kind in "iuf"

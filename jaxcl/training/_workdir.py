@@ -27,6 +27,8 @@ _MAY_CHANGE = (
     "parallel",
     "tensorboard",
 )
+# Those that may change with a larger `num_steps`: what is written, and how often.
+_MAY_CHANGE_IN_LONGER = {"num_steps", "checkpoint_every", "eval_every", "log_every"}
 
 
 class Workdir:
@@ -131,7 +133,8 @@ def _check_same_config(workdir: Workdir, config: TrainConfig) -> None:
         for name, values in differing_fields(stored, config).items()
         if not name.startswith(_MAY_CHANGE)
     }
-    if set(differing) == {"num_steps"} and stored.num_steps < config.num_steps:
+    longer = stored.num_steps < config.num_steps
+    if longer and set(differing) <= _MAY_CHANGE_IN_LONGER:
         _check_length_may_grow(workdir, stored, config.num_steps)
     elif differing:
         lines = [

@@ -233,6 +233,8 @@ REFUSED = {
     "path,a\nx.png,\ny.png,": "column 'a' is empty",
     "path,split\nx.png,my train": "line 2: split 'my train' must be letters",
     "path,split\nx.png,all": "line 2: split 'all'",
+    "path,split\nx.png,train\ny.png,Train": "'Train' and 'train' are one split",
+    "path,split\nx.png,val\ny.png,valid": "'valid' and 'val' are one split",
     "path,split\nx.png,": "column 'split', line 2: must be a word, got None",
     "path,instance\nx.png,7\ny.png,7": "line 3: 7 is there already, in line 2",
     "path,instance\nx.png,\ny.png,7": "line 2: must be in",
@@ -344,3 +346,9 @@ def test_other_encodings_are_named(tmp_path, encoding, line, guess):
     match = f"line {line}: must be encoded as UTF-8, .* looks like {guess}"
     with pytest.raises(DataError, match=match):
         read_table(file)
+
+
+def test_a_class_that_is_named_as_missing_values_are_is_noted(tmp_path, caplog):
+    rows = ["a.png,None", "b.png,tumor", "c.png,"]
+    read_table(csv_of(tmp_path, "path,label", *rows))
+    assert "1 of 3 cells are unknown, as 'None' stands for a missing" in caplog.text

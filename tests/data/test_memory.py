@@ -56,6 +56,23 @@ def test_columns_have_their_kinds():
     assert found["day"].tolist() == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("label", [-1, np.int64(-1), -1.0, None, np.nan, ""])
+def test_minus_one_is_no_class_however_labels_are_given(label):
+    given = ["b", "a", label, "b", "a", "b"]
+    numbers = [7, 3, label, 7, 3, 7]
+    masked = np.ma.masked_array([7, 3, 99, 7, 3, 7], [0, 0, 1, 0, 0, 0])
+    for labels in (given, numbers, pandas.Series(numbers), masked):
+        found = stored(from_arrays(image=PIXELS, label=labels))
+        assert found["label"].tolist() == [1, 0, -1, 1, 0, 1]
+
+
+def test_what_is_masked_is_unknown():
+    ages = np.ma.masked_array([30, 31, -999, 33, 34, 35], [0, 0, 1, 0, 0, 0])
+    found = stored(from_arrays(image=PIXELS, age=ages, size=[np.float32(1.5)] * 6))
+    np.testing.assert_array_equal(found["age"], [30, 31, np.nan, 33, 34, 35])
+    assert found["size"].tolist() == [1.5] * 6
+
+
 def test_splits_and_instances_are_those_given():
     split = ["train", "test"] * 3
     name = from_arrays(image=PIXELS, split=split, instance=[5, 4, 3, 2, 1, 0])
@@ -78,8 +95,17 @@ def test_equal_arrays_are_one_data_set_and_others_are_not(tmp_path):
 WRONG = [
     ({"image": PIXELS / 255}, r"`image` must be uint8 .* got float64 \[6, 5, 4, 3\]"),
     ({"image": PIXELS[..., :2]}, r"1 or 3 channels as last axis, got uint8"),
-    ({"label": [1, 2]}, "`label` must have one value for each of the 6 images, got 2"),
-    ({"pose": np.zeros((5, 2))}, r"`pose` must be numbers \[6, k\].* got float64"),
+    (
+        {"label": [1, 2]},
+        "`label` must have one value for each of the 6 images, got shape",
+    ),
+    ({"pose": np.zeros((5, 2))}, r"`pose` must have one value .* got shape \(5, 2\)"),
+    ({"pose": 1.7e9 + np.arange(12).reshape(6, 2) / 2}, r"0\]` must be .* rounded"),
+    ({"pose": 1.7e9 + np.arange(12).reshape(6, 2) / 3}, r"0\]` must be .* too little"),
+    ({"pose": 2**40 + np.arange(12).reshape(6, 2)}, r"0\]` must be .* beyond 32 bits"),
+    ({"age": 5}, "`age` must be an array or a list"),
+    ({"age": [[1, 2], [1]] * 3}, "'age', position 0: holds a list"),
+    ({"image": [PIXELS[0], PIXELS[0][:3]] * 3}, "`image` must be an array or a list"),
     ({"instance": [0] * COUNT}, "0 is there already, in position 0"),
     ({"split": ["a b"] * COUNT}, "split 'a b' must be letters"),
 ]

@@ -111,7 +111,14 @@ def test_a_number_that_is_never_known_is_refused():
     nowhere = {**GOOD, "age": np.full(40, np.nan)}
     refused(nowhere, "`objective.metadata` reads `age`", objective=fields)
     somewhere = {**GOOD, "age": np.array([np.nan] * 38 + [-1.0, 3.0])}
-    assert look(somewhere, objective=fields) == ()
+    (note,) = look(somewhere, objective=fields)
+    assert note.startswith("`age` is known for 2 of 40 training samples")
+
+
+def test_a_number_that_is_the_same_for_all_is_noted():
+    fields = objective("rank_n_contrast", metadata=["age"])
+    (note,) = look({**GOOD, "age": np.full(40, 7.0)}, objective=fields)
+    assert note == "`age` has one value in all training samples"
 
 
 @pytest.mark.parametrize(

@@ -101,3 +101,10 @@ def test_what_is_not_rounded_stays_as_it_is():
 
 def test_a_column_that_is_all_unknown_stays_unknown():
     assert np.isnan(by_difference(np.full(3, np.nan))[0]).all()
+
+
+def test_a_mask_is_not_lost_without_a_word():
+    ids = np.ma.masked_array([1, 2, 3], [0, 1, 0])
+    for value in (ids, ids.astype(float)):
+        with pytest.raises(ValueError, match=r"`ages` must not be a masked array"):
+            as_array("ages", *by_difference(value))

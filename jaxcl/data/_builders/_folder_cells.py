@@ -1,6 +1,7 @@
 """Cells of a table: what each one holds, and why it holds no number."""
 
 import datetime
+import logging
 import math
 import re
 from decimal import Decimal
@@ -10,6 +11,9 @@ from typing import Any, NamedTuple
 from jaxcl.data._errors import DataError
 from jaxcl.data._names import NUMBER, name_of
 
+_LOG = logging.getLogger(__name__)
+# They group samples, even where they are numbers.
+ALWAYS_CATEGORIES = ("label", "domain")
 TYPES = (bool, int, float, Decimal, str, datetime.date)
 WHOLE, FRACTION, TRUTH, WORD = "whole", "fraction", "truth", "word"
 DAY, ZONED = "day", "day of a time zone"
@@ -70,7 +74,22 @@ def without_missing(cells: Cells, missing: frozenset[str]) -> Cells:
         empty = value is None or value == "" or value != value
         gone = empty or str(value) in missing or name_of(value) in missing
         values.append(None if gone else value)
+    _note_classes(cells, values)
     return cells._replace(values=values)
+
+
+def _note_classes(cells: Cells, known: list[Any]) -> None:
+    """Notes words of labels and domains that could be the name of a class."""
+    both = zip(cells.values, known, strict=True)
+    words = [word for word, value in both if value is None and isinstance(word, str)]
+    words = [word for word in words if word.strip()]
+    if words and cells.name in ALWAYS_CATEGORIES:
+        _LOG.warning(
+            "column %r of %s: %d of %d cells are unknown, as %s stands for a missing "
+            "value; if it is a class, take it out of `data.missing`",
+            *(cells.name, cells.file, len(words), len(known)),
+            ", ".join(map(repr, sorted(set(words)))),
+        )
 
 
 def parse_cell(value: Any, untyped: bool) -> tuple[str, Any]:

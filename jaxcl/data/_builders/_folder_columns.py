@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxcl.data._builders._folder_cells import (
+    ALWAYS_CATEGORIES,
     DAY,
     FRACTION,
     TRUTH,
@@ -18,12 +19,11 @@ from jaxcl.data._builders._folder_cells import (
     parse_cell,
     why_no_number,
 )
+from jaxcl.data._builders._folder_layout import split_of
 from jaxcl.data._errors import DataError
 from jaxcl.data._names import in_order, name_of
 
 _LOG = logging.getLogger(__name__)
-# They group samples, even where they are numbers.
-ALWAYS_CATEGORIES = ("label", "domain")
 _MOST_NAMES = 10_000
 _EXACT = 2**24  # whole numbers up to here are the same in float32
 # Distances of numbers may be wrong by this share of the largest one.
@@ -52,6 +52,7 @@ def as_words(cells: Cells) -> list[str]:
 
 def as_splits(cells: Cells) -> list[str]:
     """The values of a column of split names."""
+    spellings: dict[str, str] = {}
     for row, value in enumerate(as_words(cells)):
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", value) or value == "all":
             raise cells.error(
@@ -59,6 +60,9 @@ def as_splits(cells: Cells) -> list[str]:
                 f"split {value!r} must be letters, digits and _, starting with a "
                 "letter, and not `all`",
             )
+        first = spellings.setdefault(split_of(value), value)
+        if first != value:
+            raise cells.error(row, f"{value!r} and {first!r} are one split: write one")
     return cells.values
 
 

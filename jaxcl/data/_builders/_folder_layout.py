@@ -18,13 +18,12 @@ _SPLITS = {
 }
 # Looks like a split but is none: `train_set`, `val2017`, `trainA`.
 _LIKE_A_SPLIT = re.compile(
-    r"(?i:(^|.*[\W\d_])(train(ing)?|val(id(ation)?)?|test(ing)?|dev)([\W\d_].*|$))"
-    r"|train[A-Z]|test[A-Z]"
+    r"(?i:(^|.*[\W\d_])(train(ing)?|trn|val(id(ation)?)?|test(ing)?|tst|dev)"
+    r"(data|folder|images?|imgs?|pics|samples|set)?s?([\W\d_].*|$))"
+    r"|([Tt]rain|[Vv]al|[Tt]est)[A-Z]"
 )
 _LAYOUTS = "<file>, all <class>/<file>, or all <domain>/<class>/<file>"
 _ADVICE = "or list the images and their metadata in a `data.table`"
-# Letters without width, which nobody sees in a name.
-_INVISIBLE = re.compile("[\u200b\u2060\ufeff]")
 # How Python keeps the bytes of a name that is not UTF-8.
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
@@ -248,6 +247,16 @@ def _note_unseen(splits: Sequence[str], labels: Sequence[str]) -> list[str]:
     return [f"classes without training images: {listed(unseen)}"] if unseen else []
 
 
+def split_of(name: str) -> str:
+    """The split of a name, whichever way it is spelled.
+
+    Example:
+        >>> split_of("Training"), split_of("validation"), split_of("ood_test")
+        ('train', 'val', 'ood_test')
+    """
+    return _SPLITS.get(name.casefold(), name.casefold())
+
+
 def clean(name: str) -> str:
     r"""A name without what nobody sees: blanks around it, line breaks, Unicode form.
 
@@ -255,8 +264,9 @@ def clean(name: str) -> str:
         >>> clean(" sea\nlion ") == clean("sea lion")
         True
     """
-    name = unicodedata.normalize("NFC", _INVISIBLE.sub("", name))
-    return " ".join(name.split())
+    # Letters of this category have no width, such as U+200B.
+    seen = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+    return " ".join(unicodedata.normalize("NFC", seen).split())
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:
