@@ -258,7 +258,7 @@ def test_the_commands_of_the_page_are_ones(launch, monkeypatch, tmp_path):
     assert by_name == ["bash", "sbatch", "jaxcl", "jaxcl"]
     trained = []
     monkeypatch.setattr(jaxcl, "train", lambda *given, **_: trained.append(given))
-    monkeypatch.setattr(cli, "_show", lambda *_: None)
+    monkeypatch.setattr(cli, "show_report", lambda *_, **__: None)
     monkeypatch.chdir(SCRIPTS.parent)
     for command in commands[2:]:
         cli.main(command[1:])

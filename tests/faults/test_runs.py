@@ -116,6 +116,7 @@ def test_neither_clocks_that_jump_nor_lost_logs_stop_a_run(config, straight, tmp
     assert json.loads((tmp_path / "logs" / "report.json").read_text())["run"]
 
 
+@long
 def test_closed_outputs_do_not_stop_a_run(config, tmp_path):
     command = [sys.executable, str(PROGRAM), "none", str(config)]
     line = " ".join([*map(str, command), "--workdir", str(tmp_path), ">&- 2>&-"])

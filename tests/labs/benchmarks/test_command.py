@@ -3,6 +3,7 @@ import json
 
 import pytest
 from labs.benchmarks.made_results import ORIGIN
+from long_tests import long
 
 import jaxcl.labs.benchmarks._run
 from jaxcl.cli import main
@@ -38,6 +39,7 @@ def test_losses_are_timed_and_compared_and_their_memory_is_measured(tmp_path, ca
     assert results.origin["options"]["rows"] == [64]
 
 
+@long
 @pytest.mark.slow
 def test_quick_measures_input_paths_and_their_operations(tmp_path, capsys):
     arguments = ["data", "--quick", "--sizes", "8", "--threads", "1"]
