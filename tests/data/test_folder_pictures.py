@@ -132,3 +132,14 @@ def test_what_is_odd_is_noted(put, caplog):
         "pictures of one color: 1 ('a/2.png')",
     ]
     assert all(note in caplog.text for note in found["notes"])
+
+
+def test_a_dark_picture_among_bright_ones_is_noted(put):
+    bright, dark = ((RAMP * scale).astype(np.uint16) for scale in (257, 15))
+    mask = (RAMP > 99).astype(np.uint8)
+    files = {"a/1.png": encoded(bright, "png"), "a/2.png": encoded(dark, "png")}
+    found = describe_folder(put({**files, "a/3.png": encoded(mask, "png")}))
+    assert found["notes"][-1] == (
+        "pictures almost black, without a value above 1/16 of white: 2 "
+        "('a/2.png', 'a/3.png')"
+    )

@@ -93,6 +93,9 @@ def check_pictures(folder: Path, paths: Sequence[str], white: float) -> Pictures
     notes += _note("with several frames, of which the first is used", several)
     flat = [path for path, found in facts.items() if found.flat]
     notes += _note("of one color", flat)
+    limits = {path: whites.get(path, f.white) * _DARKEST for path, f in facts.items()}
+    dark = [path for path, limit in limits.items() if 0 < facts[path].high < limit]
+    notes += _note("almost black, without a value above 1/16 of white", dark)
     return Pictures(unreadable, whites, notes)
 
 
