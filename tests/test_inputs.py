@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from long_tests import long_only
+from long_tests import long, long_only
 from small_runs import small
 
 import jaxcl
@@ -28,6 +28,7 @@ def test_images_that_stay_on_the_device_give_the_same_run(tmp_path, parallel):
         assert line["loss"] == pytest.approx(other["loss"], rel=1e-6)
 
 
+@long
 def test_a_run_is_normalized_and_augmented_as_its_config_says(tmp_path):
     augmentation = AugmentationConfig(
         blur=0.5, erase=0.5, rotate=10.0, small_views=2, small_size=8

@@ -61,6 +61,7 @@ def test_a_run_leaves_what_its_readers_expect(finished):
     assert sum(domain["count"] for domain in domains.values()) == 80
 
 
+@long
 @pytest.mark.slow
 def test_training_lowers_the_loss(tmp_path):
     config = small(num_steps=40, optimizer__learning_rate=0.01, eval_every=0)

@@ -74,6 +74,7 @@ SIGNALS = [
 ]
 
 
+@long
 @pytest.mark.parametrize(("fault", "status"), SIGNALS if LONG else SIGNALS[1:2])
 def test_a_signal_saves_once_and_the_run_goes_on_as_if_it_had_not_come(
     fault, status, config, straight, tmp_path

@@ -644,7 +644,7 @@ def test_the_value_is_that_of_the_double_loop(case, block_size):
         assert abs(expected) > 1e-3
 
 
-@each(SWEPT)
+@each(SOME)
 def test_a_loss_is_a_single_precision_scalar(case, block_size):
     data, side = RECIPES[case].inputs()
     data = tuple(jnp.float32(data))
@@ -743,7 +743,7 @@ def test_any_size_of_block_agrees_with_dense(case, block_size):
 
 
 @pytest.mark.slow
-@each(SWEPT, [3, *long_only(None)])
+@each(SOME, [3, *long_only(None)])
 def test_double_precision_is_that_of_the_double_loop(case, block_size):
     recipe = RECIPES[case]
     data, side = recipe.inputs()
@@ -892,7 +892,7 @@ def test_gradients_equal_finite_differences(case, block_size, temperature):
 
 
 @pytest.mark.slow
-@each([case for case in SWEPT if case in MOVING], [3])
+@each([case for case in SOME if case in MOVING], [3])
 def test_streamed_gradients_equal_finite_differences(case, block_size):
     gradients_are_differences(case, block_size, 0.3)
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import references
+from long_tests import long_only
 
 from jaxcl import losses
 from jaxcl.pairs import different, same
@@ -140,7 +141,8 @@ CASES = [
     pytest.param(what, toy, id=f"{what}, {toy}") for what in PRINTED for toy in TOYS
 ]
 both_precisions = pytest.mark.parametrize(
-    ("precision", "rtol", "atol"), [("float64", 1e-9, 2e-10), ("float32", 1e-5, 1e-5)]
+    ("precision", "rtol", "atol"),
+    [("float64", 1e-9, 2e-10), *long_only(("float32", 1e-5, 1e-5))],
 )
 
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import optax
 import pytest
-from long_tests import long_only, slow
+from long_tests import long, long_only, slow
 from small_steps import MODEL, make_batches, make_rig, some_devices, take_steps
 
 from jaxcl.config import ObjectiveConfig
@@ -59,6 +59,7 @@ def test_parameters_are_those_of_the_whole_batch(name, chunks, parallel, count):
     jax.tree.map(close, vars(state), vars(expected))
 
 
+@long
 @pytest.mark.slow
 def test_chunks_see_different_samples_and_so_does_the_gradient():
     # Of the summed gradients of chunks alone, none knows the negatives of another.

@@ -93,6 +93,7 @@ def test_rollback_returns_to_the_checkpoint_and_passes_over_the_batch(
     assert (int(state.step), int(state.position)) == (8, 9)
 
 
+@long
 @pytest.mark.slow
 def test_more_than_the_allowed_number_ends_the_run(poisoned, tmp_path):
     with pytest.raises(NonFiniteError, match=r"1 steps were skipped, more than"):
@@ -101,6 +102,7 @@ def test_more_than_the_allowed_number_ends_the_run(poisoned, tmp_path):
         run(tmp_path / "rollback", on_non_finite="rollback", max_non_finite=0)
 
 
+@long
 @pytest.mark.slow
 def test_several_steps_a_dispatch_need_intervals_that_fit(tmp_path):
     with pytest.raises(ConfigError, match="multiple of steps_per_dispatch = 3"):

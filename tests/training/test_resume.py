@@ -7,7 +7,7 @@ import signal
 import jax
 import numpy as np
 import pytest
-from long_tests import LONG, long, long_only, slow
+from long_tests import LONG, long, long_only
 from small_runs import small
 
 from jaxcl.experiment import Session, _loop, make_experiment, run_steps
@@ -107,9 +107,7 @@ def stop_at(session, step):
     session.progress.show = show_and_stop
 
 
-@pytest.mark.parametrize(
-    "name", ["plain", *slow(list(RUNS)[1]), *long_only(*list(RUNS)[2:])]
-)
+@pytest.mark.parametrize("name", ["plain", *long_only(*list(RUNS)[1:])])
 def test_a_run_in_two_parts_has_the_digest_of_one_in_one_part(name, tmp_path):
     straight = run(name, tmp_path / "straight")
     assert straight[2] == STEPS

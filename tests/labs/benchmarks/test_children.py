@@ -1,6 +1,7 @@
 import os
 
 import pytest
+from long_tests import long
 
 from jaxcl.labs.benchmarks import Measurement
 from jaxcl.labs.benchmarks._children import Job, run_child, run_job
@@ -70,6 +71,7 @@ def test_a_killed_child_is_out_of_memory():
     assert failed.reason.endswith("(during a large one)")
 
 
+@long
 def test_a_child_that_falls_silent_is_ended_and_keeps_what_it_found():
     environment = {"OF_A_TEST": "a"}
     job = Job("jobs_of_a_test:hang", BLANK, None, environment=environment, patience=2.0)

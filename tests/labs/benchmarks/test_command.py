@@ -63,6 +63,7 @@ def test_quick_measures_input_paths_and_their_operations(tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"data.json", "data.md"}
 
 
+@long
 @pytest.mark.slow
 def test_quick_measures_a_training_step_whose_pieces_add_up(tmp_path, capsys):
     arguments = ["train", "--quick", "--image-size", "8", "--batch-size", "8"]

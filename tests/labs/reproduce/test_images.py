@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from long_tests import long
 
 from jaxcl.labs.reproduce import (
     _similarity_images as images,
@@ -55,6 +56,7 @@ def test_quality_is_compared_at_every_size_and_at_a_high_temperature(made):
     np.testing.assert_allclose(found[f"{name}32, t = 1"], 0.5)
 
 
+@long
 def test_a_run_returns_the_numbers_that_are_compared(data_dir, monkeypatch):
     monkeypatch.setattr(images, "_STEPS", 2)
     monkeypatch.setattr(images, "_PAIRS", 40)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from long_tests import long
 
 from jaxcl.cli import main
 from jaxcl.data import DataError
@@ -182,6 +183,7 @@ def test_the_list_names_every_claim(capsys):
     assert "identifiability" not in said
 
 
+@long
 def test_data_for_figures_are_drawn():
     from jaxcl.labs.reproduce._figures import draw_figures
 

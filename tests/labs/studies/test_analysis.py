@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from long_tests import long
 from scipy import stats
 
 from jaxcl.config import study_from_dict
@@ -169,6 +170,7 @@ def test_a_baseline_at_the_ceiling_is_left_out():
     assert "ceiling" in find_blocks(STUDY, frame)[0].left_out
 
 
+@long
 def test_a_missing_run_leaves_its_pair_out():
     lost = (FRAME["arm"] == "within") & (FRAME["mode"] == "true") & (FRAME["seed"] == 9)
     found = compare(STUDY, FRAME[~lost])

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from labs.studies.small_studies import SMALL, TREE
+from long_tests import long
 
 from jaxcl.cli import main
 from jaxcl.config import ConfigError, as_dict, study_from_dict
@@ -191,6 +192,7 @@ def test_metadata_that_cannot_answer_are_refused(data, message, tmp_path):
         run_study(study, directory, jobs=1, quiet=True)
 
 
+@long
 @pytest.mark.slow
 def test_a_killed_study_loses_nothing_that_was_finished(tmp_path):
     study = dataclasses.replace(SMALL, seeds=3)
@@ -213,6 +215,7 @@ def test_a_killed_study_loses_nothing_that_was_finished(tmp_path):
     assert np.isfinite(values).all()
 
 
+@long
 def test_parts_of_a_cluster_run_all_between_them(tmp_path):
     """Each takes what nobody is at; the first to come may run it all."""
     study = dataclasses.replace(SMALL, seeds=1)
