@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from long_tests import long
 from small_runs import SMALL
 
 import jaxcl
@@ -42,6 +43,7 @@ def fails(arguments, capsys):
     return raised.value.code, " ".join((output.err + output.out).split())
 
 
+@long
 @pytest.mark.slow
 def test_an_override_reaches_the_run(config, tmp_path, capsys):
     arguments = ["--workdir", str(tmp_path), "--num-steps", "2", "--json", "--quiet"]

@@ -3,7 +3,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from long_tests import long_only
+from long_tests import long, long_only
 from small_runs import SMALL
 
 import jaxcl
@@ -66,6 +66,7 @@ def test_one_program_serves_all_seeds_and_they_differ():
     assert not np.allclose(losses[0], losses[1])
 
 
+@long
 @pytest.mark.slow
 def test_seeds_can_be_mapped_over():
     """As on an accelerator, where small models of several seeds share the device."""

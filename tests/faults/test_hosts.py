@@ -86,6 +86,7 @@ def test_an_error_of_one_process_is_told_by_the_others(tmp_path, data_dir):
     assert "error: record 7 cannot be decoded" in ended.errors[1]
 
 
+@long_only
 def test_sigterm_to_one_process_makes_all_save_the_same_step(tmp_path, data_dir):
     ended = run(tmp_path, TWO, {1: "term@3"})
     assert ended.statuses == [143, 143], ended.errors
@@ -120,6 +121,7 @@ def test_a_process_that_lives_is_not_taken_for_dead(tmp_path, data_dir, what):
     assert ended.statuses == [0, 0], ended.errors
 
 
+@long_only
 def test_a_process_that_nobody_joins_says_so():
     program = (
         "import sys\n"

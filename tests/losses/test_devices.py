@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-from long_tests import LONG, long_only
+from long_tests import LONG, long, long_only
 from losses.test_contract import PER_ANCHOR, RECIPES, SWEPT
 
 from jaxcl import value_and_grad
@@ -264,12 +264,14 @@ def test_any_number_of_devices_gives_the_value_of_one(case, way, count):
         agrees(case, of_device(stacked, device), "few")
 
 
+@long
 @pytest.mark.slow
 @pytest.mark.parametrize("case", GROUPS["others"])
 def test_other_forms_of_a_loss_give_the_value_of_one_device(case):
     agrees(case, of_device(together("checked", 4, group="others")[case]), "others")
 
 
+@long
 @pytest.mark.slow
 @pytest.mark.parametrize("case", STREAMING)
 @pytest.mark.parametrize("way", ["pmap", *long_only("checked", "unchecked")])

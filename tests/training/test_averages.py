@@ -103,6 +103,7 @@ def test_views_apart_have_statistics_of_their_own():
     assert not differs(after_a_step(**alone), after_a_step(options, **alone))
 
 
+@long
 @pytest.mark.slow
 def test_devices_share_their_statistics_or_do_not():
     assert not differs(after_a_step(), after_a_step(count=4))

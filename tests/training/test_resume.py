@@ -126,6 +126,7 @@ def test_a_run_in_many_parts_has_the_digest_of_one_in_one_part(tmp_path):
     assert parts == straight
 
 
+@long
 @pytest.mark.slow
 def test_a_run_that_continues_on_other_devices_is_the_same_but_for_rounding(tmp_path):
     run("plain", tmp_path / "straight")

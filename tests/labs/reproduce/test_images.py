@@ -66,6 +66,7 @@ def test_a_run_returns_the_numbers_that_are_compared(data_dir, monkeypatch):
     assert np.sum(histogram) == 40 * 39
 
 
+@long
 def test_the_penalty_does_not_push_two_towers_apart(data_dir, monkeypatch):
     monkeypatch.setattr(towers, "_DESCENT", 30)
     found = {check.name: check for check in images._separation((0, 1))}

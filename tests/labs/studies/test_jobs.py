@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from labs.studies.small_studies import TREE
+from long_tests import long
 from rich.console import Console
 
 from jaxcl.config import ConfigError, study_from_dict
@@ -22,6 +23,7 @@ print(sorted(os.sched_getaffinity(0)), threads)
 """
 
 
+@long
 @pytest.mark.skipif(
     not hasattr(_jobs.os, "sched_setaffinity") or _jobs.os.cpu_count() != 2,
     reason="needs a system that binds processes to cores, with two of them",
