@@ -36,7 +36,7 @@ def run_evaluate(arguments: Arguments) -> None:
 
 
 def run_embed(arguments: Arguments) -> None:
-    """Writes the embeddings of pictures as a Parquet file."""
+    """Writes the embeddings of images as a Parquet file."""
 
     def command(
         run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
@@ -48,13 +48,13 @@ def run_embed(arguments: Arguments) -> None:
         data_dir: str = "",
         quiet: Switch = False,
     ) -> None:
-        """Writes the embeddings of pictures, and what is known about each.
+        """Writes the embeddings of images, and what is known about each.
 
         Args:
             run: Directory of a run.
             out: The file, *.parquet.
-            folder: Pictures to embed; by default those of the run's splits.
-            table: Describes the pictures of FOLDER; by default that of the run.
+            folder: Images to embed; by default those of the run's splits.
+            table: Describes the images of FOLDER; by default that of the run.
             data_dir: Directory of the run's data, if they have moved.
             quiet: Print errors only.
         """

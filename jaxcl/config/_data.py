@@ -97,7 +97,7 @@ class DataConfig:
     """Words that stand for a missing value in every column of `table`; an empty cell
     always does."""
     white: Weight = 0.0
-    """The value that is white in pictures of `path` with more than 8 bits; 0 = 65535
+    """The value that is white in images of `path` with more than 8 bits; 0 = 65535
     for 16 bits, and for others 1, 255 or 65535, as fits all of them."""
     data_dir: str = ""
     """Where data sets are built and read; empty = TFDS_DATA_DIR, else a user cache."""

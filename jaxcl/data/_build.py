@@ -52,7 +52,7 @@ def build(name: str, data_dir: str = "", *, manual_dir: str = "") -> Path:
 def build_image_folder(config: DataConfig) -> str:
     """Builds the data set of the folder of a config, unless it is already there.
 
-    All its pictures are decoded once. Those that cannot be read are left out, and named
+    All its images are decoded once. Those that cannot be read are left out, and named
     in its metadata with all else that a reader should know.
 
     Returns:

@@ -62,7 +62,7 @@ def check_no_leak(train: Split, test: Split, name: str) -> None:
             train.stored[train.positions], test.stored[test.positions]
         )
     if len(shared) == 0 and train.instance:
-        # The same picture can be in two splits, or twice in one.
+        # The same image can be in two splits, or twice in one.
         shared = find_overlap(train.instances(), test.instances())
     if len(shared):
         raise DataError(

@@ -39,7 +39,7 @@ def decode_image(
 
 
 def read_picture(data: bytes) -> Image.Image:
-    """An encoded image as a picture of mode L or RGB: upright, on white, in 8 bits.
+    """An encoded image in mode L or RGB: upright, on white, in 8 bits.
 
     Args:
         data: JPEG, PNG, or any other format that Pillow reads; of several frames the
@@ -60,7 +60,7 @@ def open_upright(data: bytes) -> tuple[Image.Image, Header]:
     with open_picture(data) as picture:
         header = read_header(picture, data)
         picture.load()
-        # Cameras store a rotated picture as it was taken, with the rotation in Exif.
+        # Cameras store a rotated image as it was taken, with the rotation in Exif.
         if _orientation(picture) != 1:
             picture = ImageOps.exif_transpose(picture)
         return picture, header
@@ -82,7 +82,7 @@ def _orientation(picture: Image.Image) -> int:
     try:
         return picture.getexif().get(_ORIENTATION, 1)
     except (SyntaxError, struct.error):
-        return 1  # the picture is whole, what was written about it is not
+        return 1  # the image is whole, what was written about it is not
 
 
 def encode_png(picture: Image.Image | UInt8[np.ndarray, "height width ..."]) -> bytes:
@@ -110,13 +110,13 @@ def make_plain(data: bytes) -> bytes:
 
 
 def in_channels(picture: Image.Image, channels: int) -> Image.Image:
-    """A picture in gray or in colors."""
+    """An image in gray or in colors."""
     mode = "L" if channels == 1 else "RGB"
     return picture if picture.mode == mode else picture.convert(mode)
 
 
 def on_white(picture: Image.Image) -> Image.Image:
-    """A picture of 8 bits in mode L or RGB, with white where it is transparent."""
+    """An image of 8 bits in mode L or RGB, with white where it is transparent."""
     if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or (
         "transparency" in picture.info
     ):

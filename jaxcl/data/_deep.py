@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits: their values, and which of them is white.
+"""Images of more than 8 bits: their values, and which of them is white.
 
 16 bits are declared by the format. Whole numbers of 32 bits and floats declare nothing:
 who reads them must say which value is white.
@@ -26,7 +26,7 @@ class Header(NamedTuple):
 
 
 class Deep(NamedTuple):
-    """The values of a picture, all of them finite and at least 0."""
+    """The values of an image, all of them finite and at least 0."""
 
     kind: str
     """What they are: `SIXTEEN`, `WHOLE` or `FLOAT`."""
@@ -57,12 +57,12 @@ def read_header(picture: Image.Image, data: bytes) -> Header:
 
 
 def is_deep(picture: Image.Image) -> bool:
-    """Whether a picture has one channel of more than 8 bits."""
+    """Whether an image has one channel of more than 8 bits."""
     return picture.mode == "F" or picture.mode.startswith("I")
 
 
 def deep_values(picture: Image.Image, header: Header) -> Deep:
-    """The values of a deep picture; a `ValueError` where they are no shades."""
+    """The values of a deep image; a `ValueError` where they are no shades."""
     values = np.asarray(picture).astype(np.float64)
     low, high = float(values.min()), float(values.max())
     if not math.isfinite(high - low):
@@ -79,7 +79,7 @@ def deep_values(picture: Image.Image, header: Header) -> Deep:
 
 
 def to_gray(deep: Deep, white: float) -> Image.Image:
-    """The picture in 8 bits, on white.
+    """The image in 8 bits, on white.
 
     Args:
         deep: Its values.

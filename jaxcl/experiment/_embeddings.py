@@ -1,4 +1,4 @@
-"""The embeddings of a run as a table, with all that is known about each picture."""
+"""The embeddings of a run as a table, with all that is known about each image."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -32,29 +32,29 @@ def embed_run(
     encoder: Encoder | None = None,
     quiet: bool = False,
 ) -> pa.Table:
-    """Embeds pictures with the encoder of a run, and writes them as a Parquet file.
+    """Embeds images with the encoder of a run, and writes them as a Parquet file.
 
-    A row a picture: `path`, `instance` and `split`; the roles `label`, `domain` and
-    `bias` that the config names; all other columns by their names; and `embedding`.
+    One row for each image: `path`, `instance` and `split`; the roles `label`, `domain`
+    and `bias` that the config names; all other columns by their names; and `embedding`.
     Categories are words, what is unknown is null, and rows are in the order of paths.
 
     Args:
         workdir: The directory of a run.
         out: The file, `*.parquet`.
-        folder: Pictures to embed; empty = those of the training and test splits.
-        table: Describes the pictures of `folder`; by default that of the run, if the
-            pictures are those of the run.
+        folder: Images to embed; empty = those of the training and test splits.
+        table: Describes the images of `folder`; by default that of the run, if the
+            images are those of the run.
         data_dir: The new directory of the run's data, if it has moved.
         encoder: The encoder that was passed to `train`, if any.
         quiet: Whether to hide the progress.
 
     Returns:
-        The table. Pictures that cannot be read are left out, if the config skips such.
+        The table. Images that cannot be read are left out, if the config skips such.
     """
     if Path(out).suffix != ".parquet":
         raise ConfigError(f"`out` must be a file *.parquet, got {str(out)!r}")
     if table and not folder:
-        raise ConfigError("`table` must come with a folder of pictures")
+        raise ConfigError("`table` must come with a folder of images")
     opened = open_run(workdir, data_dir=data_dir, encoder=encoder)
     progress = Progress(opened.experiment.config.num_steps, quiet=quiet)
     progress.say(f"embedding with step {int(opened.state.step)} of {opened.run.path}")

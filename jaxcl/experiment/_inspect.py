@@ -38,8 +38,8 @@ def inspect_data(config: TrainConfig, data: RunData) -> tuple[str, ...]:
     for refuse in (_missing_columns, _unknown_values, _single_groups, _missing_pairs):
         # Each takes for granted what the ones before have checked.
         raise_broken(refuse(config, data))
-    notes = (_labels, _classes, _tests, _own_groups, _number_classes, _rare_pairs)
-    notes += (_poor_columns,)
+    notes = (_labels, _classes, _tests, _own_groups, _number_classes)
+    notes = (*notes, _poor_columns, _rare_pairs)
     return tuple(note for find in notes for note in find(config, data))
 
 

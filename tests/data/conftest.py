@@ -1,4 +1,4 @@
-"""A small set of which two images are none, and folders of pictures."""
+"""A small set of which two images are none, and folders of images."""
 
 import io
 
@@ -62,7 +62,7 @@ def damaged(tmp_path_factory):
 
 @pytest.fixture
 def put(tmp_path):
-    """A config for a folder of pictures, given by name and bytes."""
+    """A config for a folder of images, given by name and bytes."""
 
     def put_all(files, **changes):
         for name, data in files.items():

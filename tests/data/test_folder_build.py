@@ -1,4 +1,4 @@
-"""What comes of the pictures of a folder: splits, what is left out, what is said."""
+"""What comes of the images of a folder: splits, what is left out, what is said."""
 
 import dataclasses
 import io
@@ -91,7 +91,7 @@ def test_pictures_are_decoded_once_for_all_runs(put, monkeypatch):
     open_data(config)
 
     def fail(*_):
-        raise AssertionError("the pictures were checked again")
+        raise AssertionError("the images were checked again")
 
     monkeypatch.setattr(_folder_pictures, "check_pictures", fail)
     open_data(config)

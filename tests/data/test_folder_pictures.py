@@ -1,4 +1,4 @@
-"""What is found when the pictures of a folder are decoded, and what comes of it."""
+"""What is found when the images of a folder are decoded, and what comes of it."""
 
 import io
 import struct
@@ -127,9 +127,9 @@ def test_what_is_odd_is_noted(put, caplog):
     files = {"a/1.gif": file.getvalue(), "a/2.png": encoded(seen, "png")}
     found = describe_folder(put({**files, "a/3.tif": encoded(RAMP.astype(np.int32))}))
     assert found["notes"] == [
-        "pictures of whole numbers up to 255, where 255 is white: 1 ('a/3.tif')",
-        "pictures with several frames, of which the first is used: 1 ('a/1.gif')",
-        "pictures of one color: 1 ('a/2.png')",
+        "images of whole numbers up to 255, where 255 is white: 1 ('a/3.tif')",
+        "images with several frames, of which the first is used: 1 ('a/1.gif')",
+        "images of one color: 1 ('a/2.png')",
     ]
     assert all(note in caplog.text for note in found["notes"])
 
@@ -140,6 +140,6 @@ def test_a_dark_picture_among_bright_ones_is_noted(put):
     files = {"a/1.png": encoded(bright, "png"), "a/2.png": encoded(dark, "png")}
     found = describe_folder(put({**files, "a/3.png": encoded(mask, "png")}))
     assert found["notes"][-1] == (
-        "pictures almost black, without a value above 1/16 of white: 2 "
+        "images almost black, without a value above 1/16 of white: 2 "
         "('a/2.png', 'a/3.png')"
     )

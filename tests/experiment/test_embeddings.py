@@ -19,7 +19,7 @@ def picture(i):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """A folder of forty pictures, and its table."""
+    """A folder of forty images, and its table."""
     place = tmp_path_factory.mktemp("embed")
     rows = ["path,label,hospital,age,sick,note"]
     for i in range(40):

@@ -14,7 +14,7 @@ from jaxcl.reports import render_html, render_table
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Forty pictures side by side, of which no one says anything."""
+    """Forty images side by side, of which no one says anything."""
     place = tmp_path_factory.mktemp("photos")
     for i in range(40):
         Image.new("RGB", (8, 8), (6 * i, 90, 120)).save(place / f"{i:02}.png")

@@ -1,4 +1,4 @@
-"""Every picture of a folder, decoded once before it is stored."""
+"""Every image of a folder, decoded once before it is stored."""
 
 import io
 import logging
@@ -39,7 +39,7 @@ _DARKEST = 1 / 16
 
 
 class Pictures(NamedTuple):
-    """What was found when the pictures of a folder were decoded."""
+    """What was found when the images of a folder were decoded."""
 
     unreadable: Mapping[str, str]
     """Why each one that cannot be read cannot, by its path."""
@@ -50,7 +50,7 @@ class Pictures(NamedTuple):
 
 
 class _Facts(NamedTuple):
-    """What is known of a picture."""
+    """What is known of an image."""
 
     kind: str
     """How its values are stored; empty = in 8 bits."""
@@ -65,12 +65,12 @@ class _Facts(NamedTuple):
 
 
 def check_pictures(folder: Path, paths: Sequence[str], white: float) -> Pictures:
-    """Decodes every picture once.
+    """Decodes every image once.
 
     Args:
-        folder: The folder of the pictures.
+        folder: The folder of the images.
         paths: Their paths in it.
-        white: The value that is white in pictures of more than 8 bits; 0 = 65535 for 16
+        white: The value that is white in images of more than 8 bits; 0 = 65535 for 16
             bits, and for others the smallest usual one that holds all their values.
 
     Raises:
@@ -100,7 +100,7 @@ def check_pictures(folder: Path, paths: Sequence[str], white: float) -> Pictures
 
 
 def explain_unreadable(source: str, unreadable: Mapping[str, str]) -> str:
-    """Which pictures of a folder cannot be read, and why, in a sentence."""
+    """Which images of a folder cannot be read, and why, in a sentence."""
     some = ", ".join(f"{path!r} ({why})" for path, why in [*unreadable.items()][:5])
     rest = f" and {len(unreadable) - 5:,} more" if len(unreadable) > 5 else ""
     return (
@@ -109,11 +109,11 @@ def explain_unreadable(source: str, unreadable: Mapping[str, str]) -> str:
 
 
 def read_for_storing(file: Path, white: float | None) -> Any:
-    """The file of a picture as it is; one of more than 8 bits as a gray PNG.
+    """The file of an image as it is; one of more than 8 bits as a gray PNG.
 
     Args:
         file: The file.
-        white: The value that is white; None for a picture of 8 bits.
+        white: The value that is white; None for an image of 8 bits.
     """
     if white is None:
         return file
@@ -122,7 +122,7 @@ def read_for_storing(file: Path, white: float | None) -> Any:
 
 
 def _examine_all(folder: Path, paths: Sequence[str]) -> Iterator[_Facts | str]:
-    """Facts of every picture, or why it cannot be read; says how long it takes."""
+    """Facts of every image, or why it cannot be read; says how long it takes."""
     start = spoken = time.monotonic()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for done in range(0, len(paths), _AT_ONCE):
@@ -166,7 +166,7 @@ def _examine(file: Path) -> _Facts | str:
 def _find_whites(
     folder: Path, facts: Mapping[str, _Facts], white: float, notes: list[str]
 ) -> dict[str, float]:
-    """The value that is white in each picture of more than 8 bits."""
+    """The value that is white in each image of more than 8 bits."""
     whites: dict[str, float] = {}
     for kind, usual in _WHITES.items():
         members = {p: f for p, f in facts.items() if f.kind == kind}
@@ -204,11 +204,11 @@ def _check_white(
         if kind == _COLORS:
             way_out = "save them with 8 bits"
         raise DataError(
-            f"pictures of {kind} in {str(folder)!r} ({listed(odd)}) {problem}: they "
+            f"images of {kind} in {str(folder)!r} ({listed(odd)}) {problem}: they "
             f"might become black; {way_out}"
         )
 
 
 def _note(what: str, paths: Iterable[str]) -> list[str]:
     found = list(paths)
-    return [f"pictures {what}: {len(found):,} ({listed(found)})"] if found else []
+    return [f"images {what}: {len(found):,} ({listed(found)})"] if found else []

@@ -177,7 +177,7 @@ def read_samples(folder: Path, files: Files, config: DataConfig) -> Samples:
 
 
 def check_samples(samples: Samples, white: float) -> Samples:
-    """The samples whose pictures can be read, which are all decoded once."""
+    """The samples whose images can be read, which are all decoded once."""
     pictures = check_pictures(samples.folder, samples.paths, white)
     kept = [i for i, p in enumerate(samples.paths) if p not in pictures.unreadable]
     return samples._replace(
