@@ -1,5 +1,6 @@
 """`jaxcl evaluate`, `embed` and `report`: what is done with trained runs."""
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,32 +8,46 @@ from typing import Annotated, Any
 import tyro
 
 from jaxcl.cli._words import Arguments, Switch, parse, show, to_json
+from jaxcl.config import EvaluationConfig
+from jaxcl.files import write_whole
+
+
+@dataclasses.dataclass(frozen=True)
+class _EvaluateArguments:
+    """Evaluates the last checkpoint of a run, and rewrites its report."""
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Directory of a run."""
+    step: int | None = None
+    """Step of an older checkpoint to evaluate instead."""
+    data_dir: str = ""
+    """Directory of its data, if they have moved."""
+    quiet: Switch = False
+    """Print errors only."""
+    json: Switch = False
+    """Print the report as JSON on standard output."""
+    evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
+    """How to evaluate; by default as the run's config says."""
 
 
 def run_evaluate(arguments: Arguments) -> None:
     """Evaluates the last checkpoint of a run again."""
+    # Parsed twice: the first pass finds the run with the defaults of the second.
+    first = parse(_EvaluateArguments, arguments, "jaxcl evaluate")
+    import jaxcl
+    from jaxcl.training import find_workdir
 
-    def command(
-        run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
-        data_dir: str = "",
-        quiet: Switch = False,
-        json: Switch = False,
-    ) -> None:
-        """Evaluates the last checkpoint of a run, and rewrites its report.
-
-        Args:
-            run: Directory of a run.
-            data_dir: Directory of its data, if they have moved.
-            quiet: Print errors only.
-            json: Print the report as JSON on standard output.
-        """
-        import jaxcl
-
-        show_report(
-            jaxcl.evaluate(run, data_dir=data_dir, quiet=quiet), quiet=quiet, json=json
-        )
-
-    parse(command, arguments, "jaxcl evaluate")
+    _, config = find_workdir(first.run)
+    of_run = _EvaluateArguments(first.run, evaluation=config.evaluation)
+    chosen = parse(_EvaluateArguments, arguments, "jaxcl evaluate", default=of_run)
+    report = jaxcl.evaluate(
+        chosen.run,
+        step=chosen.step,
+        settings=chosen.evaluation,
+        data_dir=chosen.data_dir,
+        quiet=chosen.quiet,
+    )
+    show_report(report, quiet=chosen.quiet, json=chosen.json)
 
 
 def run_embed(arguments: Arguments) -> None:
@@ -45,6 +60,7 @@ def run_embed(arguments: Arguments) -> None:
             str, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")
         ] = "",
         table: str = "",
+        step: int | None = None,
         data_dir: str = "",
         quiet: Switch = False,
     ) -> None:
@@ -55,6 +71,7 @@ def run_embed(arguments: Arguments) -> None:
             out: The file, *.parquet.
             folder: Images to embed; by default those of the run's splits.
             table: Describes the images of FOLDER; by default that of the run.
+            step: Step of an older checkpoint to use.
             data_dir: Directory of the run's data, if they have moved.
             quiet: Print errors only.
         """
@@ -62,7 +79,13 @@ def run_embed(arguments: Arguments) -> None:
 
         start = time.monotonic()
         found = embed_run(
-            run, out, folder=folder, table=table, data_dir=data_dir, quiet=quiet
+            run,
+            out,
+            folder=folder,
+            table=table,
+            step=step,
+            data_dir=data_dir,
+            quiet=quiet,
         )
         if not quiet:
             seconds = time.monotonic() - start
@@ -96,7 +119,7 @@ def run_report(arguments: Arguments) -> None:
         one = runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html")
         target = out or one
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(render_html(reports))
+        write_whole(target, render_html(reports))
         if json:
             print(to_json(reports))
         elif not quiet:

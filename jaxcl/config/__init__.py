@@ -12,6 +12,7 @@ from jaxcl.config._distributed import DistributedConfig as DistributedConfig
 from jaxcl.config._fields import (
     ConfigError as ConfigError,
     as_dict as as_dict,
+    flatten as flatten,
     nearest as nearest,
     raise_broken as raise_broken,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "check_bounds",
     "columns_of_objective",
     "differing_fields",
+    "flatten",
     "from_dict",
     "nearest",
     "raise_broken",

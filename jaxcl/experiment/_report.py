@@ -2,9 +2,10 @@
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from jaxcl.config import as_dict
+from jaxcl.config import ConfigError, as_dict, from_dict
 from jaxcl.data import Split
 from jaxcl.evaluation import (
     Embedded,
@@ -14,25 +15,29 @@ from jaxcl.evaluation import (
     statistics_of_views,
 )
 from jaxcl.experiment._experiment import Experiment
-from jaxcl.reports import render_html
+from jaxcl.files import read_regular, write_whole
+from jaxcl.reports import look, render_html
 from jaxcl.training import (
     Devices,
     Progress,
     TrainState,
     Workdir,
+    WorkdirError,
     describe_devices,
     describe_versions,
     find_command,
     find_commit,
+    find_digest,
     host_copy,
     peak_memory_mib,
-    read_lines,
+    read_logged,
     time_left,
     total_timings,
-    write_whole,
+    unlike_fields,
 )
 
 __all__ = [
+    "check_newest",
     "evaluate_states",
     "make_report",
     "quick_evaluation",
@@ -86,7 +91,12 @@ def evaluate_states(
     before = _evaluate_state(experiment, initial, progress)
     left = time_left(time.monotonic() - start)
     progress.say(f"evaluating the encoder after training: {left}")
-    return {"before": before, "after": _evaluate_state(experiment, state, progress)}
+    return {
+        "before": before,
+        "after": _evaluate_state(experiment, state, progress),
+        "settings": as_dict(experiment.config.evaluation),
+        "versions": describe_versions(),
+    }
 
 
 def _evaluate_state(
@@ -119,16 +129,24 @@ def make_report(
     experiment: Experiment,
     devices: Devices,
     run: Workdir,
+    extra: Mapping[str, Any],
     started: str,
     evaluation: dict[str, Any],
 ) -> dict[str, Any]:
-    """The report of a run, as written to `report.json`."""
+    """The report of a run, as written to `report.json`.
+
+    `extra` is what is stored with the checkpoint.
+    """
     config, split = experiment.config, experiment.data.train
     seconds, timed_steps = total_timings(run.timings)
     speed = None
     if seconds.get("train"):
         speed = timed_steps * config.data.batch_size / seconds["train"]
-    lines = read_lines(run.metrics) if run.metrics.exists() else []
+    lines = read_logged(run.metrics, find_digest(extra))
+    notes = [*experiment.notes, *extra.get("history", [])]
+    if lines is None:
+        notes.append(f"{run.metrics.name} was changed or lost: there are no curves")
+        lines = []
     return {
         "name": run.path.name,
         "run": {
@@ -141,7 +159,7 @@ def make_report(
             "images_per_second": speed,
             "peak_memory_mib": peak_memory_mib(),
         },
-        "notes": [*experiment.notes, *run.history()],
+        "notes": notes,
         "versions": describe_versions(),
         "devices": describe_devices(devices),
         "config": as_dict(config),
@@ -179,18 +197,40 @@ def _columns(lines: list[dict[str, Any]], prefix: str = "") -> dict[str, list[An
     }
 
 
-def renew_report(run: Workdir, evaluation: dict[str, Any]) -> dict[str, Any] | None:
-    """The stored report with a new evaluation; None if no report of that step exists.
+def renew_report(
+    run: Workdir, experiment: Experiment, evaluation: dict[str, Any]
+) -> dict[str, Any] | None:
+    """The stored report with a new evaluation, and all else unchanged.
 
-    All else in the report stays unchanged.
+    None if no report of that step and config exists.
     """
+    report = _stored_report(run)
     try:
-        report = json.loads(run.report_json.read_text())
-        if report["run"]["steps"] == evaluation["after"]["step"]:
-            return {**report, "evaluation": evaluation}
-    except (OSError, ValueError, KeyError):
-        pass
-    return None
+        config = from_dict(report["config"])
+        same = report["run"]["steps"] == evaluation["after"]["step"]
+    except (ConfigError, LookupError, TypeError):
+        return None
+    if not same or unlike_fields(config, experiment.config):
+        return None
+    return {**report, "evaluation": evaluation}
+
+
+def check_newest(run: Workdir, step: int) -> None:
+    """Raises a `WorkdirError` if the stored report is of a later step."""
+    reported = look(_stored_report(run), "run", "steps")
+    if isinstance(reported, int) and reported > step:
+        raise WorkdirError(
+            f"{str(run.report_json)!r} is of step {reported}, and the newest "
+            f"checkpoint of step {step}: `--step {step}` replaces that report"
+        )
+
+
+def _stored_report(run: Workdir) -> dict[str, Any]:
+    try:
+        report = json.loads(read_regular(run.report_json))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return report if isinstance(report, dict) else {}
 
 
 def write_report(run: Workdir, report: dict[str, Any]) -> None:

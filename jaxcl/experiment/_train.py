@@ -1,15 +1,17 @@
 """Trains and evaluates an encoder, and writes the report."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from jaxcl.config import TrainConfig, as_dict
+from jaxcl.config import EvaluationConfig, TrainConfig, check_bounds
 from jaxcl.experiment._loop import Session, agree_on_stop, run_steps
 from jaxcl.experiment._make import make_experiment
-from jaxcl.experiment._open_run import check_encoder, open_run
+from jaxcl.experiment._open_run import check_encoder, check_same_data, open_run
 from jaxcl.experiment._report import (
+    check_newest,
     evaluate_states,
     make_report,
     renew_report,
@@ -22,7 +24,9 @@ from jaxcl.training import (
     Progress,
     Workdir,
     append_timings,
+    check_same_on_all,
     claim_workdir,
+    describe_process,
     join_cluster,
     leave_by,
     make_devices,
@@ -73,8 +77,10 @@ def train(
     config.check()
     check_encoder(config, encoder)
     join_cluster(config.distributed)
-    run = open_workdir(workdir, config)
+    run = Workdir(workdir)
     with watch_hosts(run.path, config.distributed.timeout):
+        check_same_on_all(describe_process(config))
+        open_workdir(run, config)
         return _train(config, run, encoder, quiet or jax.process_index() != 0)
 
 
@@ -85,20 +91,26 @@ def _train(
     devices = make_devices(config.parallel)
     with clock("data"):
         experiment = make_experiment(config, devices, encoder=encoder)
+    check_same_on_all(experiment.data.facts)
     with (
-        claim_workdir(run, config),
-        Checkpoints(run.checkpoints, {"config": as_dict(config)}) as checkpoints,
+        claim_workdir(run, config) as claim,
+        Checkpoints(run.checkpoints, claim.describe) as checkpoints,
         stop_requests() as stop,
     ):
+        claim.data = experiment.data.facts
+        if claim.record is not None:
+            check_same_data(claim.record.extra, experiment.data)
         if jax.process_index() == 0:
-            experiment.data.keep_selection(run.path / "selection.json")
+            experiment.data.keep_selection(run.selection)
         initial = experiment.init()
         state = checkpoints.restore(initial) or initial
         first = int(state.step)
         progress = Progress(config.num_steps, step=first, quiet=quiet)
-        session = Session(experiment, devices, run, checkpoints, progress, clock, stop)
+        session = Session(
+            experiment, devices, run, claim, checkpoints, progress, clock, stop
+        )
         progress.say(_opening(session, first))
-        for note in (*experiment.notes, *run.history()):
+        for note in (*experiment.notes, *claim.history):
             progress.say(f"note: {note}")
         try:
             with progress:
@@ -116,9 +128,10 @@ def _train(
             if jax.process_index() == 0 and first < config.num_steps:
                 append_timings(run.timings, clock)
         renewed = first >= config.num_steps
-        report = renew_report(run, evaluation) if renewed else None
+        report = renew_report(run, experiment, evaluation) if renewed else None
         if report is None:
-            report = make_report(experiment, devices, run, started, evaluation)
+            extra = checkpoints.read_manifest(int(state.step)).extra
+            report = make_report(experiment, devices, run, extra, started, evaluation)
         if jax.process_index() == 0:
             write_report(run, report)
             progress.say(f"report: {run.report_html}")
@@ -130,6 +143,8 @@ def _train(
 def evaluate(
     workdir: str | Path,
     *,
+    step: int | None = None,
+    settings: EvaluationConfig | None = None,
     data_dir: str = "",
     encoder: Encoder | None = None,
     quiet: bool = False,
@@ -138,6 +153,9 @@ def evaluate(
 
     Args:
         workdir: The directory of a run.
+        step: The step of an older checkpoint to evaluate instead.
+        settings: How to evaluate; by default as the config of the run says. The report
+            has both.
         data_dir: The new directory of its data, if it has moved.
         encoder: The encoder that was passed to `train`, if any.
         quiet: Whether to hide the progress.
@@ -146,16 +164,25 @@ def evaluate(
         The report, as written to `report.json`.
     """
     started = timestamp()
-    opened = open_run(workdir, data_dir=data_dir, encoder=encoder)
-    run, experiment, devices, initial, state = opened
+    opened = open_run(workdir, step=step, data_dir=data_dir, encoder=encoder)
+    run, experiment, devices, initial, state, extra = opened
+    if step is None:
+        check_newest(run, int(state.step))
+    if settings is not None:
+        check_bounds(settings)
+        experiment = experiment._replace(
+            config=dataclasses.replace(experiment.config, evaluation=settings)
+        )
     progress = Progress(experiment.config.num_steps, quiet=quiet)
     progress.say(f"evaluating step {int(state.step)} of {run.path}")
     for note in experiment.notes:
         progress.say(f"note: {note}")
     evaluation = evaluate_states(experiment, initial, state, progress)
-    report = renew_report(run, evaluation)
+    # The report is of the run, whose config is that of its training.
+    trained = opened.experiment
+    report = renew_report(run, trained, evaluation)
     if report is None:
-        report = make_report(experiment, devices, run, started, evaluation)
+        report = make_report(trained, devices, run, extra, started, evaluation)
     write_report(run, report)
     return report
 

@@ -21,6 +21,7 @@ from jaxcl.reports._plots import (
     drawing as drawing,
     one_plot as one_plot,
 )
+from jaxcl.reports._reading import look as look
 from jaxcl.reports._table import render_table as render_table
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "as_svg",
     "difference",
     "drawing",
+    "look",
     "number",
     "one_plot",
     "p_value",

@@ -1,9 +1,15 @@
 """The train step and its state, devices, checkpoints and logs."""
 
+from jaxcl.training._agreement import (
+    check_same_on_all as check_same_on_all,
+    describe_process as describe_process,
+)
 from jaxcl.training._checkpoints import (
     CheckpointError as CheckpointError,
     Checkpoints as Checkpoints,
+    MismatchError as MismatchError,
 )
+from jaxcl.training._claim import Claim as Claim, claim_workdir as claim_workdir
 from jaxcl.training._clock import (
     Clock as Clock,
     append_timings as append_timings,
@@ -22,6 +28,14 @@ from jaxcl.training._devices import (
     wait_for_all as wait_for_all,
 )
 from jaxcl.training._hosts import HOST_LOST as HOST_LOST, watch_hosts as watch_hosts
+from jaxcl.training._jsonl import (
+    EMPTY as EMPTY,
+    JsonLines as JsonLines,
+    append_line as append_line,
+    find_digest as find_digest,
+    read_lines as read_lines,
+    read_logged as read_logged,
+)
 from jaxcl.training._optimizers import make_optimizer as make_optimizer
 from jaxcl.training._progress import Progress as Progress, time_left as time_left
 from jaxcl.training._record import (
@@ -56,30 +70,29 @@ from jaxcl.training._views import (
 from jaxcl.training._workdir import (
     Workdir as Workdir,
     WorkdirError as WorkdirError,
-    claim_workdir as claim_workdir,
     find_workdir as find_workdir,
     open_workdir as open_workdir,
+    unlike_fields as unlike_fields,
 )
 from jaxcl.training._writers import (
-    JsonLines as JsonLines,
     MetricsLog as MetricsLog,
     NonFiniteError as NonFiniteError,
     Sink as Sink,
-    append_line as append_line,
-    read_lines as read_lines,
-    write_whole as write_whole,
 )
 
 __all__ = [
     "AXIS",
+    "EMPTY",
     "HOST_LOST",
     "CheckpointError",
     "Checkpoints",
+    "Claim",
     "Clock",
     "CollapseWatch",
     "Devices",
     "JsonLines",
     "MetricsLog",
+    "MismatchError",
     "Model",
     "NonFiniteError",
     "Normalization",
@@ -95,11 +108,14 @@ __all__ = [
     "WorkdirError",
     "append_line",
     "append_timings",
+    "check_same_on_all",
     "claim_workdir",
     "describe_devices",
+    "describe_process",
     "describe_versions",
     "find_command",
     "find_commit",
+    "find_digest",
     "find_workdir",
     "host_copy",
     "init_state",
@@ -113,13 +129,14 @@ __all__ = [
     "parallelize",
     "peak_memory_mib",
     "read_lines",
+    "read_logged",
     "stack_batches",
     "state_digest",
     "stop_requests",
     "time_left",
     "timestamp",
     "total_timings",
+    "unlike_fields",
     "wait_for_all",
     "watch_hosts",
-    "write_whole",
 ]

@@ -7,7 +7,7 @@ it.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxcl.training._devices import check_same_on_all, host_copy
+from jaxcl.training._agreement import check_same_on_all
+from jaxcl.training._devices import host_copy
 from jaxcl.training._manifest import (
     CheckpointError as CheckpointError,
     Leaves,
     Manifest,
-    MismatchError,
+    MismatchError as MismatchError,
     name_leaves,
     read_manifest,
 )
@@ -44,21 +45,22 @@ class Checkpoints:
 
     Args:
         directory: The directory of the checkpoints.
-        extra: JSON to store with every state, such as the config.
+        describe: Called at every save: JSON to store with the state, such as the
+            config.
         keep: How many to keep; older ones are removed once a new one is verified.
     """
 
     def __init__(
         self,
         directory: str | Path,
-        extra: Mapping[str, Any] | None = None,
+        describe: Callable[[], Mapping[str, Any]] = dict,
         *,
         keep: int = 3,
     ):
         if keep < 1:
             raise ValueError(f"`keep` must be at least 1, got {keep}")
         self.directory = Path(directory).absolute()
-        self._extra, self._keep = _as_json(extra or {}), keep
+        self._describe, self._keep = describe, keep
         self._storage = Storage(self.directory)
         self._verified: set[int] = set()
         self._damaged: set[int] = set()
@@ -92,13 +94,14 @@ class Checkpoints:
 
     def _save(self, step: int, leaves: Leaves) -> None:
         try:
+            extra = _as_json(self._describe())
             self.directory.mkdir(parents=True, exist_ok=True)
             self._storage.remove_leftovers()
             if step in self._storage.steps():
                 if self._is_sound(step, leaves):
                     return
                 self._storage.set_aside(step)
-            self._storage.write(step, leaves, self._extra)
+            self._storage.write(step, leaves, extra)
         except MismatchError:
             raise
         except Exception as error:  # a full or broken disk can raise any type
@@ -114,35 +117,39 @@ class Checkpoints:
             return step in self._verified
         return self._read(step, wanted)[0] == _READ
 
-    def restore(self, template: TrainState) -> TrainState | None:
+    def restore(
+        self, template: TrainState, step: int | None = None
+    ) -> TrainState | None:
         """Restores the newest state that can be read; None if there is no checkpoint.
 
         Damaged checkpoints are skipped with a warning.
 
         Args:
             template: A state of the same shapes and types.
+            step: The step to restore; no other is tried.
 
         Raises:
             CheckpointError: There are checkpoints, but none can be read: starting over
                 would lose the run. Or the newest intact one does not match `template`.
         """
         wanted, faults = name_leaves(host_copy(template)), []
-        for step in self._steps_of_all():
-            outcome, leaves, fault = self._read(step, wanted)
+        for tried in self._steps_of_all() if step is None else [step]:
+            outcome, leaves, fault = self._read(tried, wanted)
             outcome = _largest_of_all(outcome)
             if outcome == _READ:
-                self._verified.add(step)
+                self._verified.add(tried)
                 values = [leaves[name] for name in wanted]
                 return jax.tree.unflatten(jax.tree.structure(template), values)
-            if outcome == _GONE:
+            if outcome == _GONE and step is None:
                 # The first process has removed it meanwhile, so there are newer ones.
                 return self.restore(template)
             faults.append(
-                f"step {step}: {fault or 'another process could not read it'}"
+                f"step {tried}: {fault or 'another process could not read it'}"
             )
-            self._damaged.add(step)
-            self._verified.discard(step)
-            _LOG.warning("checkpoint skipped, %s", faults[-1])
+            self._damaged.add(tried)
+            self._verified.discard(tried)
+            if step is None:
+                _LOG.warning("checkpoint skipped, %s", faults[-1])
         if faults:
             raise CheckpointError(
                 f"no checkpoint in {str(self.directory)!r} can be read; "
@@ -167,13 +174,13 @@ class Checkpoints:
             gone = step not in self._storage.steps()
             return _GONE if gone else _DAMAGED, {}, _first_line(error)
 
+    def steps(self) -> list[int]:
+        """The steps of all checkpoints, also of damaged ones, newest first."""
+        return self._storage.steps()
+
     def _steps_of_all(self) -> list[int]:
-        steps = self._storage.steps()
-        check_same_on_all(
-            steps[0] if steps else 0,
-            f"the newest checkpoint in {str(self.directory)!r}; all hosts must share "
-            "the work directory",
-        )
+        steps = self.steps()
+        check_same_on_all({f"the checkpoints in {str(self.directory)!r}": steps})
         return steps
 
     def read_manifest(self, step: int) -> Manifest:
@@ -244,4 +251,4 @@ def _as_json(extra: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return json.loads(json.dumps(dict(extra), allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"`extra` must be JSON, got {extra!r}: {error}") from error
+        raise ValueError(f"`describe` must return JSON, got {extra!r}") from error

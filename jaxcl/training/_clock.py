@@ -1,12 +1,17 @@
 """Measures how long the activities of a run take."""
 
+import logging
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from jaxcl.training._writers import append_line, read_lines
+from jaxcl.training._jsonl import append_line, read_lines
+
+_LOG = logging.getLogger(__name__)
 
 
 class Clock:
@@ -47,8 +52,22 @@ def total_timings(path: Path) -> tuple[dict[str, float], int]:
     """Seconds of each activity, and timed steps, over all sessions of a run."""
     seconds: dict[str, float] = defaultdict(float)
     steps = 0
-    for line in read_lines(path) if path.exists() else []:
-        for activity, value in line["seconds"].items():
+    for line in read_lines(path) if path.is_file() else []:
+        session = _read_session(line)
+        if session is None:
+            _LOG.warning("%s: a line that is no timing is skipped", path)
+            continue
+        for activity, value in session[0].items():
             seconds[activity] += value
-        steps += line["timed_steps"]
+        steps += session[1]
     return dict(seconds), steps
+
+
+def _read_session(line: Any) -> tuple[dict[str, float], int] | None:
+    """Seconds and steps of one session; None if the line was changed."""
+    try:
+        seconds, steps = dict(line["seconds"]), line["timed_steps"]
+        valid = all(0 <= value < math.inf for value in [*seconds.values(), steps])
+    except (LookupError, TypeError, ValueError):
+        return None
+    return (seconds, steps) if valid else None

@@ -201,12 +201,3 @@ def wait_for_all(name: str) -> None:
     """Blocks until every process has made this call."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
-
-
-def check_same_on_all(number: int, what: str) -> None:
-    """Raises a `RuntimeError` if the number differs between the processes of a run."""
-    if jax.process_count() == 1:
-        return
-    found = multihost_utils.process_allgather(np.array(number))
-    if len(set(found.tolist())) > 1:
-        raise RuntimeError(f"the hosts disagree on {what}: {found.tolist()}")

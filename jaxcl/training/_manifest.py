@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,12 +12,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxcl.files import read_regular, replacing
 from jaxcl.training._record import describe_versions
 
 Leaves = Mapping[str, np.ndarray]
 
 _NAME = "manifest.json"
-_FORMAT = 1
+_FORMAT = 2
+# One of a large model has some thousand arrays, in 200 bytes each.
+_MOST_BYTES = 2**26
 
 
 class CheckpointError(RuntimeError):
@@ -34,6 +39,13 @@ class Leaf(NamedTuple):
     dtype: str
 
 
+class File(NamedTuple):
+    """Digest and size of one file of a checkpoint."""
+
+    sha256: str
+    size: int
+
+
 class Manifest(NamedTuple):
     """Describes the contents of a checkpoint.
 
@@ -41,14 +53,14 @@ class Manifest(NamedTuple):
         step: The step of the state.
         version: The version of jaxcl that wrote it.
         leaves: Every array, by its path in the state.
-        files: The digest of every other file, by its path in the checkpoint.
+        files: Every other file, by its path in the checkpoint.
         extra: JSON that is stored with the state.
     """
 
     step: int
     version: str
     leaves: dict[str, Leaf]
-    files: dict[str, str]
+    files: dict[str, File]
     extra: dict[str, Any]
 
 
@@ -66,7 +78,7 @@ def make_manifest(
     """Describes a state, and the files in which a directory stores it."""
     described = {name: _describe(leaf) for name, leaf in leaves.items()}
     files = {
-        path.relative_to(directory).as_posix(): _digest_file(path)
+        path.relative_to(directory).as_posix(): _describe_file(path)
         for path in sorted(directory.rglob("*"))
         if path.is_file()
     }
@@ -77,38 +89,65 @@ def make_manifest(
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Writes a manifest into a directory, and flushes it to disk."""
     leaves = {name: leaf._asdict() for name, leaf in manifest.leaves.items()}
-    content = {"format": _FORMAT, **manifest._asdict(), "leaves": leaves}
+    files = {name: file._asdict() for name, file in manifest.files.items()}
+    content = {"format": _FORMAT, **manifest._asdict()}
+    content |= {"leaves": leaves, "files": files}
     content["digest"] = _digest_json(content)
-    unfinished = directory / f"{_NAME}.unfinished"
-    with unfinished.open("w") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(directory / _NAME)
+    with replacing(directory / _NAME) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=1))
+        flush(unfinished)
     flush(directory)
 
 
 def read_manifest(directory: Path) -> Manifest:
     """Reads the manifest of a directory, and checks its digest."""
     try:
-        content = json.loads((directory / _NAME).read_bytes())
+        content = json.loads(read_regular(directory / _NAME, _MOST_BYTES))
     except FileNotFoundError as error:
         raise CheckpointError("it has no manifest") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"its manifest is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError("its manifest is not a JSON object")
     if content.pop("digest", None) != _digest_json(content):
         raise CheckpointError("its manifest was changed")
-    if content.pop("format") != _FORMAT:
+    if content.pop("format", None) != _FORMAT:
         raise MismatchError(
             "its manifest was written by another version of this library"
         )
-    leaves = {
-        name: Leaf(leaf["sha256"], tuple(leaf["shape"]), leaf["dtype"])
-        for name, leaf in content.pop("leaves").items()
+    try:
+        return _build(**content)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"its manifest has other fields: {error}") from error
+
+
+def _build(
+    step: int, version: str, leaves: Any, files: Any, extra: dict[str, Any]
+) -> Manifest:
+    described = {
+        str(name): Leaf(leaf["sha256"], tuple(leaf["shape"]), leaf["dtype"])
+        for name, leaf in leaves.items()
     }
-    return Manifest(leaves=leaves, **content)
+    listed = {
+        str(name): File(file["sha256"], int(file["size"]))
+        for name, file in files.items()
+    }
+    return Manifest(int(step), str(version), described, listed, dict(extra))
+
+
+def list_steps(directory: Path) -> list[int]:
+    """The steps of all entries that are named like a checkpoint, newest first."""
+    try:
+        names = [path.name for path in directory.iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CheckpointError(
+            f"checkpoints in {str(directory)!r} cannot be listed: {error}"
+        ) from error
+    # "007" is not the name of a checkpoint.
+    steps = [int(name) for name in names if re.fullmatch(r"0|[1-9][0-9]{0,17}", name)]
+    return sorted(steps, reverse=True)
 
 
 def check_fits(manifest: Manifest, wanted: Leaves) -> None:
@@ -131,15 +170,29 @@ def check_fits(manifest: Manifest, wanted: Leaves) -> None:
 def check_files(manifest: Manifest, directory: Path) -> None:
     """Raises a `CheckpointError` if a file is missing or any of its bytes changed.
 
-    This comes before reading the arrays, because damaged files can crash a reader.
+    This comes before reading the arrays, because damaged files can crash a reader, and
+    links of a stranger's checkpoint can lead it anywhere.
     """
-    for name, digest in manifest.files.items():
+    _check_kinds(directory)
+    for name, file in manifest.files.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise CheckpointError(f"its file {name!r} is outside of it")
         try:
-            changed = _digest_file(directory / name) != digest
+            # Its size comes first: one that was replaced can be of any size.
+            unchanged = (directory / name).stat().st_size == file.size
+            unchanged = unchanged and _describe_file(directory / name) == file
         except FileNotFoundError as error:
             raise CheckpointError(f"its file {name} is missing") from error
-        if changed:
+        if not unchanged:
             raise CheckpointError(f"its file {name} was changed")
+
+
+def _check_kinds(directory: Path) -> None:
+    """Raises a `CheckpointError` for all that is neither a file nor a directory."""
+    for path in [directory, *directory.rglob("*")]:
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise CheckpointError(f"{path.name!r} is a link or no file")
 
 
 def check_values(manifest: Manifest, found: Leaves) -> None:
@@ -168,9 +221,10 @@ def _describe(leaf: np.ndarray) -> Leaf:
     return Leaf(hashlib.sha256(content.data).hexdigest(), leaf.shape, str(leaf.dtype))
 
 
-def _digest_file(path: Path) -> str:
+def _describe_file(path: Path) -> File:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return File(digest, path.stat().st_size)
 
 
 def _digest_json(content: Any) -> str:

@@ -1,7 +1,10 @@
 """Describes the machine, the versions and the command of a run."""
 
 import datetime
+import functools
+import hashlib
 import importlib.metadata
+import json
 import platform
 import resource
 import shlex
@@ -26,6 +29,15 @@ _PACKAGES = (
     "numpy",
     "scikit-learn",
 )
+_SETTINGS = (
+    "jax_default_matmul_precision",
+    "jax_default_prng_impl",
+    "jax_enable_x64",
+    "jax_numpy_dtype_promotion",
+    "jax_threefry_partitionable",
+)
+# Digits of a commit.
+_SHORT = 7
 
 
 def timestamp() -> str:
@@ -34,13 +46,17 @@ def timestamp() -> str:
 
 
 def describe_versions() -> dict[str, str]:
-    """Versions of Python and of packages that affect results; "–" = not installed."""
+    """Versions of Python and of packages that affect results; "–" = not installed.
+
+    The last one is the `source_digest` of this package.
+    """
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             versions[package] = "–"
+    versions["source of jaxcl"] = source_digest()
     return versions
 
 
@@ -56,39 +72,53 @@ def describe_devices(devices: Devices) -> dict[str, Any]:
     }
 
 
-def find_commit() -> str | None:
-    """Commit of the checkout that this package comes from; None if unknown.
+def describe_settings() -> dict[str, Any]:
+    """The settings of JAX that change numbers: environment variables can set them."""
+    return {name: getattr(jax.config, name) for name in _SETTINGS}
 
-    It is the checkout that contains the package, or the one in the working directory if
-    all files are the same there, as after ``pip install .``.
+
+@functools.cache
+def source_digest() -> str:
+    """The start of a SHA-256 of all source files of this package.
+
+    It tells apart what has one version and one commit, but other files.
+    """
+    package, digest = Path(__file__).parents[1], hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def find_commit() -> str | None:
+    """Commit that this package comes from; None if unknown.
+
+    It is that of the checkout whose package is running, or the one that pip was told to
+    install. Git is started in no other directory: the settings of a repository can name
+    programs, and a stranger's files can hold one.
     """
     package = Path(__file__).parents[1]
-    for candidate in (package, Path.cwd() / package.name):
-        if candidate == package or _same_files(package, candidate):
-            commit = _read_commit(candidate)
-            if commit is not None:
-                return commit
-    return None
+    if (package.parent / ".git").exists():
+        return _read_commit(package)
+    return _installed_commit()
 
 
-def _same_files(package: Path, other: Path) -> bool:
-    files = package.rglob("*.py")
-    return all(
-        (other / file.relative_to(package)).is_file()
-        and file.read_bytes() == (other / file.relative_to(package)).read_bytes()
-        for file in files
-    )
+def _installed_commit() -> str | None:
+    """The commit of ``pip install git+https://...``, as pip recorded it."""
+    try:
+        found = importlib.metadata.distribution("jaxcl").read_text("direct_url.json")
+        return json.loads(found or "{}")["vcs_info"]["commit_id"][:_SHORT]
+    except (importlib.metadata.PackageNotFoundError, LookupError, TypeError):
+        return None
 
 
 def _read_commit(package: Path) -> str | None:
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(package), *arguments]
+        command = ["git", "-c", "core.fsmonitor=false", "-C", str(package), *arguments]
         ran = subprocess.run(command, capture_output=True, text=True, check=True)
         return ran.stdout.strip()
 
     try:
-        # An installed package may be inside the checkout of another project.
-        git("ls-files", "--error-unmatch", str(package / "__init__.py"))
         changed = "-dirty" if git("status", "--porcelain", "-uno") else ""
         return git("rev-parse", "--short", "HEAD") + changed
     except (OSError, subprocess.CalledProcessError):

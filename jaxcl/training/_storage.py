@@ -26,6 +26,7 @@ from jaxcl.training._manifest import (
     check_fits,
     check_values,
     flush,
+    list_steps,
     make_manifest,
     read_manifest,
     write_manifest,
@@ -58,17 +59,7 @@ class Storage:
 
     def steps(self) -> list[int]:
         """The steps of all entries that are named like a checkpoint, newest first."""
-        try:
-            names = [path.name for path in self.directory.iterdir()]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise CheckpointError(
-                f"checkpoints in {str(self.directory)!r} cannot be listed: {error}"
-            ) from error
-        steps = [int(name) for name in names if name.isdecimal()]
-        # "007" is not the name of a checkpoint.
-        return sorted((step for step in steps if str(step) in names), reverse=True)
+        return list_steps(self.directory)
 
     def path(self, step: int) -> Path:
         """The path of the checkpoint of a step."""

@@ -1,17 +1,18 @@
-"""The work directory of a run: its files, its config and its lock."""
+"""The work directory of a run: its files, and the config to which it belongs."""
 
-import dataclasses
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import jax
-from filelock import FileLock, Timeout
-
-from jaxcl.config import TrainConfig, differing_fields, read_toml, write_toml
-from jaxcl.training._record import timestamp
+from jaxcl.config import (
+    TrainConfig,
+    differing_fields,
+    from_dict,
+    read_toml,
+)
+from jaxcl.training._manifest import CheckpointError, list_steps, read_manifest
 
 
 class WorkdirError(ValueError):
@@ -29,16 +30,29 @@ _MAY_CHANGE = (
 )
 # Those that may change with a larger `num_steps`: what is written, and how often.
 _MAY_CHANGE_IN_LONGER = {"num_steps", "checkpoint_every", "eval_every", "log_every"}
+_FILES = (
+    *("config.toml", "metrics.jsonl", "timings.jsonl", "incidents.jsonl"),
+    *("report.json", "report.html", "selection.json", ".lock"),
+)
+_FOLDERS = ("checkpoints", "tensorboard", ".hosts")
 
 
 class Workdir:
     """Paths of the files of a run.
 
     Args:
-        path: The directory.
+        path: The directory, which can come from a stranger.
+
+    Raises:
+        WorkdirError: One of the files is a link, or no file: it could lead anywhere.
     """
 
     def __init__(self, path: str | Path):
+        # `Path` turns the two slashes of a URL into one.
+        if re.match(r"\w+:/", str(path)):
+            raise WorkdirError(
+                f"work directory must be a local or shared path, got {path}"
+            )
         self.path = Path(path).expanduser().absolute()
         self.config = self.path / "config.toml"
         self.metrics = self.path / "metrics.jsonl"
@@ -48,14 +62,86 @@ class Workdir:
         self.checkpoints = self.path / "checkpoints"
         self.report_json = self.path / "report.json"
         self.report_html = self.path / "report.html"
+        self.selection = self.path / "selection.json"
+        self.lock = self.path / ".lock"
+        _check_entries(self.path)
 
     def history(self) -> list[str]:
-        """How the run was made longer, a sentence each: the comments of its config."""
+        """What was done to the run, a sentence each: the comments of its config."""
         lines = self.config.read_text().splitlines()
         return [line.removeprefix("# ") for line in lines if line.startswith("# ")]
 
 
-def open_workdir(path: str | Path, config: TrainConfig) -> Workdir:
+def _check_entries(path: Path) -> None:
+    hosts = path / ".hosts"
+    beats = hosts.iterdir() if hosts.is_dir() and not hosts.is_symlink() else ()
+    files = [path / name for name in _FILES] + [*beats]
+    for entry in [*files, *(path / name for name in _FOLDERS)]:
+        kind = "a file" if entry in files else "a directory"
+        right = entry.is_file() if entry in files else entry.is_dir()
+        if entry.is_symlink() or (entry.exists() and not right):
+            raise WorkdirError(
+                f"{str(entry)!r} must be {kind} and no link; to keep a run on another "
+                "disk, link its whole directory"
+            )
+
+
+class Recorded(NamedTuple):
+    """What a run directory says of its run."""
+
+    config: TrainConfig
+    """That of the newest checkpoint; without one, that of config.toml."""
+    step: int
+    """The step of that checkpoint; 0 = there is none."""
+    extra: Mapping[str, Any]
+    """All that is stored with that checkpoint."""
+
+
+def read_record(workdir: Workdir) -> Recorded | None:
+    """What a directory says of its run; None if it holds none.
+
+    Checkpoints decide. A config.toml that was changed afterwards is an error, and one
+    that was lost is not needed.
+    """
+    found = _newest_record(workdir)
+    if not workdir.config.exists():
+        if found is None and list_steps(workdir.checkpoints):
+            raise WorkdirError(
+                f"{str(workdir.path)!r} has checkpoints, but no config: it has no "
+                "config.toml, and no checkpoint has a manifest that can be read"
+            )
+        return found
+    written = read_toml(workdir.config)
+    if found is None:
+        return Recorded(written, 0, {})
+    differing = unlike_fields(found.config, written)
+    if written.num_steps > found.config.num_steps:
+        # It was made longer, and may not have saved since.
+        found = found._replace(config=written)
+        differing = {n: differing[n] for n in set(differing) - _MAY_CHANGE_IN_LONGER}
+    if differing:
+        raise WorkdirError(
+            f"{str(workdir.config)!r} was changed since step {found.step} was saved:\n"
+            + _listed(differing, "trained with", "now")
+            + "\nput the values back, or delete the file: every checkpoint has its "
+            "config. `jaxcl evaluate RUN --evaluation.neighbors 5` evaluates with "
+            "other settings"
+        )
+    return found
+
+
+def _newest_record(workdir: Workdir) -> Recorded | None:
+    for step in list_steps(workdir.checkpoints):
+        try:
+            extra = read_manifest(workdir.checkpoints / str(step)).extra
+            config = extra["config"]
+        except (CheckpointError, OSError, KeyError):
+            continue  # it is damaged; whoever restores it says so
+        return Recorded(from_dict(config), step, extra)
+    return None
+
+
+def open_workdir(path: str | Path | Workdir, config: TrainConfig) -> Workdir:
     """Opens the directory of a run, and creates it if it does not exist.
 
     Args:
@@ -69,82 +155,57 @@ def open_workdir(path: str | Path, config: TrainConfig) -> Workdir:
         WorkdirError: The directory cannot be written, or its config differs; the
             message lists the fields.
     """
-    # `Path` turns the two slashes of a URL into one.
-    if re.match(r"\w+:/", str(path)):
-        raise WorkdirError(f"work directory must be a local or shared path, got {path}")
-    workdir = Workdir(path)
-    if workdir.config.exists():
-        _check_same_config(workdir, config)
+    workdir = path if isinstance(path, Workdir) else Workdir(path)
+    check_same_config(workdir, config)
     _check_writable(workdir.path)
     return workdir
-
-
-@contextmanager
-def claim_workdir(workdir: Workdir, config: TrainConfig) -> Iterator[None]:
-    """Locks the directory for this run, and stores its config there.
-
-    Called right before the first step, so that a config that fails earlier does not
-    occupy the directory.
-    """
-    if jax.process_index() != 0:
-        yield
-        return
-    try:
-        lock = FileLock(workdir.path / ".lock", timeout=0).acquire()
-    except Timeout as error:
-        raise WorkdirError(f"{str(workdir.path)!r} is in use by another run") from error
-    with lock:
-        if not workdir.config.exists():
-            _store(workdir, config, [])
-        stored = read_toml(workdir.config)
-        if stored.num_steps < config.num_steps:
-            longer = (
-                f"continued to {config.num_steps} steps on {timestamp()[:10]}; "
-                f"{stored.num_steps} were planned before"
-            )
-            stored = dataclasses.replace(stored, num_steps=config.num_steps)
-            _store(workdir, stored, [*workdir.history(), longer])
-        yield
-
-
-def _store(workdir: Workdir, config: TrainConfig, history: list[str]) -> None:
-    """Writes the config of a run, after comments on how it was made longer."""
-    unfinished = workdir.config.with_suffix(".unfinished")
-    write_toml(config, unfinished)
-    comments = "".join(f"# {line}\n" for line in history)
-    unfinished.write_text(comments + unfinished.read_text())
-    unfinished.replace(workdir.config)
 
 
 def find_workdir(path: str | Path) -> tuple[Workdir, TrainConfig]:
     """Finds the directory of an existing run, and its config."""
     workdir = Workdir(path)
-    if not workdir.config.exists():
+    record = read_record(workdir)
+    if record is None:
         raise WorkdirError(
             f"{str(workdir.path)!r} is not a run directory: it has no config.toml"
         )
-    return workdir, read_toml(workdir.config)
+    record.config.check()
+    return workdir, record.config
 
 
-def _check_same_config(workdir: Workdir, config: TrainConfig) -> None:
-    stored = read_toml(workdir.config)
-    differing = {
-        name: values
-        for name, values in differing_fields(stored, config).items()
-        if not name.startswith(_MAY_CHANGE)
-    }
+def check_same_config(workdir: Workdir, config: TrainConfig) -> Recorded | None:
+    """Raises a `WorkdirError` if the directory belongs to a run of another config."""
+    record = read_record(workdir)
+    if record is None:
+        return None
+    stored = record.config
+    differing = unlike_fields(stored, config)
     longer = stored.num_steps < config.num_steps
     if longer and set(differing) <= _MAY_CHANGE_IN_LONGER:
         _check_length_may_grow(workdir, stored, config.num_steps)
     elif differing:
-        lines = [
-            f"  {n}: stored {old!r}, got {new!r}" for n, (old, new) in differing.items()
-        ]
         raise WorkdirError(
             f"{str(workdir.path)!r} belongs to a run with a different config:\n"
-            + "\n".join(lines)
+            + _listed(differing, "stored", "got")
             + "\nchoose another --workdir, or use the stored values"
         )
+    return record
+
+
+def unlike_fields(one: TrainConfig, other: TrainConfig) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two runs differ, of those that change results."""
+    return {
+        name: values
+        for name, values in differing_fields(one, other).items()
+        if not name.startswith(_MAY_CHANGE)
+    }
+
+
+def _listed(differing: Mapping[str, tuple[Any, Any]], old: str, new: str) -> str:
+    lines = [
+        f"  {n}: {old} {one!r}, {new} {two!r}" for n, (one, two) in differing.items()
+    ]
+    return "\n".join(lines)
 
 
 def _check_length_may_grow(workdir: Workdir, stored: TrainConfig, steps: int) -> None:

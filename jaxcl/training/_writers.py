@@ -1,16 +1,12 @@
 """Writes the metrics of a run while it trains."""
 
-import json
-import logging
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
-_LOG = logging.getLogger(__name__)
 _WATCHED = ("loss", "gradient_norm")
 
 
@@ -45,44 +41,6 @@ class Sink(Protocol):
     def close(self) -> None:
         """Called after the last write."""
         ...
-
-
-class JsonLines:
-    """Writes one JSON object per line; values that are not finite become null.
-
-    The file depends on seed and config only, not on the clock or on interruptions:
-    opening it removes the lines after the step at which the run resumes.
-
-    Args:
-        path: A JSONL file.
-        step: The step at which the run resumes.
-    """
-
-    def __init__(self, path: Path, step: int = 0):
-        self._path, self._failed = path, False
-        if path.exists():
-            kept = [line for line in read_lines(path) if line["step"] <= step]
-            write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
-
-    def write(self, step: int, values: Mapping[str, float | None]) -> None:
-        """Appends a line; warns once if that fails."""
-        finite = {
-            name: value if value is not None and math.isfinite(value) else None
-            for name, value in values.items()
-        }
-        text = json.dumps({"step": step, **finite}) + "\n"
-        try:
-            # The directory may have been removed while the run continues.
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a") as file:
-                file.write(text)
-        except OSError as error:
-            if not self._failed:
-                _LOG.warning("metrics are not written: %s", error)
-            self._failed = True
-
-    def close(self) -> None:
-        """Does nothing: the file is closed after each line."""
 
 
 class MetricsLog:
@@ -181,27 +139,3 @@ def _find_fault(
             text = f"`{name}` is {numbers[name]} at step {step}"
             return NonFiniteError(text, step, numbers, bad)
     return None
-
-
-def append_line(path: Path, values: Mapping[str, Any]) -> None:
-    """Appends a JSON object to a JSONL file."""
-    with path.open("a") as file:
-        file.write(json.dumps(values) + "\n")
-
-
-def read_lines(path: Path) -> list[Any]:
-    """Reads a JSONL file; lines that a kill left incomplete are skipped."""
-    lines = []
-    for text in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            continue
-    return lines
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replaces a file atomically: a kill leaves either the old or the new one."""
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(text)
-    unfinished.replace(path)

@@ -13,6 +13,7 @@ from small_runs import small
 from jaxcl.experiment import Session, _loop, make_experiment, run_steps
 from jaxcl.training import (
     Checkpoints,
+    Claim,
     Clock,
     Progress,
     StopRequest,
@@ -77,7 +78,9 @@ def run(name, workdir, stop=STEPS):
 
 def run_on(experiment, devices, workdir, stop):
     workdir = open_workdir(workdir, experiment.config)
-    with Checkpoints(workdir.checkpoints) as checkpoints:
+    claim = Claim(workdir, experiment.config)
+    claim.take()
+    with Checkpoints(workdir.checkpoints, claim.describe) as checkpoints:
         initial = experiment.init()
         state = checkpoints.restore(initial) or initial
         request = StopRequest()
@@ -85,6 +88,7 @@ def run_on(experiment, devices, workdir, stop):
             experiment,
             devices,
             workdir,
+            claim,
             checkpoints,
             Progress(STEPS, quiet=True),
             Clock(),
@@ -92,6 +96,7 @@ def run_on(experiment, devices, workdir, stop):
         )
         stop_at(session, int(state.step) + stop)
         state = run_steps(session, initial, state)
+    claim.release()
     return state_digest(state), workdir.metrics.read_bytes(), int(state.step)
 
 

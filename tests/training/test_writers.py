@@ -69,11 +69,14 @@ def test_numbers_that_are_not_finite_are_null(tmp_path):
 
 def test_lines_behind_the_step_that_is_continued_are_removed(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    for step in (1, 2, 3):
-        JsonLines(path, 9).write(step, {"loss": 0.0})
+    log = JsonLines(path)
+    log.write(1, {"loss": 0.0})
+    log.write(2, {"loss": 0.0})
+    digest = log.digest
+    log.write(3, {"loss": 0.0})
     with path.open("a") as file:
         file.write('{"step": 4, "lo')
-    JsonLines(path, 2)
+    assert JsonLines(path, digest).set_aside is None
     assert [line["step"] for line in lines_of(path)] == [1, 2]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from jaxcl.files import write_whole
 from jaxcl.labs.reproduce._claim import Outcome, as_record
 from jaxcl.labs.reproduce._figures import draw_figures
 from jaxcl.labs.reproduce._table import cells
@@ -38,8 +39,8 @@ def write_files(
     """``claims.json`` and ``claims.html`` of a directory."""
     directory.mkdir(parents=True, exist_ok=True)
     data, page = directory / "claims.json", directory / "claims.html"
-    data.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    page.write_text(_render(outcomes, record))
+    write_whole(data, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_whole(page, _render(outcomes, record))
     return [data, page]
 
 

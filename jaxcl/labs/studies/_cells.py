@@ -26,11 +26,12 @@ from jaxcl.experiment import (
     inspect_data,
     make_whole_run,
 )
+from jaxcl.files import write_whole
 from jaxcl.labs.studies._directory import StudyDirectory
 from jaxcl.labs.studies._measure import check_inference, measure
 from jaxcl.labs.studies._metadata import check_metadata
 from jaxcl.labs.studies._plan import Cell, config_of
-from jaxcl.training import find_commit, timestamp, write_whole
+from jaxcl.training import find_commit, timestamp
 
 Tell = Callable[[str], None]
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxcl.config import StudyConfig, read_study
+from jaxcl.files import write_whole
 from jaxcl.labs.studies._analysis import compare
 from jaxcl.labs.studies._answer import analyze
 from jaxcl.labs.studies._collect import collect, collect_histograms
@@ -21,7 +22,6 @@ from jaxcl.labs.studies._jobs import run_part, run_study
 from jaxcl.labs.studies._own_data import OwnData, write_own_study
 from jaxcl.labs.studies._plan import Cell, plan_study
 from jaxcl.labs.studies._report import comparison_rows, render_study
-from jaxcl.training import write_whole
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 from filelock import FileLock
 
 from jaxcl.config import ConfigError, StudyConfig, as_dict, study_from_dict
+from jaxcl.files import write_whole
 from jaxcl.labs.studies._plan import Cell
-from jaxcl.training import write_whole
 
 
 class StudyError(ValueError):

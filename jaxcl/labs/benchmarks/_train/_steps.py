@@ -18,6 +18,7 @@ from jaxcl.labs.benchmarks._timing import Samples, ratios_by_round, take_turns
 from jaxcl.labs.benchmarks._train._setup import Rig
 from jaxcl.training import (
     Checkpoints,
+    Claim,
     Clock,
     Parallel,
     Progress,
@@ -236,9 +237,10 @@ def _run_fed(rig: Rig, feed: Feed, directory: Path, calls: int) -> None:
     experiment = _Fed(*rig.experiment)._replace(config=config)
     experiment.feed = feed
     run, clock = open_workdir(directory, config), Clock()
+    claim = Claim(run, config)
     with Checkpoints(run.checkpoints) as checkpoints:
         progress, stop = Progress(steps, quiet=True), StopRequest()
         session = Session(
-            experiment, rig.devices, run, checkpoints, progress, clock, stop
+            experiment, rig.devices, run, claim, checkpoints, progress, clock, stop
         )
         run_steps(session, rig.initial, rig.initial)
