@@ -6,6 +6,8 @@ FAULTS is JSON such as {"1": "kill@3"}: for each process, a fault and its place.
 are kill, stop, term and abrt (signals), raise (an exception), hold (holds the lock of
 the interpreter for seconds), pause (suspends the process for seconds) and doze (the
 same, later and shorter). The place is a step, "evaluation", or "save" (before saving).
+Instead of a fault, a process can have other arguments (--seed 7), or another version of
+a package (jax=99.0).
 NOTES is a directory for the samples, saved steps and standard error of each process,
 the times of the faults, and the time and status with which each process ended. JAX and
 everything else is imported once; every process is a fork made before any backend
@@ -26,7 +28,7 @@ from small_faults import before
 from jaxcl.cli import main
 from jaxcl.data import DataError
 from jaxcl.experiment import _loop  # which a run would import later
-from jaxcl.training import Checkpoints, MetricsLog
+from jaxcl.training import Checkpoints, MetricsLog, _agreement
 
 HELD, PAUSED = 2.5, 8.0
 
@@ -100,8 +102,16 @@ def become(number, fault, notes):
         os.dup2(file, descriptor)
         os.close(file)
     take_notes(notes, number)
-    if fault:
+    if "=" in fault:
+        pretend(*fault.split("="))
+    elif fault and not fault.startswith("--"):
         arrange(fault, notes)
+
+
+def pretend(package, version):
+    """Makes this process believe that it has another version of a package."""
+    versions = {**_agreement.describe_versions(), package: version}
+    _agreement.describe_versions = lambda: versions
 
 
 def wait_for(children, notes):
@@ -119,7 +129,9 @@ if __name__ == "__main__":
     for number in range(int(count)):
         pid = os.fork()
         if pid == 0:
-            become(number, faults.get(str(number)), notes)
+            fault = faults.get(str(number), "")
+            become(number, fault, notes)
+            rest += fault.split() if fault.startswith("--") else []
             if int(count) > 1:
                 rest += ["--distributed.process-id", str(number)]
             main(["train", *rest])

@@ -175,6 +175,7 @@ def _facts(report: Report) -> list[dict[str, Any]]:
         "Data": _data(report),
         "Devices": flatten(report.get("devices") or {}),
         "Versions": flatten(report.get("versions") or {}),
+        "Evaluation": _evaluation(report),
     }
     return [{"title": title, "rows": rows} for title, rows in tables.items() if rows]
 
@@ -191,6 +192,14 @@ def _run(report: Report) -> dict[str, str]:
         "peak memory": f"{number(memory)} MiB" if is_number(memory) else None,
     }
     return {key: plain(value) for key, value in told.items()} if run else {}
+
+
+def _evaluation(report: Report) -> dict[str, str]:
+    """The settings of the evaluation, and versions other than those of the run."""
+    settings = flatten(look(report, "evaluation", "settings") or {})
+    trained = flatten(look(report, "versions") or {})
+    versions = flatten(look(report, "evaluation", "versions") or {})
+    return settings | {k: v for k, v in versions.items() if v != trained.get(k)}
 
 
 def _timings(report: Report) -> dict[str, str]:

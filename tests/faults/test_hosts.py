@@ -80,6 +80,29 @@ def test_a_killed_process_ends_the_others(tmp_path, data_dir):
         assert [line["step"] for line in lines if "loss" in line] == [*range(1, 9)]
 
 
+OTHERS = {
+    "--seed 7 --optimizer.learning-rate 0.5": (
+        "  seed: 0 in process 0, 7 in process 1\n",
+        "  optimizer.learning_rate: 0.001 in process 0, 0.5 in process 1\n",
+    ),
+    "jax=99.0": (f"  version of jax: '{jax.__version__}' in process 0, '99.0' in",),
+    "--data.train-split train[:80]": ("  data.train_split: 'train[:160]' in process",),
+}
+
+
+@pytest.mark.parametrize("other", [*OTHERS][: None if LONG else 1])
+def test_a_process_of_another_config_or_version_is_refused(tmp_path, data_dir, other):
+    ended = run(tmp_path, TWO, {1: other})
+    assert ended.statuses == [1, 1], ended.errors
+    for said in ended.errors:
+        assert "must have the same config, packages and data" in said
+        for line in OTHERS[other]:
+            assert line in said
+        assert "Traceback" not in said
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert not (tmp_path / "run" / "config.toml").exists()
+
+
 @long_only
 def test_an_error_of_one_process_is_told_by_the_others(tmp_path, data_dir):
     ended = check_others_leave(tmp_path, TWO, 1, "raise", 3)

@@ -251,7 +251,7 @@ def test_a_step_can_be_asked_for_and_no_other_is_taken(three):
     with Checkpoints(three) as checkpoints:
         assert_same(checkpoints.restore(TEMPLATE, 2), make_state(2))
         (three / "2" / "state" / "_METADATA").write_text("")
-        with pytest.raises(CheckpointError, match="step 2: its file .* was changed"):
+        with pytest.raises(CheckpointError, match=r"step 2: its file .* was changed"):
             checkpoints.restore(TEMPLATE, 2)
         with pytest.raises(CheckpointError, match="step 9: it has no manifest"):
             checkpoints.restore(TEMPLATE, 9)

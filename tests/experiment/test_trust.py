@@ -1,0 +1,122 @@
+"""No number carries the name of a config, a step or a log that did not make it."""
+
+import json
+import re
+import shutil
+
+import pytest
+from small_runs import SMALL, small
+
+import jaxcl
+from jaxcl.config import EvaluationConfig, write_toml
+from jaxcl.experiment import embed_run
+from jaxcl.training import CheckpointError, Checkpoints, WorkdirError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, data_dir):
+    workdir = tmp_path_factory.mktemp("trained") / "run"
+    jaxcl.train(SMALL, workdir, quiet=True)
+    return workdir
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def report_of(run):
+    return json.loads((run / "report.json").read_text())
+
+
+def test_an_edited_config_gives_no_number(run):
+    before = report_of(run)
+    write_toml(small(evaluation__neighbors=3), run / "config.toml")
+    with pytest.raises(WorkdirError, match="neighbors: trained with 20, now 3"):
+        jaxcl.evaluate(run, quiet=True)
+    assert report_of(run) == before
+
+
+def test_an_evaluation_has_its_own_settings_beside_those_of_the_training(run):
+    before = report_of(run)
+    report = jaxcl.evaluate(run, settings=EvaluationConfig(neighbors=1), quiet=True)
+    assert report == report_of(run)
+    assert report["config"] == before["config"]
+    assert report["evaluation"]["settings"]["neighbors"] == 1
+    assert before["evaluation"]["settings"]["neighbors"] == 20
+    assert report["evaluation"]["after"] != before["evaluation"]["after"]
+    page = (run / "report.html").read_text()
+    assert re.search(r">neighbors</th>\s*<td>1</td>", page)
+    assert re.search(r">evaluation.neighbors</th>\s*<td>20</td>", page)
+
+
+def test_a_lost_config_is_that_of_the_checkpoint(run):
+    before = report_of(run)
+    (run / "config.toml").unlink()
+    assert jaxcl.evaluate(run, quiet=True)["evaluation"] == before["evaluation"]
+    with pytest.raises(WorkdirError, match="seed: stored 0, got 7"):
+        jaxcl.train(small(seed=7), run, quiet=True)
+
+
+def test_an_older_step_never_replaces_a_newer_one_by_itself(run, tmp_path):
+    before = report_of(run)
+    (run / "checkpoints" / "6" / "state" / "_METADATA").write_text("")
+    for use in (jaxcl.evaluate, lambda run, **o: embed_run(run, "x.parquet", **o)):
+        with pytest.raises(CheckpointError) as raised:
+            use(run, quiet=True)
+        assert "step 6: its file state/_METADATA was changed" in str(raised.value)
+        assert "can be chosen with `--step 4`" in str(raised.value)
+    shutil.rmtree(run / "checkpoints" / "6")
+    with pytest.raises(WorkdirError, match="is of step 6, and the newest checkpoint"):
+        jaxcl.evaluate(run, quiet=True)
+    assert report_of(run) == before
+    report = jaxcl.evaluate(run, step=4, quiet=True)
+    assert report["run"]["steps"] == report["evaluation"]["after"]["step"] == 4
+    assert report["curves"]["step"] == [1, 2, 3, 4]
+    with pytest.raises(CheckpointError, match=r"`step` must be one of .*, got 5"):
+        jaxcl.evaluate(run, step=5, quiet=True)
+
+
+def test_damaged_logs_give_no_curves_and_stop_nothing(run):
+    metrics = run / "metrics.jsonl"
+    metrics.write_bytes(b"\xff" + metrics.read_bytes())
+    with (run / "timings.jsonl").open("a") as file:
+        file.write("{}\n")
+    (run / "report.json").unlink()
+    report = jaxcl.evaluate(run, quiet=True)
+    assert report["curves"] == {}
+    assert "metrics.jsonl was changed or lost: there are no curves" in report["notes"]
+    shutil.rmtree(run / "checkpoints" / "6")
+    (run / "report.json").unlink()
+    report = jaxcl.train(SMALL, run, quiet=True)
+    assert report["curves"]["step"] == [5, 6]
+    (note,) = report["notes"]
+    assert note == (
+        "metrics.jsonl was changed or lost before step 4: the curves begin there; it "
+        "is kept as damaged-metrics-0.jsonl"
+    )
+
+
+def test_a_report_of_another_config_is_not_renewed(run):
+    forged = report_of(run)
+    forged["config"]["seed"] = 7
+    (run / "report.json").write_text(json.dumps(forged))
+    assert jaxcl.evaluate(run, quiet=True)["config"]["seed"] == 0
+
+
+def test_a_directory_that_is_moved_away_while_it_trains(tmp_path, monkeypatch):
+    save, run = Checkpoints.save, tmp_path / "run"
+
+    def save_elsewhere(checkpoints, state):
+        if int(state.step) == 4:
+            run.rename(tmp_path / "moved")
+        save(checkpoints, state)
+
+    monkeypatch.setattr(Checkpoints, "save", save_elsewhere)
+    report = jaxcl.train(SMALL, run, quiet=True)
+    assert "was moved away or removed before" in report["notes"][0]
+    assert report["curves"]["step"] == [5, 6]
+    again = jaxcl.evaluate(run, quiet=True)
+    assert again["evaluation"] == report["evaluation"]
