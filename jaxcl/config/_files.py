@@ -7,6 +7,7 @@ from typing import Any
 from jaxcl.config._fields import ConfigError, as_dict, build, flatten
 from jaxcl.config._recipes import RECIPES
 from jaxcl.config._training import TrainConfig
+from jaxcl.files import write_whole
 
 
 def read_toml(path: str | Path, *, recipe: str = "custom") -> TrainConfig:
@@ -39,6 +40,8 @@ def read_tree(path: str | Path) -> dict[str, Any]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config {str(path)!r} is no TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"config {str(path)!r} is nested too deeply") from error
     return tree
 
 
@@ -46,7 +49,7 @@ def write_toml(config: TrainConfig, path: str | Path) -> None:
     """Writes every field of `config`, including defaults."""
     import tomli_w
 
-    Path(path).write_text(tomli_w.dumps(as_dict(config)))
+    write_whole(Path(path), tomli_w.dumps(as_dict(config)))
 
 
 def from_dict(tree: dict[str, Any]) -> TrainConfig:

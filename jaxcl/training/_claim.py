@@ -52,6 +52,8 @@ class Claim:
                 f"{str(self._workdir.path)!r} is in use by another run"
             ) from error
         self._inode = _inode(self._workdir)
+        for left in self._workdir.path.glob(".*.unfinished"):
+            left.unlink()  # by a kill while a file was written
         # Another run may have come and gone since the directory was opened.
         self.record = check_same_config(self._workdir, self._config)
 

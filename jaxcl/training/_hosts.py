@@ -22,10 +22,13 @@ from pathlib import Path
 
 import jax
 
+from jaxcl.files import read_regular
+
 # EX_TEMPFAIL of sysexits.h: the same command may well succeed.
 HOST_LOST = 75
 # The same command would fail again.
 _FAILED = 1
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK
 # How a process ended, and the status with which the others then exit.
 _ENDED = {
     "done": None,
@@ -160,7 +163,9 @@ class _Watch:
     def _write(self) -> None:
         said = {"beat": self._beats, "state": self._state, "text": self._text}
         # Overwritten in place, because NFS shows renamed files to other hosts late.
-        self._path.write_text(json.dumps(said))
+        opened = os.open(self._path, _WRITE, 0o666)
+        with os.fdopen(opened, "w") as file:
+            file.write(json.dumps(said))
 
     def _run(self) -> None:
         before = time.monotonic()
@@ -235,8 +240,8 @@ class _Watch:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
-    except OSError:
+        return read_regular(path, 2**16).decode()
+    except (OSError, ValueError):
         return ""
 
 

@@ -187,3 +187,12 @@ def test_every_field_has_a_docstring():
 
 def test_a_config_is_made_of_plain_values():
     assert as_dict(TrainConfig())["augmentation"]["crop_scale"] == [0.4, 1.0]
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 100_000, "a = " + "{b=" * 100_000, "a" + ".a" * 100_000]
+)
+def test_a_config_that_is_nested_deeply_is_refused(tmp_path, text):
+    (tmp_path / "deep.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"deep.toml' is (nested too deeply|no TOML)"):
+        read_toml(tmp_path / "deep.toml")

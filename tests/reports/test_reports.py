@@ -10,7 +10,7 @@ import pytest
 from reports.fakes import Page, a_report, scores, with_domains
 from rich.console import Console
 
-from jaxcl.reports import render_html, render_table
+from jaxcl.reports import ReportError, read_reports, render_html, render_table
 
 HOSTILE = "<script>alert('x')</script>"
 
@@ -211,3 +211,17 @@ def test_no_report_is_an_error():
     for render in (render_html, render_table):
         with pytest.raises(ValueError, match="`reports` must hold"):
             render([])
+
+
+@pytest.mark.parametrize("text", ["[]", "5", "{", "[" * 100_000, b"\xff"])
+def test_what_is_no_report_is_named(tmp_path, text):
+    data = text if isinstance(text, bytes) else text.encode()
+    (tmp_path / "report.json").write_bytes(data)
+    with pytest.raises(ReportError, match=r"report.json' is no report"):
+        read_reports([tmp_path])
+
+
+def test_a_report_is_not_read_through_a_link(tmp_path):
+    (tmp_path / "report.json").symlink_to("/dev/zero")
+    with pytest.raises(ReportError, match="is a link, or no file"):
+        read_reports([tmp_path])
