@@ -5,6 +5,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from filelock import FileLock
+
 from jaxcl.config import ConfigError, as_dict, from_dict
 from jaxcl.data import Split
 from jaxcl.evaluation import (
@@ -233,7 +235,17 @@ def _stored_report(run: Workdir) -> dict[str, Any]:
     return report if isinstance(report, dict) else {}
 
 
-def write_report(run: Workdir, report: dict[str, Any]) -> None:
-    """Writes `report.json` and `report.html`."""
-    write_whole(run.report_json, json.dumps(report, indent=1))
-    write_whole(run.report_html, render_html([report]))
+def write_report(
+    run: Workdir, report: dict[str, Any], *, replace_newer: bool = False
+) -> None:
+    """Writes `report.json` and `report.html`, both by the same process.
+
+    Raises:
+        WorkdirError: A report of a later step was written meanwhile.
+    """
+    page = render_html([report])
+    with FileLock(run.report_lock):
+        if not replace_newer:
+            check_newest(run, report["run"]["steps"])
+        write_whole(run.report_json, json.dumps(report, indent=1))
+        write_whole(run.report_html, page)

@@ -183,7 +183,7 @@ def evaluate(
     report = renew_report(run, trained, evaluation)
     if report is None:
         report = make_report(trained, devices, run, extra, started, evaluation)
-    write_report(run, report)
+    write_report(run, report, replace_newer=step is not None)
     return report
 
 

@@ -33,6 +33,7 @@ _MAY_CHANGE_IN_LONGER = {"num_steps", "checkpoint_every", "eval_every", "log_eve
 _FILES = (
     *("config.toml", "metrics.jsonl", "timings.jsonl", "incidents.jsonl"),
     *("report.json", "report.html", "selection.json", ".lock"),
+    ".report.lock",
 )
 _FOLDERS = ("checkpoints", "tensorboard", ".hosts")
 
@@ -64,6 +65,7 @@ class Workdir:
         self.report_html = self.path / "report.html"
         self.selection = self.path / "selection.json"
         self.lock = self.path / ".lock"
+        self.report_lock = self.path / ".report.lock"
         _check_entries(self.path)
 
     def history(self) -> list[str]:

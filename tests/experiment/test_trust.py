@@ -79,6 +79,23 @@ def test_an_older_step_never_replaces_a_newer_one_by_itself(run, tmp_path):
         jaxcl.evaluate(run, step=5, quiet=True)
 
 
+def test_an_evaluation_that_ends_late_does_not_replace_a_newer_one(run, monkeypatch):
+    from jaxcl.experiment import _train
+
+    newer, evaluate_states = report_of(run), _train.evaluate_states
+    shutil.rmtree(run / "checkpoints" / "6")
+    (run / "report.json").unlink()
+
+    def finish_meanwhile(*arguments):
+        (run / "report.json").write_text(json.dumps(newer))
+        return evaluate_states(*arguments)
+
+    monkeypatch.setattr(_train, "evaluate_states", finish_meanwhile)
+    with pytest.raises(WorkdirError, match="is of step 6, and the newest checkpoint"):
+        jaxcl.evaluate(run, quiet=True)
+    assert report_of(run) == newer
+
+
 def test_damaged_logs_give_no_curves_and_stop_nothing(run):
     metrics = run / "metrics.jsonl"
     metrics.write_bytes(b"\xff" + metrics.read_bytes())
