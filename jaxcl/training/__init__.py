@@ -1,5 +1,6 @@
 """The train step and its state, devices, checkpoints and logs."""
 
+from jaxcl.training._audit import Audit as Audit, AuditError as AuditError
 from jaxcl.training._checkpoints import (
     CheckpointError as CheckpointError,
     Checkpoints as Checkpoints,
@@ -73,6 +74,8 @@ from jaxcl.training._writers import (
 __all__ = [
     "AXIS",
     "HOST_LOST",
+    "Audit",
+    "AuditError",
     "CheckpointError",
     "Checkpoints",
     "Clock",
