@@ -101,9 +101,9 @@ class Audit:
         passed = f"step {self._passed} passed" if self._passed else "none passed before"
         raise AuditError(
             f"step {step} and its replay must give the same result, got SHA-256 "
-            f"{' and '.join(digests)}; {len(wrong)} of {len(found.names)} arrays "
-            f"differ, relative to their largest value {', '.join(arrays)}; of the "
-            f"audits of this session {passed}",
+            f"{' and '.join(digests)}; arrays that differ: {len(wrong)} of "
+            f"{len(found.names)}, {', '.join(arrays)} of its largest magnitude; of "
+            f"the audits of this session {passed}",
             step,
             {
                 "copies": dict(copies),
