@@ -4,14 +4,13 @@
 
 FAULTS is JSON such as {"1": "kill@3"}: for each process, a fault and its place. Faults
 are kill, stop, term and abrt (signals), raise (an exception), hold (holds the lock of
-the interpreter for seconds), pause (suspends the process for seconds) and doze (the
-same, later and shorter). The place is a step, "evaluation", or "save" (before saving).
-Instead of a fault, a process can have other arguments (--seed 7), or another version of
-a package (jax=99.0).
-NOTES is a directory for the samples, saved steps and standard error of each process,
-the times of the faults, and the time and status with which each process ended. JAX and
-everything else is imported once; every process is a fork made before any backend
-starts.
+the interpreter for seconds), pause (suspends the process for seconds), doze (the same,
+later and shorter) and flip (flips a bit of a parameter). The place is a step,
+"evaluation", or "save" (before saving). Instead of a fault, a process can have other
+arguments (--seed 7), or another version of a package (jax=99.0). NOTES is a directory
+for the samples, saved steps and standard error of each process, the times of the
+faults, and the time and status with which each process ended. JAX and everything else
+is imported once; every process is a fork made before any backend starts.
 """
 
 import ctypes
@@ -23,7 +22,7 @@ import sys
 import time
 from pathlib import Path
 
-from small_faults import before
+from small_faults import before, flip_in_step
 
 from jaxcl.cli import main
 from jaxcl.data import DataError
@@ -60,6 +59,9 @@ def arrange(fault, notes):
     """Causes a fault at its place, once."""
     what, _, where = fault.partition("@")
     left = [1]
+    if what == "flip":
+        flip_in_step(_loop, int(where))
+        return
 
     def act(*_):
         if left and left.pop():

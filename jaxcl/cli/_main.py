@@ -33,7 +33,12 @@ _ERRORS = {
     "jaxcl.reports": ("ReportError",),
     "jaxcl.labs.reproduce": ("ClaimError",),
     "jaxcl.labs.studies": ("StudyError",),
-    "jaxcl.training": ("CheckpointError", "NonFiniteError", "WorkdirError"),
+    "jaxcl.training": (
+        "AuditError",
+        "CheckpointError",
+        "NonFiniteError",
+        "WorkdirError",
+    ),
 }
 
 

@@ -105,7 +105,7 @@ def columns_of_objective(config: "TrainConfig") -> Iterator[tuple[str, str]]:
 def _intervals(config: "TrainConfig") -> Broken:
     """The host acts between dispatches only."""
     steps = max(config.steps_per_dispatch, 1)
-    for field in ("num_steps", "checkpoint_every", "eval_every"):
+    for field in ("num_steps", "checkpoint_every", "eval_every", "audit_every"):
         if getattr(config, field) % steps:
             yield field, f"be a multiple of steps_per_dispatch = {steps}"
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from jaxcl.config._bounds import Count, Size, at_least, broken_bounds
+from jaxcl.config._bounds import Count, Size, Weight, at_least, broken_bounds
 from jaxcl.config._data import AugmentationConfig, DataConfig
 from jaxcl.config._distributed import DistributedConfig
 from jaxcl.config._fields import as_dict, build, raise_broken
@@ -46,8 +46,8 @@ class TrainConfig:
     tensorboard: bool = False
     """Also write the metrics for TensorBoard (needs tensorboardX)."""
     steps_per_dispatch: Size = 1
-    """Steps per call of the compiled program; num_steps, checkpoint_every and
-    eval_every must be multiples of it. Leave it at 1 on a CPU, where XLA runs
+    """Steps per call of the compiled program; num_steps, checkpoint_every, eval_every
+    and audit_every must be multiples of it. Leave it at 1 on a CPU, where XLA runs
     convolutions inside a loop many times slower."""
     on_non_finite: Literal["raise", "skip", "rollback"] = "raise"
     """What to do when loss or gradient are not finite. raise: stop the run; skip: skip
@@ -55,6 +55,12 @@ class TrainConfig:
     one."""
     max_non_finite: Count = 10
     """Largest number of skips or rollbacks before the run stops."""
+    audit_every: Count = 0
+    """Steps between audits, which take a step again on other devices and end the run if
+    its result differs: the hardware is then at fault. 0 = never."""
+    audit_tolerance: Weight = 0.0
+    """Largest difference that an audit accepts, relative to the largest magnitude of
+    each array; 0 = all bits must be the same."""
     parallel: Literal["auto", "pmap", "shard_map"] = "auto"
     """How the step is mapped over devices; auto = pmap, or shard_map on several
     hosts."""

@@ -12,6 +12,8 @@ from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._report import quick_evaluation
 from jaxcl.training import (
     EMPTY,
+    Audit,
+    AuditError,
     Checkpoints,
     Claim,
     Clock,
@@ -65,6 +67,7 @@ def run_steps(session: Session, initial: TrainState, state: TrainState) -> Train
     Raises:
         NonFiniteError: Loss or gradient became NaN or infinite more often than the
             config allows.
+        AuditError: A step and its replay on other devices differ.
     """
     experiment = session.experiment
     parallel = parallelize(
@@ -78,6 +81,8 @@ def run_steps(session: Session, initial: TrainState, state: TrainState) -> Train
             return _run_on(session, parallel, state)
         except NonFiniteError as error:
             state = _answer(session, error, initial, state)
+        except AuditError as error:
+            raise _explain(session, error) from error
     raise NonFiniteError(
         f"loss or gradient were not finite more than {session.config.max_non_finite} "
         f"times (`max_non_finite`); see {session.run.incidents}"
@@ -95,6 +100,8 @@ def _run_and_log(
 ) -> TrainState:
     experiment, clock = session.experiment, session.clock
     config, first = session.config, int(state.step)
+    every, tolerance = config.audit_every, config.audit_tolerance
+    audit = Audit(parallel, session.devices, clock, every=every, tolerance=tolerance)
     batches = _batches(session, state)
     state = parallel.place_state(state)
     step, taken = first, config.steps_per_dispatch
@@ -102,8 +109,7 @@ def _run_and_log(
         # The first call compiles, and does not count towards the throughput.
         compiles, step = step == first, step + taken
         with clock("compile" if compiles else "train"):
-            batch = parallel.place_batch(next(batches))
-            state, metrics = parallel.step(state, batch)
+            state, metrics = audit.step(step, state, next(batches))
             log.add(step, metrics, taken)
             if compiles or _is_pause(step, config):
                 log.wait()
@@ -182,10 +188,8 @@ def _answer(
     # Each step draws one batch, starting at the position of the state.
     position = int(state.position) + error.step - 1 - int(state.step)
     _write_incident(session, error, position)
-    kept = checkpoints.latest_step()
-    last = "there is no checkpoint" if kept is None else f"step {kept} is kept"
     explained = NonFiniteError(
-        f"{error}; {last} in {checkpoints.directory}; the batch and the affected "
+        f"{error}; {_last_kept(checkpoints)}; the batch and the affected "
         f"parameters are in {session.run.incidents}",
         error.step,
         error.values,
@@ -200,6 +204,25 @@ def _answer(
     )
     moved = np.asarray(position + 1, np.int32)
     return TrainState(**{**vars(good), "position": moved})
+
+
+def _explain(session: Session, error: AuditError) -> AuditError:
+    """Records an audit that failed, and says where to look."""
+    if jax.process_index() == 0:
+        incident = {"step": error.step, "reason": str(error), **error.report}
+        append_line(session.run.incidents, incident)
+    return AuditError(
+        f"{error}; {_last_kept(session.checkpoints)}; all copies and differences are "
+        f"in {session.run.incidents}",
+        error.step,
+        error.report,
+    )
+
+
+def _last_kept(checkpoints: Checkpoints) -> str:
+    kept = checkpoints.latest_step()
+    last = "there is no checkpoint" if kept is None else f"step {kept} is kept"
+    return f"{last} in {checkpoints.directory}"
 
 
 def _write_incident(session: Session, error: NonFiniteError, position: int) -> None:

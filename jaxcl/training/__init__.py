@@ -4,6 +4,7 @@ from jaxcl.training._agreement import (
     check_same_on_all as check_same_on_all,
     describe_process as describe_process,
 )
+from jaxcl.training._audit import Audit as Audit, AuditError as AuditError
 from jaxcl.training._checkpoints import (
     CheckpointError as CheckpointError,
     Checkpoints as Checkpoints,
@@ -84,6 +85,8 @@ __all__ = [
     "AXIS",
     "EMPTY",
     "HOST_LOST",
+    "Audit",
+    "AuditError",
     "CheckpointError",
     "Checkpoints",
     "Claim",

@@ -15,7 +15,9 @@ _LOG = logging.getLogger(__name__)
 
 
 class Clock:
-    """Seconds of each activity, and how often it started; activities do not overlap.
+    """Seconds of each activity, and how often it started.
+
+    An activity inside another one counts for itself alone.
 
     Example:
         >>> clock = Clock()
@@ -28,18 +30,22 @@ class Clock:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
         self.counts: Counter[str] = Counter()
+        self._inside = 0.0
         self.steps = 0
         """Steps taken during "train"."""
 
     @contextmanager
     def __call__(self, activity: str) -> Iterator[None]:
         """Adds the time in the block to an activity."""
-        start = time.monotonic()
+        start, before = time.monotonic(), self._inside
+        self._inside = 0.0
         self.counts[activity] += 1
         try:
             yield
         finally:
-            self.seconds[activity] += time.monotonic() - start
+            seconds = time.monotonic() - start
+            self.seconds[activity] += seconds - self._inside
+            self._inside = before + seconds
 
 
 def append_timings(path: Path, clock: Clock) -> None:

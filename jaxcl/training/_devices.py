@@ -34,6 +34,24 @@ class Devices(NamedTuple):
         """Number of devices of this process."""
         return len(self.mesh.local_devices)
 
+    @property
+    def local_mesh(self) -> Mesh:
+        """The devices of this process."""
+        return Mesh(np.array(self.mesh.local_devices), (AXIS,))
+
+    @property
+    def mesh_of_state(self) -> Mesh:
+        """The devices of the arrays of a state: with pmap, those of this process."""
+        return self.local_mesh if self.parallel == "pmap" else self.mesh
+
+
+class _Mapped(NamedTuple):
+    """A mapped step that takes placed constants, and its two `place` functions."""
+
+    step: AnyStep
+    place_batch: Callable[[Any], Any]
+    place_state: Callable[[Any], Any]
+
 
 class Parallel(NamedTuple):
     """A mapped step, and the functions that place its inputs on the devices."""
@@ -41,6 +59,10 @@ class Parallel(NamedTuple):
     step: AnyStep
     place_batch: Callable[[Any], Any]
     place_state: Callable[[Any], Any]
+    replay: AnyStep
+    """Takes the same step on other devices: every device gets the rows of its neighbor
+    in the same process. Its arguments are a placed state, which is not donated, and a
+    batch that is not placed."""
 
 
 def make_devices(
@@ -81,9 +103,33 @@ def parallelize(
     """
     mapped = step if steps == 1 else _in_a_loop(step)
     rows_axis = 0 if steps == 1 else 1
-    if devices.parallel == "pmap":
-        return _by_pmap(mapped, devices, constants, rows_axis)
-    return _by_shard_map(mapped, devices, constants, rows_axis)
+    by = _by_pmap if devices.parallel == "pmap" else _by_shard_map
+    run = by(mapped, devices, len(constants), rows_axis)
+    placed = run.place_state(constants) if constants else ()
+    other = rotate(devices)
+    again = by(mapped, other, len(constants), rows_axis, donate=False)
+
+    def replay(state, batch):
+        # The devices keep their own copies, so nothing but the batch is moved.
+        kept, *others = _reuse_copies((state, *placed), other.mesh_of_state)
+        return again.step(kept, again.place_batch(batch), *others)
+
+    def bound(state, batch):
+        return run.step(state, batch, *placed)
+
+    bound = bound if constants else run.step
+    return Parallel(bound, run.place_batch, run.place_state, replay)
+
+
+def rotate(devices: Devices) -> Devices:
+    """The same devices, with those of each process shifted by one."""
+    order = list(devices.mesh.devices.flat)
+    shifted = {}
+    for process in {device.process_index for device in order}:
+        own = [device for device in order if device.process_index == process]
+        shifted[process] = iter([*own[1:], own[0]])
+    chosen = np.array([next(shifted[device.process_index]) for device in order])
+    return devices._replace(mesh=Mesh(chosen, (AXIS,)))
 
 
 def _in_a_loop(step: AnyStep) -> AnyStep:
@@ -103,17 +149,22 @@ def stack_batches(batches: Sequence[Any]) -> Any:
 
 
 def _by_pmap(
-    step: AnyStep, devices: Devices, constants: tuple[Any, ...], rows_axis: int
-) -> Parallel:
+    step: AnyStep,
+    devices: Devices,
+    constants: int,
+    rows_axis: int,
+    *,
+    donate: bool = True,
+) -> _Mapped:
     several = jax.process_count() > 1
     mapped = jax.pmap(
         step,
         axis_name=AXIS,
-        in_axes=(None, rows_axis, *[None] * len(constants)),
+        in_axes=(None, rows_axis, *[None] * constants),
         out_axes=None,
-        devices=None if several else list(devices.mesh.devices.flat),
+        devices=list(devices.mesh.devices.flat),
         # With several processes, pmap rewraps its arrays and deletes the new ones too.
-        donate_argnums=() if several else 0,
+        donate_argnums=0 if donate and not several else (),
     )
 
     def place_batch(batch):
@@ -121,19 +172,23 @@ def _by_pmap(
         return jax.tree.map(split, batch)
 
     # As the mapped step returns it; any other sharding would compile it a second time.
-    local = Mesh(np.array(devices.mesh.local_devices), (AXIS,))
-    everywhere = NamedSharding(local, PartitionSpec())
+    everywhere = NamedSharding(devices.mesh_of_state, PartitionSpec())
 
     def place_state(state):
         # The result of a global computation is not fully addressable in a process.
         return jax.device_put(host_copy(state), everywhere)
 
-    return Parallel(_with(mapped, constants, devices), place_batch, place_state)
+    return _Mapped(mapped, place_batch, place_state)
 
 
 def _by_shard_map(
-    step: AnyStep, devices: Devices, constants: tuple[Any, ...], rows_axis: int
-) -> Parallel:
+    step: AnyStep,
+    devices: Devices,
+    constants: int,
+    rows_axis: int,
+    *,
+    donate: bool = True,
+) -> _Mapped:
     by_rows = PartitionSpec(*[None] * rows_axis, AXIS)
     rows = NamedSharding(devices.mesh, by_rows)
     everywhere = NamedSharding(devices.mesh, PartitionSpec())
@@ -141,14 +196,10 @@ def _by_shard_map(
         jax.shard_map(
             step,
             mesh=devices.mesh,
-            in_specs=(
-                PartitionSpec(),
-                by_rows,
-                *[PartitionSpec()] * len(constants),
-            ),
+            in_specs=(PartitionSpec(), by_rows, *[PartitionSpec()] * constants),
             out_specs=PartitionSpec(),
         ),
-        donate_argnums=0,
+        donate_argnums=0 if donate else (),
     )
 
     def place_batch(batch):
@@ -162,22 +213,46 @@ def _by_shard_map(
             host_copy(state),
         )
 
-    return Parallel(_with(mapped, constants, devices), place_batch, place_state)
+    return _Mapped(mapped, place_batch, place_state)
 
 
-def _with(mapped: AnyStep, constants: tuple[Any, ...], devices: Devices) -> AnyStep:
-    """Binds constants to a mapped step, placed on every device."""
-    if not constants:
-        return mapped
-    local = jax.process_count() > 1 and devices.parallel == "pmap"
-    mesh = (
-        Mesh(np.array(devices.mesh.local_devices), (AXIS,)) if local else devices.mesh
+def for_each_copy(
+    function: Callable[[Any], Any], devices: Devices
+) -> Callable[[Any], Any]:
+    """Applies a function to the copy of a tree on every device of this process.
+
+    Args:
+        function: From a replicated tree to arrays.
+        devices: The devices that hold the tree.
+
+    Returns:
+        A function that returns NumPy arrays, whose first axis is the device.
+    """
+    mapped = jax.jit(
+        jax.shard_map(
+            lambda tree: jax.tree.map(lambda leaf: leaf[None], function(tree)),
+            mesh=devices.local_mesh,
+            in_specs=PartitionSpec(),
+            out_specs=PartitionSpec(AXIS),
+        )
     )
+
+    def apply(tree):
+        found = mapped(_reuse_copies(tree, devices.local_mesh))
+        return jax.tree.map(np.asarray, found)
+
+    return apply
+
+
+def _reuse_copies(tree: Any, mesh: Mesh) -> Any:
+    """Gives replicated arrays a mesh in another order, without moving or copying."""
     everywhere = NamedSharding(mesh, PartitionSpec())
-    placed = jax.tree.map(
-        lambda leaf: jax.make_array_from_process_local_data(everywhere, leaf), constants
-    )
-    return lambda state, batch: mapped(state, batch, *placed)
+
+    def reuse(leaf):
+        copies = [shard.data for shard in leaf.addressable_shards]
+        return jax.make_array_from_single_device_arrays(leaf.shape, everywhere, copies)
+
+    return jax.tree.map(reuse, tree)
 
 
 def _split_rows(leaf: np.ndarray, parts: int, axis: int) -> np.ndarray:
@@ -186,12 +261,19 @@ def _split_rows(leaf: np.ndarray, parts: int, axis: int) -> np.ndarray:
     return leaf.reshape(*before, parts, rows // parts, *after)
 
 
-def host_copy(tree: Any) -> Any:
-    """Copies a replicated tree to NumPy arrays in this process."""
+def host_copy(tree: Any, device: Any = None) -> Any:
+    """Copies a replicated tree to NumPy arrays in this process.
+
+    Args:
+        tree: The tree.
+        device: The device whose copy to take; None for the first.
+    """
 
     def copy(leaf):
         if isinstance(leaf, jax.Array):
-            return np.asarray(leaf.addressable_data(0))
+            shards = leaf.addressable_shards
+            held = [one.data for one in shards if device in (None, one.device)]
+            return np.asarray(held[0])
         return np.asarray(leaf)
 
     return jax.tree.map(copy, tree)

@@ -19,9 +19,10 @@ class WorkdirError(ValueError):
     """Raised when a work directory cannot be used."""
 
 
-# Fields that may change when a run resumes: where the data are, and which machines it
-# runs on. They change results by rounding at most.
+# Fields that may change when a run resumes: where the data are, which machines it runs
+# on, and how these are checked. They change results by rounding at most.
 _MAY_CHANGE = (
+    "audit_",
     "data.data_dir",
     "data.workers",
     "distributed.",

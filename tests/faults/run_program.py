@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from small_faults import before
+from small_faults import before, flip_in_step
 
 from jaxcl.cli import main
 from jaxcl.experiment import _loop
@@ -58,6 +58,15 @@ def remove_logs(workdir):
     (workdir / "metrics.jsonl").unlink()
 
 
+def spoil_step(name, step):
+    """Prepares a fault of one step."""
+    if name == "flip":
+        flip_in_step(_loop, step)
+    else:
+        kill = at_step(step, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        before(MetricsLog, "add", kill)
+
+
 def spoil(fault, workdir):
     """Prepares a fault."""
     name, _, value = fault.partition("=")
@@ -73,9 +82,8 @@ def spoil(fault, workdir):
     elif name == "sigint_twice":
         action = at_step(3, signal_once(signal.SIGINT, times=2))
         before(MetricsLog, "add", action)
-    elif name == "kill":
-        kill = at_step(int(value), lambda: os.kill(os.getpid(), signal.SIGKILL))
-        before(MetricsLog, "add", kill)
+    elif name in ("kill", "flip"):
+        spoil_step(name, int(value))
     elif name == "clock":
         before(_loop, "parallelize", lambda *_: jump_of_the_clock())
     elif name == "logs":

@@ -70,6 +70,21 @@ def check_others_leave(run_dir, layout, victim, what, where):
     return ended
 
 
+def test_silent_corruption_in_one_process_ends_all(tmp_path, data_dir):
+    write_toml(CONFIG, tmp_path / "small.toml")
+    ended = run_processes(
+        *(tmp_path / "small.toml", tmp_path / "run", tmp_path / "notes", TWO),
+        *("--audit-every", 2),
+        faults={1: "flip@4"},
+    )
+    assert ended.statuses == [1, 1], ended.errors
+    (incident,) = read_lines(tmp_path / "run" / "incidents.jsonl")
+    assert (incident["step"], len(incident["copies"])) == (4, 2)
+    for said in ended.errors:
+        assert "error: step 4 and its replay must give the same result" in said
+        assert all(digest in said for digest in incident["copies"])
+
+
 def test_a_killed_process_ends_the_others(tmp_path, data_dir):
     # The harder one: JAX's own service dies with process 0.
     check_others_leave(tmp_path, TWO, 0, "kill", 6)

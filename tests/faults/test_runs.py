@@ -42,9 +42,9 @@ def start(fault, config, workdir, *arguments, **options):
     )
 
 
-def run(fault, config, workdir, *arguments):
+def run(fault, config, workdir, *arguments, **options):
     """Exit status and what was said on standard error."""
-    process = start(fault, config, workdir, *arguments)
+    process = start(fault, config, workdir, *arguments, **options)
     _, errors = process.communicate(timeout=240)
     return process.returncode, errors
 
@@ -96,6 +96,30 @@ def test_a_killed_run_continues_from_its_last_checkpoint(
     kept = (step - 1) // 2 * 2
     assert f"resuming from step {kept}" in errors or kept == 0
     assert digests(tmp_path) == straight
+
+
+def test_silent_corruption_ends_the_run_before_it_is_saved(config, tmp_path):
+    flags = os.environ["XLA_FLAGS"].replace("count=8", "count=2")
+    two = {"env": {**os.environ, "XLA_FLAGS": flags}}
+    faulty, audits = tmp_path / "faulty", ("--audit-every", "2")
+    status, errors = run("flip=4", config, faulty, *audits, **two)
+    assert status == 1, errors
+    (incident,) = read_lines(faulty / "incidents.jsonl")
+    (said,) = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert said.startswith("error: step 4 and its replay must give the same result")
+    assert len(incident["copies"]) == 2
+    assert all(digest in said for digest in incident["copies"])
+    assert ["step cpu:1"] in incident["copies"].values()
+    assert "step 2 is kept in" in said
+    assert "Traceback" not in errors
+    # Without the fault, the run goes on as if it had not come; audits change nothing.
+    for fault, workdir, more in (
+        ("none", faulty, audits),
+        ("none", tmp_path / "without", ()),
+    ):
+        status, errors = run(fault, config, workdir, *more, **two)
+        assert status == 0, errors
+    assert digests(faulty) == digests(tmp_path / "without")
 
 
 @long
