@@ -22,6 +22,11 @@ from jaxcl.reports._plots import (
     one_plot as one_plot,
 )
 from jaxcl.reports._table import render_table as render_table
+from jaxcl.reports._terminal import (
+    literal as literal,
+    printable as printable,
+    to_json as to_json,
+)
 
 __all__ = [
     "COLORS",
@@ -30,11 +35,14 @@ __all__ = [
     "as_svg",
     "difference",
     "drawing",
+    "literal",
     "number",
     "one_plot",
     "p_value",
+    "printable",
     "read_reports",
     "render_html",
     "render_page",
     "render_table",
+    "to_json",
 ]
