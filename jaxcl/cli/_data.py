@@ -64,7 +64,7 @@ def _data_build(arguments: Arguments) -> None:
             )
             show(describe_images(config))
         else:
-            print(build(source, data_dir, manual_dir=manual_dir))
+            show(str(build(source, data_dir, manual_dir=manual_dir)))
 
     parse(command, arguments, "jaxcl data build")
 
@@ -120,7 +120,7 @@ def _data_show(arguments: Arguments) -> None:
             }
             show_data(source, out, count=count, seed=seed, **options)
             if not json:
-                print(out)
+                show(str(out))
 
     parse(command, arguments, "jaxcl data show")
 

@@ -1,7 +1,6 @@
 """Checks whether this machine can train."""
 
 import importlib.util
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -10,12 +9,12 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
 
 from jaxcl.data import data_directory
 from jaxcl.kernels import value_and_grad
 from jaxcl.losses import nt_xent_loss
+from jaxcl.reports import literal, to_json
 from jaxcl.training import (
     AXIS,
     describe_versions,
@@ -50,13 +49,14 @@ def examine(data_dir: str = "", *, as_json: bool = False) -> tuple[Table | str, 
     healthy = all(good for *_, good in rows)
     if as_json:
         values = {name: {"value": value, "ok": good} for name, value, good in rows}
-        return json.dumps({"healthy": healthy, "checks": values}, indent=1), healthy
+        return to_json({"healthy": healthy, "checks": values}), healthy
     table = Table(title="jaxcl doctor", show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
     table.add_column()
     for name, value, good in rows:
-        table.add_row(name, escape(value), "ok" if good else "[bold red]broken")
+        lines = value.split("\n")
+        table.add_row(name, literal(*lines), "ok" if good else "[bold red]broken")
     return table, healthy
 
 

@@ -1,11 +1,9 @@
 """What the registry says about data sets, and which of them are built."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 
 from jaxcl.config import DataConfig, nearest
@@ -16,6 +14,7 @@ from jaxcl.data import (
     data_directory,
     describe_folder,
 )
+from jaxcl.reports import literal, to_json
 
 
 def list_data(data_dir: str = "", *, as_json: bool = False) -> Table | str:
@@ -23,9 +22,9 @@ def list_data(data_dir: str = "", *, as_json: bool = False) -> Table | str:
     directory = data_directory(data_dir)
     rows = [_row(entry, directory) for entry in REGISTRY.values()]
     if as_json:
-        return json.dumps({"data_dir": str(directory), "data_sets": rows}, indent=1)
+        return to_json({"data_dir": str(directory), "data_sets": rows})
     table = Table(
-        title=f"data sets in {directory}",
+        title=literal(f"data sets in {directory}", style="table.title"),
         caption="for details: jaxcl data show NAME. Other data sets of "
         "tensorflow-datasets work too",
     )
@@ -36,8 +35,7 @@ def list_data(data_dir: str = "", *, as_json: bool = False) -> Table | str:
         how = REGISTRY[row["name"]].how_to_get
         how += ", jaxcl[tf]" * row["needs_tensorflow"]
         cells = (row["name"], row["summary"], ", ".join(row["columns"]), how, built)
-        # Square brackets, as in jaxcl[tf], are text here, not markup.
-        table.add_row(*map(escape, cells))
+        table.add_row(*map(literal, cells))
     return table
 
 
@@ -52,14 +50,14 @@ def describe_data(
         )
     row = _row(REGISTRY[base], data_directory(data_dir))
     if as_json:
-        return json.dumps(row, indent=1)
+        return to_json(row)
     table = Table(title=f"{base}: {row['summary']}", show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
     for heading, text in _card(row):
         if text:
-            table.add_row(heading, escape(text))
-    return Group(table, escape(row["citation"].strip()))
+            table.add_row(heading, literal(*text.split("\n")))
+    return Group(table, literal(*row["citation"].strip().split("\n")))
 
 
 def is_folder(source: str) -> bool:
@@ -71,34 +69,35 @@ def describe_images(config: DataConfig, *, as_json: bool = False) -> Table | str
     """Describes a folder of the user's own images."""
     found = describe_folder(config)
     if as_json:
-        return json.dumps(found, indent=1)
-    table = Table(title=f"images of {config.path}", show_header=False)
+        return to_json(found)
+    title = literal(f"images of {config.path}", style="table.title")
+    table = Table(title=title, show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
     unreadable = [f"{path}: {why}" for path, why in found["unreadable"].items()]
     cells = {
         "splits": _counts(found["splits"]),
-        "classes": _counts(found["classes"]) or "none: every loss without labels works",
+        "classes": _counts(found["classes"]) or [_NO_CLASSES],
         "domains": _counts(found["domains"]),
-        "columns": ", ".join(found["columns"]),
-        "notes": "\n".join(found["notes"]),
-        "cannot be read": _first("\n", unreadable),
-        "built": found["built"],
+        "columns": [", ".join(found["columns"])],
+        "notes": found["notes"],
+        "cannot be read": _first(unreadable),
+        "built": [found["built"]],
     }
-    for heading, text in cells.items():
-        if text:
-            table.add_row(heading, escape(text))
+    for heading, lines in cells.items():
+        if any(lines):
+            table.add_row(heading, literal(*lines))
     return table
 
 
-def _counts(counts: dict[str, int]) -> str:
+def _counts(counts: dict[str, int]) -> list[str]:
     parts = [f"{name} {count:,}" for name, count in counts.items()]
-    return f"{len(parts)}: {_first(', ', parts)}" if parts else ""
+    return [f"{len(parts)}: {', '.join(_first(parts))}"] if parts else []
 
 
-def _first(between: str, parts: list[str]) -> str:
+def _first(parts: list[str]) -> list[str]:
     more = [f"and {len(parts) - _MOST:,} more"] if len(parts) > _MOST else []
-    return between.join(parts[:_MOST] + more)
+    return parts[:_MOST] + more
 
 
 def _card(row: dict[str, Any]) -> list[tuple[str, str]]:
@@ -122,6 +121,7 @@ def _card(row: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 _MOST = 20
+_NO_CLASSES = "none: every loss without labels works"
 _ROLES = ("label", "domain", "bias", "instance")
 
 

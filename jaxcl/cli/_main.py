@@ -5,8 +5,10 @@ import logging
 import os
 import signal
 import sys
+import traceback
+import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -19,6 +21,7 @@ from jaxcl.cli._words import (
     Commands,
     Switch,
     dispatch,
+    fail,
     parse,
     show,
     usage,
@@ -27,6 +30,8 @@ from jaxcl.config import ConfigError, TrainConfig, read_toml
 
 # Only errors of these libraries are shown, not their advice.
 _QUIET_LIBRARIES = ("absl", "asyncio", "orbax", "grain")
+
+_FORMAT_WARNING = warnings.formatwarning
 
 _ERRORS = {
     "jaxcl.data": ("DataError",),
@@ -94,9 +99,9 @@ def main(arguments: Arguments | None = None) -> None:
     except Exception as error:
         text = _explain(error)
         if not text:
+            sys.excepthook = _print_traceback
             raise
-        print(f"error: {text}", file=sys.stderr)
-        raise SystemExit(1) from None
+        fail(text, 1)
 
 
 def _train(arguments: Arguments) -> None:
@@ -167,8 +172,34 @@ def _reproduce(arguments: Arguments) -> None:
         raise SystemExit(1)
 
 
+class _Printable(logging.Formatter):
+    """Messages as they are, but for what a terminal would obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _printable(super().format(record))
+
+
+def _format_warning(*arguments: Any) -> str:
+    return _printable(_FORMAT_WARNING(*arguments))
+
+
+def _print_traceback(*error: Any) -> None:
+    lines = "".join(traceback.format_exception(*error))
+    print(_printable(lines), end="", file=sys.stderr)
+
+
+def _printable(text: str) -> str:
+    from jaxcl.reports import printable
+
+    return printable(text, lines=True)
+
+
 def _quiet_libraries() -> None:
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Printable())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    # Warnings quote names too, such as those that a font cannot draw.
+    warnings.formatwarning = _format_warning
     logging.getLogger("jaxcl").setLevel(logging.INFO)
     for library in _QUIET_LIBRARIES:
         logging.getLogger(library).setLevel(logging.ERROR)

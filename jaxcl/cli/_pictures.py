@@ -11,6 +11,7 @@ from jaxcl.augment import augment_batch, sample_keys
 from jaxcl.batch import Batch
 from jaxcl.config import ConfigError, DataConfig, TrainConfig, read_toml
 from jaxcl.data import REGISTRY, EpochSampler, Split, open_data, training_batches
+from jaxcl.reports import printable
 
 _LINE = 24
 
@@ -98,8 +99,10 @@ def _draw_grid(split: Split, batch: Batch, views: np.ndarray, out: Path) -> None
             axes[i, j].set(xticks=[], yticks=[])
         axes[i, 0].set_ylabel("image" if i == 0 else f"view {i}", fontsize=8)
     for j, caption in enumerate(captions):
-        axes[-1, j].set_xlabel(caption, fontsize=7)
-    figure.suptitle(f"{split.origin}: {len(split):,} samples", fontsize=9)
+        # A dollar in a name is a dollar.
+        axes[-1, j].set_xlabel(caption, fontsize=7, parse_math=False)
+    title = printable(f"{split.origin}: {len(split):,} samples")
+    figure.suptitle(title, fontsize=9, parse_math=False)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=150, format="png")
 
@@ -123,4 +126,4 @@ def _line(column: str, value: Any, names: tuple[str, ...] | None) -> str:
         text = f"{value:.4g}" if np.issubdtype(type(value), np.floating) else str(value)
     else:
         text = names[int(value)] if value >= 0 else "unknown"
-    return f"{column} = {text}"
+    return printable(f"{column} = {text}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from jaxcl.cli._words import Arguments, Switch, parse, show, to_json
+from jaxcl.cli._words import Arguments, Switch, parse, show
 from jaxcl.config import EvaluationConfig
 from jaxcl.files import write_whole
 
@@ -89,7 +89,7 @@ def run_embed(arguments: Arguments) -> None:
         )
         if not quiet:
             seconds = time.monotonic() - start
-            print(f"{out}: {found.num_rows:,} rows, {seconds:.0f} s")
+            show(f"{out}: {found.num_rows:,} rows, {seconds:.0f} s")
 
     parse(command, arguments, "jaxcl embed")
 
@@ -111,7 +111,13 @@ def run_report(arguments: Arguments) -> None:
             quiet: Print errors only.
             json: Print the reports as JSON on standard output.
         """
-        from jaxcl.reports import ReportError, read_reports, render_html, render_table
+        from jaxcl.reports import (
+            ReportError,
+            read_reports,
+            render_html,
+            render_table,
+            to_json,
+        )
 
         if not runs:
             raise ReportError("name at least one run directory")
@@ -121,10 +127,10 @@ def run_report(arguments: Arguments) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, render_html(reports))
         if json:
-            print(to_json(reports))
+            show(to_json(reports))
         elif not quiet:
             show(render_table(reports))
-            print(f"report: {target}")
+            show(f"report: {target}")
 
     parse(command, arguments, "jaxcl report")
 
@@ -135,9 +141,9 @@ def show_report(report: dict[str, Any], *, quiet: bool, json: bool) -> None:
 
     if jax.process_index() != 0:
         return  # the first host prints it
-    if json:
-        print(to_json(report))
-    elif not quiet:
-        from jaxcl.reports import render_table
+    from jaxcl.reports import render_table, to_json
 
+    if json:
+        show(to_json(report))
+    elif not quiet:
         show(render_table([report]))

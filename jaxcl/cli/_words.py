@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import io
-import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -46,15 +45,12 @@ def usage(commands: Commands, program: str) -> str:
     return "\n".join(lines)
 
 
-def to_json(value: Any) -> str:
-    """Formats the output of `--json`."""
-    return json.dumps(value, indent=1)
-
-
 def show(renderable: Any) -> None:
-    """Prints a text or a rich renderable."""
+    """Prints a text or a rich renderable; a text shows what it must not do."""
+    from jaxcl.reports import printable
+
     if isinstance(renderable, str):
-        print(renderable)
+        print(printable(renderable, lines=True))
         return
     from rich.console import Console
 
@@ -108,7 +104,9 @@ def _in_one_line(box: str) -> str:
     return text.rstrip(".?")
 
 
-def fail(message: str) -> NoReturn:
-    """Ends the program because its arguments are wrong."""
-    print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(2) from None
+def fail(message: str, status: int = 2) -> NoReturn:
+    """Ends the program; by default because its arguments are wrong."""
+    from jaxcl.reports import printable
+
+    print(f"error: {printable(message, lines=True)}", file=sys.stderr)
+    raise SystemExit(status) from None

@@ -23,6 +23,11 @@ from jaxcl.reports._plots import (
 )
 from jaxcl.reports._reading import look as look
 from jaxcl.reports._table import render_table as render_table
+from jaxcl.reports._terminal import (
+    literal as literal,
+    printable as printable,
+    to_json as to_json,
+)
 
 __all__ = [
     "COLORS",
@@ -31,12 +36,15 @@ __all__ = [
     "as_svg",
     "difference",
     "drawing",
+    "literal",
     "look",
     "number",
     "one_plot",
     "p_value",
+    "printable",
     "read_reports",
     "render_html",
     "render_page",
     "render_table",
+    "to_json",
 ]

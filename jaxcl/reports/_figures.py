@@ -10,6 +10,7 @@ from jaxcl.reports._curves import LARGE, PALETTE, Figure, Range
 from jaxcl.reports._numbers import fixed, is_number, percent
 from jaxcl.reports._plots import GRAY, as_svg, drawing, one_plot
 from jaxcl.reports._reading import METHODS, look
+from jaxcl.reports._terminal import printable
 
 _PAIRS = {
     "positive": ("c0", "positive pairs"),
@@ -143,4 +144,5 @@ def _bars(
 
 
 def _shortened(name: str) -> str:
+    name = printable(name)
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}\u2026"

@@ -10,6 +10,7 @@ from jaxcl.reports._comparison import comparison_page
 from jaxcl.reports._numbers import number, percent
 from jaxcl.reports._reading import Report
 from jaxcl.reports._run import run_page
+from jaxcl.reports._terminal import printable
 
 
 def render_html(reports: Sequence[Report]) -> str:
@@ -34,12 +35,18 @@ def render_page(name: str, **values: Any) -> str:
     return _environment().get_template(f"{name}.html.jinja").render(values)
 
 
+def _shown(value: Any) -> Any:
+    # A name must not turn the sentence around it. Figures are `Markup`.
+    return printable(value, lines=True) if type(value) is str else value
+
+
 @functools.cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("jaxcl.reports"),
         # Names of domains come from strangers' data, and must never become markup.
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -10,6 +10,7 @@ from rich.text import Text
 from jaxcl.reports._labels import labels
 from jaxcl.reports._numbers import is_number, number, percent
 from jaxcl.reports._reading import Report, look, scores
+from jaxcl.reports._terminal import literal
 
 
 def render_table(reports: Sequence[Report]) -> Table:
@@ -48,28 +49,29 @@ def render_table(reports: Sequence[Report]) -> Table:
     ]
     title = "" if several else labels(reports)[0]
     table = Table(
-        title=Text(title, style="bold"), box=SIMPLE_HEAD, title_justify="left"
+        title=literal(title, style="bold"), box=SIMPLE_HEAD, title_justify="left"
     )
     for title, shown, is_figure in columns:
         if shown:
             side = "right" if is_figure else "left"
-            table.add_column(title, justify=side, no_wrap=title != "run")
+            # Long names take more lines, so that every number is shown in full.
+            whole = title in ("method", "before", "after", "count")
+            table.add_column(title, justify=side, no_wrap=whole, overflow="fold")
     if not rows:
         table.caption = "no split has an accuracy"
     told = ""
     for row in rows:
         cells = _cells(row)
         # A name once a run is easier to scan, and leaves the others' cells free.
-        cells["run"] = Text("" if row["run"] == told else row["run"], overflow="fold")
+        cells["run"] = literal("" if row["run"] == told else row["run"])
         told = row["run"]
         table.add_row(*(cells[title] for title, shown, _ in columns if shown))
     return table
 
 
 def _cells(row: dict[str, Any]) -> dict[str, Text]:
-    # `Text`, because rich would read a domain named "[red]" as a color.
     return {
-        "split": Text(row["split"]),
+        "split": literal(row["split"]),
         "method": Text("linear" if row["method"] == "linear_probe" else row["title"]),
         "before": Text(percent(row["before"])),
         "after": Text(percent(row["after"]), style="bold"),
@@ -81,4 +83,4 @@ def _cells(row: dict[str, Any]) -> dict[str, Text]:
 
 def _worst(domain: Any) -> Text:
     name = look(domain, "name")
-    return Text(f"{name} " if name else "") + Text(percent(look(domain, "accuracy")))
+    return literal((f"{name} " if name else "") + percent(look(domain, "accuracy")))

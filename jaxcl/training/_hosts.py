@@ -23,6 +23,7 @@ from pathlib import Path
 import jax
 
 from jaxcl.files import read_regular
+from jaxcl.reports import printable
 
 # EX_TEMPFAIL of sysexits.h: the same command may well succeed.
 HOST_LOST = 75
@@ -213,7 +214,7 @@ class _Watch:
         line = f"error: {reason}; exiting. The last checkpoint is kept"
         if status == HOST_LOST:
             line += "; start all processes again to resume"
-        os.write(2, f"{line}\n".encode())
+        os.write(2, f"{printable(line)}\n".encode())
         self._exit(status)
 
     def _exit(self, status: int) -> None:

@@ -14,6 +14,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from jaxcl.reports import literal
+
 _SECONDS_BETWEEN_LINES = 5.0
 # Enough for an estimate, whichever comes first.
 _SECONDS_TO_JUDGE, _STEPS_TO_JUDGE = 3.0, 10
@@ -71,7 +73,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Prints a line above the bar."""
         if not self._quiet:
-            self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+            self.console.print(literal(text), soft_wrap=True)
 
     def show(self, step: int, loss: float, images_per_second: float | None) -> None:
         """Shows the result of a step; the same step is shown only once."""

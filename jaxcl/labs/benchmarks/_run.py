@@ -18,6 +18,7 @@ from jaxcl.labs.benchmarks._measurement import Measurement, Results
 from jaxcl.labs.benchmarks._options import Benchmark
 from jaxcl.labs.benchmarks._tables import render_results, write_results
 from jaxcl.labs.benchmarks._timing import count_cores
+from jaxcl.reports import printable
 
 # Off a terminal there is no edge to wrap at.
 _WIDTH = 150
@@ -45,10 +46,11 @@ def show_benchmark(options: Benchmark, *others: Benchmark) -> bool:
     elif not options.quiet:
         width = None if Console().is_terminal else _WIDTH
         Console(width=width).print(render_results(results))
-        print(*written, sep="\n", end="\n" if written else "")
+        for path in written:
+            print(printable(str(path)))
     faults = find_faults(results)
     for fault in faults:
-        print(f"error: {fault}", file=sys.stderr)
+        print(f"error: {printable(fault, lines=True)}", file=sys.stderr)
     return not faults
 
 

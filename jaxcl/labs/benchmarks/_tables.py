@@ -8,7 +8,7 @@ from rich.markdown import Markdown
 
 from jaxcl.labs.benchmarks._figure import draw_losses
 from jaxcl.labs.benchmarks._measurement import Results
-from jaxcl.reports import number
+from jaxcl.reports import number, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -187,7 +187,7 @@ def _number(value: Any) -> str:
 
 
 def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(printable(c).replace("|", "\\|") for c in cells) + " |"
 
 
 def _describe_origin(origin: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,6 @@
 """The command `jaxcl reproduce`."""
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +16,7 @@ from jaxcl.labs.reproduce._run import (
     read_budget,
 )
 from jaxcl.labs.reproduce._table import print_claims, print_outcome, print_summary
+from jaxcl.reports import printable, to_json
 
 _WIDTH = 110
 
@@ -60,9 +60,9 @@ def show_claims(options: ReproduceOptions) -> bool:
     record = make_record(outcomes)
     if options.out is not None:
         for path in write_files(outcomes, record, options.out):
-            print(f"written: {path}", file=sys.stderr)
+            print(printable(f"written: {path}"), file=sys.stderr)
     if options.json:
-        print(json.dumps(record, indent=1, ensure_ascii=False))
+        print(to_json(record))
     failed = [outcome.claim.name for outcome in outcomes if outcome.failed]
     if failed:
         print(f"error: could not be judged: {', '.join(failed)}", file=sys.stderr)

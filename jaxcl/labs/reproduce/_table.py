@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from jaxcl.labs.reproduce._claim import Check, Claim, Outcome
-from jaxcl.reports import number
+from jaxcl.reports import number, printable
 
 _STYLES = {
     "confirmed": "green",
@@ -66,7 +66,7 @@ def print_summary(outcomes: Sequence[Outcome], console: Console) -> None:
 
 
 def _why(outcome: Outcome) -> str:
-    return escape(outcome.skipped or outcome.failed)
+    return escape(printable(outcome.skipped or outcome.failed, lines=True))
 
 
 def print_claims(claims: Sequence[Claim], console: Console) -> None:

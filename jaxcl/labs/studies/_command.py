@@ -18,10 +18,11 @@ from jaxcl.labs.studies._answer import analyze
 from jaxcl.labs.studies._collect import collect, collect_histograms
 from jaxcl.labs.studies._directory import StudyDirectory, StudyError
 from jaxcl.labs.studies._figures import draw_study
-from jaxcl.labs.studies._jobs import run_part, run_study
+from jaxcl.labs.studies._jobs import print_line, run_part, run_study
 from jaxcl.labs.studies._own_data import OwnData, write_own_study
 from jaxcl.labs.studies._plan import Cell, plan_study
 from jaxcl.labs.studies._report import comparison_rows, render_study
+from jaxcl.reports import literal, printable, to_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,11 +81,11 @@ def show_study(options: StudyOptions) -> bool:
     results = write_report(config, directory)
     failed = directory.failed(cells, config.seeds)
     if options.json:
-        print(json.dumps(results, indent=1))
+        print(to_json(results))
     elif not options.quiet:
         _print_results(results, directory, failed)
     for name, reason in failed.items():
-        print(f"failed: {name}: {reason}", file=sys.stderr)
+        print(printable(f"failed: {name}: {reason}"), file=sys.stderr)
     return not failed
 
 
@@ -157,14 +158,16 @@ def _print_results(
         }
         table = Table(title=f"accuracy under shift, points: {titles[contrast]}")
         for name in ("shift", "arm", "Δ", "interval", "p", "pairs", "verdict"):
-            table.add_column(name)
+            # Long names take more lines, so that numbers need none.
+            is_name = name in ("shift", "arm", "verdict")
+            table.add_column(name, overflow="fold", no_wrap=not is_name)
         for row in rows:
             aside = "" if row["counted"] else " (not counted)"
-            cells = [str(cell) for cell in row["cells"][:4]]
-            table.add_row(row["where"], row["arm"], *cells, row["verdict"] + aside)
+            cells = (row["where"], row["arm"], *map(str, row["cells"][:4]))
+            table.add_row(*map(literal, (*cells, row["verdict"] + aside)))
         console.print(table)
     for sentence in results["answer"]:
-        console.print(sentence, highlight=False)
+        console.print(literal(sentence))
     if failed:
         console.print(f"{len(failed)} runs failed; the same command tries them again")
-    console.print(f"report: {directory.report}", highlight=False, soft_wrap=True)
+    print_line(console, f"report: {directory.report}")

@@ -26,6 +26,7 @@ from jaxcl.data import DataError
 from jaxcl.labs.studies._cells import look_at_cells, run_cells
 from jaxcl.labs.studies._directory import StudyDirectory, StudyError
 from jaxcl.labs.studies._plan import Cell, plan_study
+from jaxcl.reports import literal
 from jaxcl.training import time_left
 
 _LOOKS_PER_SECOND = 2
@@ -96,7 +97,7 @@ def run_part(
     pace = _Pace(directory, cells, config.seeds)
 
     def tell(text: str) -> None:
-        _print(console, f"{text}; {pace}")
+        print_line(console, f"{text}; {pace}")
 
     with said_once():
         look_at_cells(config, directory, ordered)
@@ -120,7 +121,7 @@ def run_study(
         return
     console = Console(stderr=True, quiet=quiet)
     total = len(cells) * config.seeds
-    _print(
+    print_line(
         console,
         f"{total - before} of {total} runs are there; running {before}",
     )
@@ -168,7 +169,7 @@ def _watch(
             now = time.monotonic()
             if not console.is_terminal and now - spoken > _SECONDS_BETWEEN_LINES:
                 spoken = now
-                _print(console, str(pace))
+                print_line(console, str(pace))
 
 
 def _start(directory: StudyDirectory, part: int, parts: int) -> subprocess.Popen:
@@ -205,5 +206,6 @@ def _raise_last_error(log: Path, status: int) -> None:
     )
 
 
-def _print(console: Console, text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True, markup=False)
+def print_line(console: Console, text: str) -> None:
+    """Prints a line as it is, however long."""
+    console.print(literal(text), soft_wrap=True)
