@@ -60,7 +60,7 @@ def measure(count: int, rounds: int) -> str:
     cost = audited - plain
     wall, cpu = cost / plain
     return (
-        f"| {count} | {1000 * plain[0]:.0f} | {1000 * cost[0]:.0f} | {wall:.2f} | "
+        f"| {count} | {1000 * plain[0]:,.0f} | {1000 * cost[0]:,.0f} | {wall:.2f} | "
         f"{cpu:.2f} | {cpu / EVERY:.2%} | {first[0]:.0f} s and {first[1]:.0f} s |"
     )
 
