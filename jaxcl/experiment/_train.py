@@ -71,6 +71,7 @@ def train(
         CheckpointError: No checkpoint of the directory can be read, or a new one cannot
             be written.
         NonFiniteError: The loss became NaN or infinite; the last checkpoint is kept.
+        AuditError: A step and its replay on other devices differ (`audit_every`).
         KeyboardInterrupt: SIGINT was received; a checkpoint was saved first.
         SystemExit: SIGTERM or SIGUSR1 was received; a checkpoint was saved first.
     """
