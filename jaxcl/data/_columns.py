@@ -4,9 +4,9 @@ Selections, samplers and controls look at every sample before the first step. Re
 all records for them is slow where images are large.
 """
 
+import contextlib
 import io
 import logging
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxcl.data._errors import DataError
 from jaxcl.data._records import Records
+from jaxcl.files import read_regular, write_whole
 
 _LOG = logging.getLogger(__name__)
 _READ_AT_ONCE = 4096
@@ -55,7 +56,8 @@ class Columns:
         if self._file is None:
             return None
         try:
-            with np.load(self._file, allow_pickle=False) as stored:
+            file = io.BytesIO(read_regular(self._file))
+            with np.load(file, allow_pickle=False) as stored:
                 values = {key.removeprefix(_PREFIX): stored[key] for key in stored}
         except Exception:  # not there, or cut off: it is read again
             return None
@@ -91,13 +93,9 @@ class Columns:
             _PREFIX + key: column for key, column in values.items()
         }
         np.savez(file, **named)
-        unfinished = self._file.with_name(f"{self._file.name}.{os.getpid()}")
-        try:
-            unfinished.write_bytes(file.getvalue())
-            unfinished.replace(self._file)
-        except OSError:
-            # Without a writable directory the columns are read again by every run.
-            unfinished.unlink(missing_ok=True)
+        # Without a writable directory the columns are read again by every run.
+        with contextlib.suppress(OSError):
+            write_whole(self._file, file.getvalue())
 
 
 def _as_array(column: list[Any]) -> np.ndarray:
