@@ -92,6 +92,7 @@ def from_dataframe(
     *,
     missing: Sequence[str] = DataConfig.missing,
     white: float = 0.0,
+    max_pixels: int = DataConfig.max_pixels,
     data_dir: str = "",
 ) -> str:
     """Stores the images that a data frame names, and returns the name of the data set.
@@ -104,6 +105,7 @@ def from_dataframe(
         folder: Where the paths start.
         missing: Words that stand for a missing value; see `DataConfig`.
         white: The value that is white in images of more than 8 bits; see `DataConfig`.
+        max_pixels: The most that an image may have; see `DataConfig`.
         data_dir: Where data sets are kept; empty = TFDS_DATA_DIR, else a user cache.
 
     Raises:
@@ -131,6 +133,7 @@ def from_dataframe(
             table=str(table),
             missing=tuple(missing),
             white=white,
+            max_pixels=max_pixels,
             data_dir=data_dir,
         )
         return build_image_folder(config)

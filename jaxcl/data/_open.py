@@ -171,6 +171,7 @@ def _describe(
         columns=Columns(records, numbers + texts, texts, folder, split),
         image_shape=_image_shape(config, name, features),
         fit=config.fit,
+        max_pixels=config.max_pixels,
         roles=roles,
         names={
             column: tuple(feature.names)
@@ -251,4 +252,9 @@ def _image_shape(
         height = width = config.image_size
     if height is None or width is None:
         raise DataError(f"the images of {name!r} differ in size: set `data.image_size`")
+    if height * width > config.max_pixels:
+        raise DataError(
+            f"images of {name!r} are read as {height:,} × {width:,} pixels, more than "
+            f"`data.max_pixels` = {config.max_pixels:,}: set `data.image_size`"
+        )
     return height, width, 1 if channels == 1 else 3

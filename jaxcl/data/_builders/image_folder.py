@@ -52,6 +52,8 @@ class Samples(NamedTuple):
     """What was found when they were decoded."""
     pixels: np.ndarray | None = None
     """The images `[samples, height, width (, 3)]` where they are in no files."""
+    max_pixels: int = DataConfig.max_pixels
+    """The most that an image may have."""
 
     @property
     def image_shape(self) -> tuple[int | None, int | None, int]:
@@ -66,7 +68,8 @@ class Samples(NamedTuple):
         if self.pixels is not None:
             return io.BytesIO(encode_png(self.pixels[position]))
         path = self.paths[position]
-        return read_for_storing(self.folder / path, self.pictures.whites.get(path))
+        white = self.pictures.whites.get(path)
+        return read_for_storing(self.folder / path, white, self.max_pixels)
 
 
 @dataclass(eq=False)
@@ -148,7 +151,8 @@ def config_name(folder: Path, files: Files, config: DataConfig) -> str:
 
 
 def _fingerprint(files: Mapping[str, File], config: DataConfig) -> str:
-    digest = hashlib.sha256(f"{_FORMAT} {config.white:g}".encode())
+    limits = f"{_FORMAT} {config.white:g} {config.max_pixels}"
+    digest = hashlib.sha256(limits.encode())
     table = Path(config.table).expanduser() if config.table else None
     for path in sorted(files):
         # Without a table, any other file is an error, also one that was added later.
@@ -176,9 +180,11 @@ def read_samples(folder: Path, files: Files, config: DataConfig) -> Samples:
     return _from_table(folder, files.known, read_table(table, config.missing), table)
 
 
-def check_samples(samples: Samples, white: float) -> Samples:
+def check_samples(samples: Samples, config: DataConfig) -> Samples:
     """The samples whose images can be read, which are all decoded once."""
-    pictures = check_pictures(samples.folder, samples.paths, white)
+    pictures = check_pictures(
+        samples.folder, samples.paths, config.white, config.max_pixels
+    )
     kept = [i for i, p in enumerate(samples.paths) if p not in pictures.unreadable]
     return samples._replace(
         paths=[samples.paths[i] for i in kept],
@@ -190,6 +196,7 @@ def check_samples(samples: Samples, white: float) -> Samples:
         },
         notes=[*samples.notes, *pictures.notes],
         pictures=pictures,
+        max_pixels=config.max_pixels,
     )
 
 
