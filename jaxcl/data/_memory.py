@@ -19,7 +19,7 @@ from jaxcl.data._builders._folder_columns import (
     as_instances,
     as_splits,
 )
-from jaxcl.data._builders.image_folder import Samples
+from jaxcl.data._builders.image_folder import FORMAT, Samples
 from jaxcl.data._errors import DataError
 from jaxcl.data._split import ROLES
 
@@ -210,7 +210,7 @@ def _as_column(name: str, given: Any, count: int) -> Column:
 
 
 def _fingerprint(pixels: np.ndarray, samples: Samples) -> str:
-    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest = hashlib.sha256(f"{FORMAT} {pixels.shape!r}".encode())
     digest.update(np.ascontiguousarray(pixels).data)
     for known in (samples.paths, samples.splits, samples.instances):
         digest.update(repr(known).encode())

@@ -19,6 +19,7 @@ from jaxcl.data._build import (
 )
 from jaxcl.data._builders._folder_pictures import explain_unreadable
 from jaxcl.data._columns import Columns
+from jaxcl.data._digest import data_digest
 from jaxcl.data._errors import DataError
 from jaxcl.data._locate import find_builders, find_entry
 from jaxcl.data._records import JoinedRecords, Records, flatten, open_records
@@ -68,8 +69,13 @@ def open_split(config: DataConfig, split: str) -> Split:
         folder = None
     stored = _stored_positions(builders, split)
     opened = _describe(config, name, split, stored, records, features, folder)
-    types = known_types(read_metadata(builders[0]))
-    opened = dataclasses.replace(opened, types=types, unreadable=unreadable)
+    known = read_metadata(builders[0])
+    opened = dataclasses.replace(
+        opened,
+        types=known_types(known),
+        unreadable=unreadable,
+        digest=data_digest(builders, known.get("digests")),
+    )
     return with_ids(opened, features)
 
 

@@ -59,6 +59,16 @@ class RunData:
     cache: ImageCache | None = None
     """Images that were decoded before, for evaluation and for `train_images`."""
 
+    @property
+    def digest(self) -> str:
+        """A SHA-256 of all splits of the data set, whatever is selected or corrupted.
+
+        It is the same for the same data in another directory or on another machine. Of
+        folders, tables and arrays it changes with every image, name and value. Of other
+        data sets it changes with name, version, columns and numbers of examples.
+        """
+        return self.train.digest
+
     def keep_selection(self, file: Path) -> None:
         """Stores which samples were selected, or compares them with those stored.
 

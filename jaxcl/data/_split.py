@@ -64,6 +64,8 @@ class Split:
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """Why images of the data set, by path, were left out when it was built."""
     max_pixels: int = DataConfig.max_pixels
+    digest: str = ""
+    """Of the whole data set; see `RunData`."""
 
     @property
     def decoding(self) -> tuple[Shape, Fit, int]:

@@ -157,7 +157,7 @@ def test_a_camera_of_102_megapixels_is_within_the_default():
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_the_largest_limit_is_what_pillow_opens():
-    assert 2 * Image.MAX_IMAGE_PIXELS == 178_956_970
+    assert Image.MAX_IMAGE_PIXELS == 178_956_970 // 2
     with pytest.raises(ValueError, match=r"too many pixels for any `data.max_pixels`"):
         read_picture(claiming(20_000, 10_000), 178_956_970)
 

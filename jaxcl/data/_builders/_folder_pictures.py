@@ -1,6 +1,5 @@
 """Every image of a folder, decoded once before it is stored."""
 
-import io
 import logging
 import os
 import time
@@ -8,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -113,18 +112,18 @@ def explain_unreadable(source: str, unreadable: Mapping[str, str]) -> str:
     )
 
 
-def read_for_storing(file: Path, white: float | None, max_pixels: int) -> Any:
-    """The file of an image as it is; one of more than 8 bits as a gray PNG.
+def read_for_storing(file: Path, white: float | None, max_pixels: int) -> bytes:
+    """The bytes of an image as they are; one of more than 8 bits as a gray PNG.
 
     Args:
         file: The file.
         white: The value that is white; None for an image of 8 bits.
         max_pixels: The most that it may have.
     """
+    data = file.read_bytes()
     if white is None:
-        return file
-    deep = deep_values(*open_upright(file.read_bytes(), max_pixels))
-    return io.BytesIO(encode_png(to_gray(deep, white)))
+        return data
+    return encode_png(to_gray(deep_values(*open_upright(data, max_pixels)), white))
 
 
 def _examine_all(

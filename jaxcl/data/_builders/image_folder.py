@@ -35,7 +35,7 @@ from jaxcl.data._decode import encode_png
 from jaxcl.data._errors import DataError
 
 # Part of every fingerprint, so that files of an older version are built again.
-_FORMAT = "2"
+FORMAT = "3"
 
 
 class Samples(NamedTuple):
@@ -63,10 +63,10 @@ class Samples(NamedTuple):
         height, width, *colors = self.pixels.shape[1:]
         return height, width, 3 if colors else 1
 
-    def encoded(self, position: int) -> Any:
-        """An image as a file: the bytes of most as they are, which Pillow decodes."""
+    def encoded(self, position: int) -> bytes:
+        """The bytes of an image: of most those of its file, which Pillow decodes."""
         if self.pixels is not None:
-            return io.BytesIO(encode_png(self.pixels[position]))
+            return encode_png(self.pixels[position])
         path = self.paths[position]
         white = self.pictures.whites.get(path)
         return read_for_storing(self.folder / path, white, self.max_pixels)
@@ -127,7 +127,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(split) for split in splits}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        samples = self._samples
+        samples, whole = self._samples, hashlib.sha256()
         for position, path in enumerate(samples.paths):
             if samples.splits[position] != split:
                 continue
@@ -135,9 +135,22 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder):
                 name: column.values[position]
                 for name, column in samples.columns.items()
             }
-            known["image"] = samples.encoded(position)
             known["path"], known["instance"] = path, samples.instances[position]
+            image = samples.encoded(position)
+            whole.update(_digest(image, known))
+            known["image"] = io.BytesIO(image)
             yield position, known
+        metadata: Any = self.info.metadata
+        metadata.setdefault("digests", {})[split] = whole.hexdigest()
+
+
+def _digest(image: bytes, known: Mapping[str, Any]) -> bytes:
+    """A digest of a sample, which does not depend on the order of its columns."""
+    digest = hashlib.sha256(hashlib.sha256(image).digest())
+    for name, value in sorted(known.items()):
+        plain = value if isinstance(value, str) else np.asarray(value).tolist()
+        digest.update(repr((name, plain)).encode())
+    return digest.digest()
 
 
 def config_name(folder: Path, files: Files, config: DataConfig) -> str:
@@ -151,7 +164,7 @@ def config_name(folder: Path, files: Files, config: DataConfig) -> str:
 
 
 def _fingerprint(files: Mapping[str, File], config: DataConfig) -> str:
-    limits = f"{_FORMAT} {config.white:g} {config.max_pixels}"
+    limits = f"{FORMAT} {config.white:g} {config.max_pixels}"
     digest = hashlib.sha256(limits.encode())
     table = Path(config.table).expanduser() if config.table else None
     for path in sorted(files):
