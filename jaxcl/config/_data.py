@@ -24,6 +24,10 @@ MISSING = (
 )
 
 
+# Twice the number above which Pillow warns: the most that it opens.
+_PILLOW_OPENS = 178_956_970
+
+
 @dataclass(frozen=True)
 class SamplerConfig:
     """How the samples of a batch are drawn."""
@@ -110,6 +114,11 @@ class DataConfig:
     fit: Literal["crop", "stretch"] = "crop"
     """How images of another shape are brought to image_size: crop their center, or
     stretch them."""
+    max_pixels: Annotated[
+        int, Bound(f"be from 1 to {_PILLOW_OPENS}", lambda n: 1 <= n <= _PILLOW_OPENS)
+    ] = 120_000_000
+    """Largest number of pixels of an image as stored; one with more counts as
+    unreadable, before any of it is decoded. A 102-megapixel camera stays below."""
     normalization: Literal["none", "train"] = "none"
     """train: standardize each channel by its mean and standard deviation over the
     training samples, after augmentation."""

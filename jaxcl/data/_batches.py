@@ -104,8 +104,7 @@ class ImageReader:
         for i, record in enumerate(records):
             if record is not None:
                 try:
-                    data = record["image"]
-                    images[i] = decode_image(data, split.image_shape, split.fit)
+                    images[i] = decode_image(record["image"], *split.decoding)
                     continue
                 except Exception as error:  # whatever a decoder of bytes raises
                     self._bad.add(split, int(rows[i]), error, record)

@@ -66,7 +66,7 @@ def build_image_folder(config: DataConfig) -> str:
     def checked_samples() -> image_folder.Samples:
         samples = image_folder.read_samples(folder, files, config)
         _LOG.info("checking %s images of %s", f"{len(samples.paths):,}", folder)
-        samples = image_folder.check_samples(samples, config.white)
+        samples = image_folder.check_samples(samples, config)
         counts = sorted(Counter(samples.splits).items())
         found = ", ".join(f"{split} {count:,}" for split, count in counts)
         _LOG.info("splits of %s: %s", folder, found)

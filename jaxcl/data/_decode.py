@@ -12,11 +12,15 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from jaxcl.config import DataConfig
 from jaxcl.data._deep import Header, deep_values, is_deep, read_header, to_gray
 
 Shape = tuple[int, int, int]
 Fit = Literal["crop", "stretch"]
 
+# Pillow knows more, such as EPS, for which it starts a program.
+_FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "WEBP", "BMP")
+_MOST = DataConfig.max_pixels
 _ORIENTATION = 0x0112
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 # Where a rotation or a transparent color may stand; other decoders ignore them.
@@ -25,39 +29,44 @@ _PNG_MARKS = (b"tRNS", b"eXIf", b"XML:com.adobe.xmp", b"Raw profile type exif")
 
 
 def decode_image(
-    data: bytes, shape: Shape, fit: Fit
+    data: bytes, shape: Shape, fit: Fit, max_pixels: int = _MOST
 ) -> UInt8[np.ndarray, "height width channels"]:
     """The pixels of an encoded image in a given shape; see `read_picture`.
 
     Args:
-        data: JPEG, PNG, or any other format that Pillow reads.
+        data: JPEG, PNG, TIFF, GIF, WebP or BMP.
         shape: Height, width and channels (1 or 3) of the result.
         fit: "crop" keeps the middle of an image of another shape, "stretch" all of it.
+        max_pixels: An image with more is not decoded.
     """
-    picture = in_channels(read_picture(data), shape[2])
-    return np.asarray(_fitted(picture, shape, fit)).reshape(shape)
+    picture = read_picture(data, max_pixels)
+    # A large gray image would take four times its memory in colors.
+    if picture.mode != "L":
+        picture = in_channels(picture, shape[2])
+    picture = in_channels(_fitted(picture, shape, fit), shape[2])
+    return np.asarray(picture).reshape(shape)
 
 
-def read_picture(data: bytes) -> Image.Image:
+def read_picture(data: bytes, max_pixels: int = _MOST) -> Image.Image:
     """An encoded image in mode L or RGB: upright, on white, in 8 bits.
 
     Args:
-        data: JPEG, PNG, or any other format that Pillow reads; of several frames the
-            first is taken. Color profiles are ignored.
+        data: Of several frames the first is taken. Color profiles are ignored.
+        max_pixels: An image with more is not decoded.
 
     Raises:
-        ValueError: It is no image, or its values have no known meaning.
+        ValueError: It is no image, is too large, or its values have no known meaning.
         OSError: It is cut off or damaged.
     """
-    picture, header = open_upright(data)
+    picture, header = open_upright(data, max_pixels)
     if is_deep(picture):
         return to_gray(deep_values(picture, header), 0.0)
     return on_white(picture)
 
 
-def open_upright(data: bytes) -> tuple[Image.Image, Header]:
+def open_upright(data: bytes, max_pixels: int) -> tuple[Image.Image, Header]:
     """The first frame of an encoded image as stored, but upright, and its header."""
-    with open_picture(data) as picture:
+    with open_picture(data, max_pixels) as picture:
         header = read_header(picture, data)
         picture.load()
         # Cameras store a rotated image as it was taken, with the rotation in Exif.
@@ -66,16 +75,29 @@ def open_upright(data: bytes) -> tuple[Image.Image, Header]:
         return picture, header
 
 
-def open_picture(data: bytes) -> Image.Image:
+def open_picture(data: bytes, max_pixels: int = _MOST) -> Image.Image:
     """An encoded image, of which only the header was read."""
     if not data:
         raise ValueError("is empty")
     try:
-        return Image.open(io.BytesIO(data))
+        picture = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError as error:
         raise ValueError(
-            f"is no image that Pillow reads: it begins with {data[:15]!r}"
+            f"is no image that is read ({', '.join(_FORMATS)}): it begins with "
+            f"{data[:15]!r}"
         ) from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(
+            f"has too many pixels for any `data.max_pixels`: {error}"
+        ) from error
+    width, height = picture.size
+    if width * height > max_pixels:
+        picture.close()
+        raise ValueError(
+            f"has {width:,} × {height:,} pixels, more than `data.max_pixels` = "
+            f"{max_pixels:,}: raise it, or make the image smaller"
+        )
+    return picture
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -94,7 +116,7 @@ def encode_png(picture: Image.Image | UInt8[np.ndarray, "height width ..."]) -> 
     return file.getvalue()
 
 
-def make_plain(data: bytes) -> bytes:
+def make_plain(data: bytes, max_pixels: int = _MOST) -> bytes:
     """The bytes of an image, encoded again if other decoders ignore a part of it.
 
     They ignore rotations, and the transparent color of a PNG without alpha channel.
@@ -102,11 +124,11 @@ def make_plain(data: bytes) -> bytes:
     marks = {_JPEG: _JPEG_MARKS, _PNG[:3]: _PNG_MARKS}.get(data[:3], ())
     if not any(mark in data for mark in marks):
         return data
-    with open_picture(data) as picture:
+    with open_picture(data, max_pixels) as picture:
         picture.load()
         if _orientation(picture) == 1 and "transparency" not in picture.info:
             return data
-    return encode_png(read_picture(data))
+    return encode_png(read_picture(data, max_pixels))
 
 
 def in_channels(picture: Image.Image, channels: int) -> Image.Image:

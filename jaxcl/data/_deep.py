@@ -5,16 +5,19 @@ who reads them must say which value is white.
 """
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Shaped
 from PIL import Image
 
 SIXTEEN, WHOLE, FLOAT = "16 bits", "whole numbers", "floats"
 
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _SIGNED, _WHITE_IS_ZERO = 2, 0
+# Floats of a whole image would take four times its memory.
+_AT_ONCE = 1 << 20
 
 
 class Header(NamedTuple):
@@ -26,11 +29,15 @@ class Header(NamedTuple):
 
 
 class Deep(NamedTuple):
-    """The values of an image, all of them finite and at least 0."""
+    """An image whose values are all finite and at least 0."""
 
     kind: str
     """What they are: `SIXTEEN`, `WHOLE` or `FLOAT`."""
-    values: Float64[np.ndarray, "height width"]
+    picture: Image.Image
+    low: float
+    """The smallest value."""
+    high: float
+    """The largest value."""
     header: Header
     hidden: float | None
     """The value that is transparent."""
@@ -63,8 +70,9 @@ def is_deep(picture: Image.Image) -> bool:
 
 def deep_values(picture: Image.Image, header: Header) -> Deep:
     """The values of a deep image; a `ValueError` where they are no shades."""
-    values = np.asarray(picture).astype(np.float64)
-    low, high = float(values.min()), float(values.max())
+    ends = [(float(part.min()), float(part.max())) for _, part in _parts(picture)]
+    # NumPy's smallest and largest value are NaN where any value is.
+    low, high = float(np.min(ends)), float(np.max(ends))
     if not math.isfinite(high - low):
         raise ValueError("holds NaN or infinite values")
     if low < 0:
@@ -75,7 +83,15 @@ def deep_values(picture: Image.Image, header: Header) -> Deep:
     # Some versions of Pillow read the 16 bits of a PNG as whole numbers.
     if picture.mode.startswith("I;") or header == Header(16):
         kind = SIXTEEN
-    return Deep(kind, values, header, picture.info.get("transparency"))
+    return Deep(kind, picture, low, high, header, picture.info.get("transparency"))
+
+
+def _parts(picture: Image.Image) -> Iterator[tuple[int, Shaped[np.ndarray, "rows w"]]]:
+    """The rows of an image, some at a time, and the number of the first."""
+    rows = max(1, _AT_ONCE // picture.width)
+    for start in range(0, picture.height, rows):
+        end = min(start + rows, picture.height)
+        yield start, np.asarray(picture.crop((0, start, picture.width, end)))
 
 
 def to_gray(deep: Deep, white: float) -> Image.Image:
@@ -85,16 +101,19 @@ def to_gray(deep: Deep, white: float) -> Image.Image:
         deep: Its values.
         white: The value that is white; 0 = as the file declares.
     """
-    white, high = white or deep.declared_white, float(deep.values.max())
+    white = white or deep.declared_white
     if not white:
         raise ValueError(
-            f"holds {deep.kind} up to {high:g}, and does not say which is white"
+            f"holds {deep.kind} up to {deep.high:g}, and does not say which is white"
         )
-    if high > white:
-        raise ValueError(f"holds values up to {high:g}, above {white:g}, white")
-    shades = deep.values * (255.0 / white)
-    if deep.header.white_is_zero:
-        shades = 255.0 - shades
-    if deep.hidden is not None:
-        shades[deep.values == deep.hidden] = 255.0
-    return Image.fromarray(np.rint(shades).astype(np.uint8))
+    if deep.high > white:
+        raise ValueError(f"holds values up to {deep.high:g}, above {white:g}, white")
+    gray = np.empty(deep.picture.size[::-1], np.uint8)
+    for start, values in _parts(deep.picture):
+        shades = values.astype(np.float64) * (255.0 / white)
+        if deep.header.white_is_zero:
+            shades = 255.0 - shades
+        if deep.hidden is not None:
+            shades[values == deep.hidden] = 255.0
+        gray[start : start + len(values)] = np.rint(shades)
+    return Image.fromarray(gray)

@@ -57,7 +57,7 @@ class ImageCache:
     def _open(self, config: DataConfig, split: Split) -> _Cached | None:
         """The kept images of a split by their place; None when there is no room."""
         where = (config.path, config.table, config.data_dir, split.origin)
-        key = (*where, split.image_shape, split.fit)
+        key = (*where, *split.decoding)
         size, have = int(split.stored.max()) + 1, 0
         if key in self._kept:
             have = len(self._kept[key][1])

@@ -13,6 +13,7 @@ from tensorflow_datasets.core import read_only_builder
 from jaxcl.data._builders import ImageFolder
 from jaxcl.data._errors import DataError
 from jaxcl.data._registry import REGISTRY, DatasetEntry
+from jaxcl.data._stored import check_stored
 
 
 def data_directory(data_dir: str = "") -> Path:
@@ -50,6 +51,7 @@ def find_builder(name: str, data_dir: str) -> Any:
             "image_folder is built from a folder of your own: set `data.path` in a "
             "config, or `--data.path` of `jaxcl train`"
         )
+    check_stored(name, directory)
     try:
         # The builder of image folders cannot list their configs.
         if base in official and base != ImageFolder.name:
@@ -58,7 +60,9 @@ def find_builder(name: str, data_dir: str) -> Any:
                 return built  # in whatever format it was stored
             return tfds.builder(name, data_dir=directory, file_format="array_record")
         return read_only_builder.builder_from_files(name, data_dir=directory)
-    except (AssertionError, ValueError, tfds.core.DatasetNotFoundError) as error:
+    except ImportError:
+        raise
+    except Exception as error:  # whatever its files make tensorflow-datasets raise
         raise DataError(f"data set {name!r}: {error}") from error
 
 

@@ -19,7 +19,7 @@ from jaxcl.data._builders._folder_columns import (
     as_instances,
     as_splits,
 )
-from jaxcl.data._builders.image_folder import Samples
+from jaxcl.data._builders.image_folder import FORMAT, Samples
 from jaxcl.data._errors import DataError
 from jaxcl.data._split import ROLES
 
@@ -92,6 +92,7 @@ def from_dataframe(
     *,
     missing: Sequence[str] = DataConfig.missing,
     white: float = 0.0,
+    max_pixels: int = DataConfig.max_pixels,
     data_dir: str = "",
 ) -> str:
     """Stores the images that a data frame names, and returns the name of the data set.
@@ -104,6 +105,7 @@ def from_dataframe(
         folder: Where the paths start.
         missing: Words that stand for a missing value; see `DataConfig`.
         white: The value that is white in images of more than 8 bits; see `DataConfig`.
+        max_pixels: The most that an image may have; see `DataConfig`.
         data_dir: Where data sets are kept; empty = TFDS_DATA_DIR, else a user cache.
 
     Raises:
@@ -131,6 +133,7 @@ def from_dataframe(
             table=str(table),
             missing=tuple(missing),
             white=white,
+            max_pixels=max_pixels,
             data_dir=data_dir,
         )
         return build_image_folder(config)
@@ -207,7 +210,7 @@ def _as_column(name: str, given: Any, count: int) -> Column:
 
 
 def _fingerprint(pixels: np.ndarray, samples: Samples) -> str:
-    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest = hashlib.sha256(f"{FORMAT} {pixels.shape!r}".encode())
     digest.update(np.ascontiguousarray(pixels).data)
     for known in (samples.paths, samples.splits, samples.instances):
         digest.update(repr(known).encode())

@@ -19,6 +19,7 @@ from jaxcl.data._build import (
 )
 from jaxcl.data._builders._folder_pictures import explain_unreadable
 from jaxcl.data._columns import Columns
+from jaxcl.data._digest import data_digest
 from jaxcl.data._errors import DataError
 from jaxcl.data._locate import find_builders, find_entry
 from jaxcl.data._records import JoinedRecords, Records, flatten, open_records
@@ -68,8 +69,13 @@ def open_split(config: DataConfig, split: str) -> Split:
         folder = None
     stored = _stored_positions(builders, split)
     opened = _describe(config, name, split, stored, records, features, folder)
-    types = known_types(read_metadata(builders[0]))
-    opened = dataclasses.replace(opened, types=types, unreadable=unreadable)
+    known = read_metadata(builders[0])
+    opened = dataclasses.replace(
+        opened,
+        types=known_types(known),
+        unreadable=unreadable,
+        digest=data_digest(builders, known.get("digests")),
+    )
     return with_ids(opened, features)
 
 
@@ -171,6 +177,7 @@ def _describe(
         columns=Columns(records, numbers + texts, texts, folder, split),
         image_shape=_image_shape(config, name, features),
         fit=config.fit,
+        max_pixels=config.max_pixels,
         roles=roles,
         names={
             column: tuple(feature.names)
@@ -251,4 +258,9 @@ def _image_shape(
         height = width = config.image_size
     if height is None or width is None:
         raise DataError(f"the images of {name!r} differ in size: set `data.image_size`")
+    if height * width > config.max_pixels:
+        raise DataError(
+            f"images of {name!r} are read as {height:,} × {width:,} pixels, more than "
+            f"`data.max_pixels` = {config.max_pixels:,}: set `data.image_size`"
+        )
     return height, width, 1 if channels == 1 else 3

@@ -32,7 +32,8 @@ class ParsedRecords:
     """
 
     def __init__(self, raw: Any, features: Any):
-        self._raw, self._features = raw, features
+        self._raw = raw
+        self._features = features = _without_inner_images(features)
         # Images are decoded later: in threads, and with a policy for errors.
         self._decoders = {
             name: tfds.decode.SkipDecoding()
@@ -69,6 +70,25 @@ class ParsedRecords:
         except Exception as error:  # whatever a parser of bytes raises
             return error
         return flatten(example)
+
+
+def _without_inner_images(features: Any) -> Any:
+    """Features without images inside others, which tfds would decode in its own way."""
+    return tfds.features.FeaturesDict(
+        {
+            name: feature
+            for name, feature in features.items()
+            if isinstance(feature, tfds.features.Image) or not _holds_image(feature)
+        }
+    )
+
+
+def _holds_image(feature: Any) -> bool:
+    if isinstance(feature, tfds.features.Sequence):
+        return _holds_image(feature.feature)
+    if isinstance(feature, tfds.features.FeaturesDict):
+        return any(map(_holds_image, feature.values()))
+    return isinstance(feature, tfds.features.Image)
 
 
 class JoinedRecords:

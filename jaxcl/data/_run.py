@@ -62,7 +62,13 @@ class RunData:
 
     @property
     def digest(self) -> str:
-        return ""
+        """A SHA-256 of all splits of the data set, whatever is selected or corrupted.
+
+        It is the same for the same data in another directory or on another machine. Of
+        folders, tables and arrays it changes with every image, name and value. Of other
+        data sets it changes with name, version, columns and numbers of examples.
+        """
+        return self.train.digest
 
     @property
     def facts(self) -> dict[str, str]:

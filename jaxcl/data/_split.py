@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Int, Int32
 
+from jaxcl.config import DataConfig
 from jaxcl.data._columns import Columns
 from jaxcl.data._decode import Fit, Shape
 from jaxcl.data._errors import DataError
@@ -62,6 +63,14 @@ class Split:
     """See there; nothing is known of stored data sets."""
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """Why images of the data set, by path, were left out when it was built."""
+    max_pixels: int = DataConfig.max_pixels
+    digest: str = ""
+    """Of the whole data set; see `RunData`."""
+
+    @property
+    def decoding(self) -> tuple[Shape, Fit, int]:
+        """How its images are decoded: the arguments of `decode_image`."""
+        return self.image_shape, self.fit, self.max_pixels
 
     def __len__(self) -> int:
         return len(self.positions)

@@ -115,7 +115,7 @@ def test_sixteen_bit_colors_keep_their_upper_bits(put):
 
 def test_twelve_bits_that_the_file_declares_are_twelve_bits(tmp_path):
     (tmp_path / "a.tif").write_bytes(twelve_packed_bits())
-    assert check_pictures(tmp_path, ["a.tif"], 0.0).whites == {"a.tif": 4095.0}
+    assert check_pictures(tmp_path, ["a.tif"], 0.0, 100).whites == {"a.tif": 4095.0}
 
 
 def test_what_is_odd_is_noted(put, caplog):

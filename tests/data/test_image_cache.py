@@ -26,9 +26,9 @@ def decoded(monkeypatch):
     """Counts decoded images."""
     counts = []
 
-    def decode(data, shape, fit, real=_batches.decode_image):
+    def decode(data, *how, real=_batches.decode_image):
         counts.append(1)
-        return real(data, shape, fit)
+        return real(data, *how)
 
     monkeypatch.setattr(_batches, "decode_image", decode)
     return counts
@@ -92,11 +92,11 @@ def test_what_does_not_fit_is_read_again(decoded):
 
 
 def test_every_run_hears_of_an_image_that_cannot_be_read(monkeypatch):
-    def decode(data, shape, fit, real=_batches.decode_image, seen=[]):  # noqa: B006
+    def decode(data, *how, real=_batches.decode_image, seen=[]):  # noqa: B006
         seen.append(1)
         if len(seen) % 60 == 5:
             raise OSError("torn")
-        return real(data, shape, fit)
+        return real(data, *how)
 
     monkeypatch.setattr(_batches, "decode_image", decode)
     config = dataclasses.replace(CONFIG, bad_records="skip")
@@ -110,5 +110,5 @@ def test_every_run_hears_of_an_image_that_cannot_be_read(monkeypatch):
         strict.train_images()
 
 
-def torn(data, shape, fit):
+def torn(data, *how):
     raise OSError("torn")

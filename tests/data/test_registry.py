@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 from jaxcl.data import _builders
 from jaxcl.data._registry import REGISTRY, DatasetEntry, read_registry
+from jaxcl.data._stored import check_stored
 
 BUILDERS = {
     kind.name: kind
@@ -87,6 +88,14 @@ def test_columns_are_those_of_the_builder(builders, name):
         assert entry.join not in columns
         columns |= {entry.join}
     assert set(entry.columns) == columns
+
+
+@pytest.mark.parametrize("name", LOOKED_UP)
+def test_files_of_every_set_name_types_that_are_read(builders, name, tmp_path):
+    folder = tmp_path / "stored" / "1.0.0"
+    folder.mkdir(parents=True)
+    builders[name].info.write_to_directory(folder)
+    check_stored("stored", tmp_path)
 
 
 @pytest.mark.parametrize("name", LOOKED_UP)

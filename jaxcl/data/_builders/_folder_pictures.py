@@ -1,13 +1,13 @@
 """Every image of a folder, decoded once before it is stored."""
 
-import io
 import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -64,7 +64,9 @@ class _Facts(NamedTuple):
     """Whether it is of one color."""
 
 
-def check_pictures(folder: Path, paths: Sequence[str], white: float) -> Pictures:
+def check_pictures(
+    folder: Path, paths: Sequence[str], white: float, max_pixels: int
+) -> Pictures:
     """Decodes every image once.
 
     Args:
@@ -72,13 +74,15 @@ def check_pictures(folder: Path, paths: Sequence[str], white: float) -> Pictures
         paths: Their paths in it.
         white: The value that is white in images of more than 8 bits; 0 = 65535 for 16
             bits, and for others the smallest usual one that holds all their values.
+        max_pixels: An image with more cannot be read.
 
     Raises:
         DataError: Nobody can say which value is white, or nothing can be read.
     """
     unreadable: dict[str, str] = {}
     facts: dict[str, _Facts] = {}
-    for path, found in zip(paths, _examine_all(folder, paths), strict=True):
+    examined = _examine_all(folder, paths, max_pixels)
+    for path, found in zip(paths, examined, strict=True):
         if isinstance(found, str):
             unreadable[path] = found
         elif white and found.kind in (SIXTEEN, WHOLE, FLOAT) and found.high > white:
@@ -108,20 +112,23 @@ def explain_unreadable(source: str, unreadable: Mapping[str, str]) -> str:
     )
 
 
-def read_for_storing(file: Path, white: float | None) -> Any:
-    """The file of an image as it is; one of more than 8 bits as a gray PNG.
+def read_for_storing(file: Path, white: float | None, max_pixels: int) -> bytes:
+    """The bytes of an image as they are; one of more than 8 bits as a gray PNG.
 
     Args:
         file: The file.
         white: The value that is white; None for an image of 8 bits.
+        max_pixels: The most that it may have.
     """
+    data = file.read_bytes()
     if white is None:
-        return file
-    deep = deep_values(*open_upright(file.read_bytes()))
-    return io.BytesIO(encode_png(to_gray(deep, white)))
+        return data
+    return encode_png(to_gray(deep_values(*open_upright(data, max_pixels)), white))
 
 
-def _examine_all(folder: Path, paths: Sequence[str]) -> Iterator[_Facts | str]:
+def _examine_all(
+    folder: Path, paths: Sequence[str], max_pixels: int
+) -> Iterator[_Facts | str]:
     """Facts of every image, or why it cannot be read; says how long it takes."""
     start = spoken = time.monotonic()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -136,22 +143,23 @@ def _examine_all(folder: Path, paths: Sequence[str]) -> Iterator[_Facts | str]:
                 spoken = now
             # Some at a time, so that an interrupt need not wait for all.
             part = paths[done : done + _AT_ONCE]
-            yield from pool.map(_examine, [folder / path for path in part])
+            files = [folder / path for path in part]
+            yield from pool.map(_examine, files, repeat(max_pixels))
 
 
-def _examine(file: Path) -> _Facts | str:
+def _examine(file: Path, max_pixels: int) -> _Facts | str:
     try:
         data = file.read_bytes()
-        picture, header = open_upright(data)
-        with open_picture(data) as other:
+        picture, header = open_upright(data, max_pixels)
+        with open_picture(data, max_pixels) as other:
             # Phones store a preview as a second frame.
             frames = other.format != "MPO" and getattr(other, "is_animated", False)
             # All pixels of a PNG may be there when its end is not.
             other.verify()
         if is_deep(picture):
             deep = deep_values(picture, header)
-            high, low = float(deep.values.max()), float(deep.values.min())
-            return _Facts(deep.kind, high, deep.declared_white, frames, high == low)
+            flat = deep.low == deep.high
+            return _Facts(deep.kind, deep.high, deep.declared_white, frames, flat)
         shades = np.asarray(on_white(picture).getextrema()).reshape(-1, 2)
         # Of 16 bits of a color, Pillow keeps the upper 8.
         kind, unit = (_COLORS, 257.0) if header.bits == 16 else ("", 1.0)

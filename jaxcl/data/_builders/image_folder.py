@@ -35,7 +35,7 @@ from jaxcl.data._decode import encode_png
 from jaxcl.data._errors import DataError
 
 # Part of every fingerprint, so that files of an older version are built again.
-_FORMAT = "2"
+FORMAT = "3"
 
 
 class Samples(NamedTuple):
@@ -52,6 +52,8 @@ class Samples(NamedTuple):
     """What was found when they were decoded."""
     pixels: np.ndarray | None = None
     """The images `[samples, height, width (, 3)]` where they are in no files."""
+    max_pixels: int = DataConfig.max_pixels
+    """The most that an image may have."""
 
     @property
     def image_shape(self) -> tuple[int | None, int | None, int]:
@@ -61,12 +63,13 @@ class Samples(NamedTuple):
         height, width, *colors = self.pixels.shape[1:]
         return height, width, 3 if colors else 1
 
-    def encoded(self, position: int) -> Any:
-        """An image as a file: the bytes of most as they are, which Pillow decodes."""
+    def encoded(self, position: int) -> bytes:
+        """The bytes of an image: of most those of its file, which Pillow decodes."""
         if self.pixels is not None:
-            return io.BytesIO(encode_png(self.pixels[position]))
+            return encode_png(self.pixels[position])
         path = self.paths[position]
-        return read_for_storing(self.folder / path, self.pictures.whites.get(path))
+        white = self.pictures.whites.get(path)
+        return read_for_storing(self.folder / path, white, self.max_pixels)
 
 
 @dataclass(eq=False)
@@ -124,7 +127,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(split) for split in splits}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        samples = self._samples
+        samples, whole = self._samples, hashlib.sha256()
         for position, path in enumerate(samples.paths):
             if samples.splits[position] != split:
                 continue
@@ -132,9 +135,22 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder):
                 name: column.values[position]
                 for name, column in samples.columns.items()
             }
-            known["image"] = samples.encoded(position)
             known["path"], known["instance"] = path, samples.instances[position]
+            image = samples.encoded(position)
+            whole.update(_digest(image, known))
+            known["image"] = io.BytesIO(image)
             yield position, known
+        metadata: Any = self.info.metadata
+        metadata.setdefault("digests", {})[split] = whole.hexdigest()
+
+
+def _digest(image: bytes, known: Mapping[str, Any]) -> bytes:
+    """A digest of a sample, which does not depend on the order of its columns."""
+    digest = hashlib.sha256(hashlib.sha256(image).digest())
+    for name, value in sorted(known.items()):
+        plain = value if isinstance(value, str) else np.asarray(value).tolist()
+        digest.update(repr((name, plain)).encode())
+    return digest.digest()
 
 
 def config_name(folder: Path, files: Files, config: DataConfig) -> str:
@@ -148,7 +164,8 @@ def config_name(folder: Path, files: Files, config: DataConfig) -> str:
 
 
 def _fingerprint(files: Mapping[str, File], config: DataConfig) -> str:
-    digest = hashlib.sha256(f"{_FORMAT} {config.white:g}".encode())
+    limits = f"{FORMAT} {config.white:g} {config.max_pixels}"
+    digest = hashlib.sha256(limits.encode())
     table = Path(config.table).expanduser() if config.table else None
     for path in sorted(files):
         # Without a table, any other file is an error, also one that was added later.
@@ -176,9 +193,11 @@ def read_samples(folder: Path, files: Files, config: DataConfig) -> Samples:
     return _from_table(folder, files.known, read_table(table, config.missing), table)
 
 
-def check_samples(samples: Samples, white: float) -> Samples:
+def check_samples(samples: Samples, config: DataConfig) -> Samples:
     """The samples whose images can be read, which are all decoded once."""
-    pictures = check_pictures(samples.folder, samples.paths, white)
+    pictures = check_pictures(
+        samples.folder, samples.paths, config.white, config.max_pixels
+    )
     kept = [i for i, p in enumerate(samples.paths) if p not in pictures.unreadable]
     return samples._replace(
         paths=[samples.paths[i] for i in kept],
@@ -190,6 +209,7 @@ def check_samples(samples: Samples, white: float) -> Samples:
         },
         notes=[*samples.notes, *pictures.notes],
         pictures=pictures,
+        max_pixels=config.max_pixels,
     )
 
 

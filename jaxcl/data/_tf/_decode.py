@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from jaxcl.augment import BASE_DRAWS
-from jaxcl.config import AugmentationConfig
+from jaxcl.config import AugmentationConfig, DataConfig
 from jaxcl.data._decode import (
     Fit,
     Shape,
@@ -28,7 +28,9 @@ from jaxcl.data._tf._library import tensorflow
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
 
-def decode_and_fit(data: Tensor, shape: Shape, fit: Fit) -> Tensor:
+def decode_and_fit(
+    data: Tensor, shape: Shape, fit: Fit, max_pixels: int = DataConfig.max_pixels
+) -> Tensor:
     """The pixels of encoded images in a given shape, equal to those of `decode_image`.
 
     Args:
@@ -36,13 +38,14 @@ def decode_and_fit(data: Tensor, shape: Shape, fit: Fit) -> Tensor:
             without the axis, which takes twice as long for a small image.
         shape: Height, width and channels (1 or 3) of the result.
         fit: "crop" keeps the middle of an image of another shape, "stretch" all of it.
+        max_pixels: An image with more is not decoded.
 
     Returns:
         `[batch, height, width, channels]` of uint8.
     """
     tf = tensorflow()
     if data.shape.rank == 0:
-        return decode_and_fit(data[None], shape, fit)[0]
+        return decode_and_fit(data[None], shape, fit, max_pixels)[0]
     pixels, done = tf.map_fn(
         lambda one: _decode_like_pillow(one[0], one[1], shape),
         (data, _kinds(data, shape)),
@@ -55,7 +58,8 @@ def decode_and_fit(data: Tensor, shape: Shape, fit: Fit) -> Tensor:
 
     def with_pillow():
         def decode(parts: np.ndarray) -> np.ndarray:
-            return np.stack([decode_image(part, shape, fit) for part in parts])
+            images = [decode_image(part, shape, fit, max_pixels) for part in parts]
+            return np.stack(images)
 
         images = tf.numpy_function(decode, [tf.gather_nd(data, rest)], tf.uint8)
         return tf.tensor_scatter_nd_update(pixels, rest, images)
@@ -125,6 +129,7 @@ def decode_crops(
     views: int,
     shape: Shape,
     fit: Fit,
+    max_pixels: int = DataConfig.max_pixels,
 ) -> Tensor:
     """Random crops from all pixels of encoded images, for `finish_views`.
 
@@ -139,6 +144,7 @@ def decode_crops(
         views: Crops of each image; the first `config.plain_views` are the fitted image.
         shape: Height, width and channels (1 or 3) of a crop.
         fit: Which part of an image of another shape the boxes lie in.
+        max_pixels: An image with more is not decoded.
 
     Returns:
         `[batch, views, height, width, channels]` of uint8, for `finish_views`.
@@ -158,7 +164,14 @@ def decode_crops(
     def decode(parts, boxes, flips):
         return np.stack(
             [
-                _cut(part, boxes[i], flips[i], plain, shape, fit)
+                _cut(
+                    read_picture(part, max_pixels),
+                    boxes[i],
+                    flips[i],
+                    plain,
+                    shape,
+                    fit,
+                )
                 for i, part in enumerate(parts)
             ]
         )
@@ -168,7 +181,7 @@ def decode_crops(
 
 
 def _cut(
-    data: bytes,
+    picture: Image.Image,
     boxes: np.ndarray,
     flips: np.ndarray,
     plain: int,
@@ -176,7 +189,7 @@ def _cut(
     fit: Fit,
 ) -> np.ndarray:
     """The crops of one image; boxes are in units of the part that would be fitted."""
-    picture = in_channels(read_picture(data), shape[2])
+    picture = in_channels(picture, shape[2])
     width, height = picture.size
     left, top, right, bottom = (0.0, 0.0, float(width), float(height))
     if fit == "crop":

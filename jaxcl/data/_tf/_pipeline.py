@@ -96,10 +96,9 @@ def _make_pixels(
     data.set_shape([None])
     if augmentation is not None and augmentation.crop_from == "stored":
         base, extra, *_ = numbers
-        shape, fit = split.image_shape, split.fit
-        crops = decode_crops(data, base, augmentation, views, shape, fit)
+        crops = decode_crops(data, base, augmentation, views, *split.decoding)
         return {"views": finish_views(crops, base, extra, augmentation)}
-    images = decode_and_fit(data, split.image_shape, split.fit)
+    images = decode_and_fit(data, *split.decoding)
     if augmentation is None:
         return {"image": images}
     base, extra, small_base, small_extra = numbers
@@ -141,7 +140,9 @@ class _Source:
         for i, (row, record) in enumerate(zip(draw.rows, records, strict=True)):
             data = None if record is None else self._check(record, int(row))
             where[i] = data is not None
-            images.append(self._black if data is None else make_plain(data))
+            if data is not None:
+                data = make_plain(data, self._split.max_pixels)
+            images.append(data or self._black)
         self.side[step] = Batch(**{**vars(batch), "where": where})
         encoded = np.array(images, object)
         if self._augmentation is None:
@@ -154,7 +155,7 @@ class _Source:
         if self._bad.policy != "error":
             # What TensorFlow cannot decode would end its pipeline.
             try:
-                decode_image(data, self._split.image_shape, self._split.fit)
+                decode_image(data, *self._split.decoding)
             except Exception as error:  # whatever a decoder of bytes raises
                 self._bad.add(self._split, row, error, record)
                 return None

@@ -1,12 +1,12 @@
 """The usual ways to the same views: tf.image on each image, and torchvision."""
 
 import importlib
-import io
 import itertools
 from typing import Any
 
 from PIL import Image
 
+from jaxcl.data._decode import open_picture
 from jaxcl.labs.benchmarks._data._options import AUGMENTATION, VIEWS
 from jaxcl.labs.benchmarks._data._pipeline import Files, read_encoded
 from jaxcl.labs.benchmarks._data._streams import Stream
@@ -134,7 +134,7 @@ class PillowSamples:
     def __getitem__(self, index: int) -> Any:
         image = self._images[index]
         if isinstance(image, bytes):
-            picture = Image.open(io.BytesIO(image)).convert("RGB")
+            picture = open_picture(image).convert("RGB")
         else:
             picture = Image.fromarray(image)
         return tuple(self._transform(picture) for _ in range(VIEWS))
