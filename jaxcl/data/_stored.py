@@ -19,13 +19,13 @@ from jaxcl.data._errors import DataError
 from jaxcl.files import read_regular
 
 _PACKAGE = "tensorflow_datasets.core.features."
-_READ = {
-    **dict.fromkeys(("features_dict.FeaturesDict", "sequence_feature.Sequence")),
-    **dict.fromkeys(("image_feature.Image", "class_label_feature.ClassLabel")),
-    **dict.fromkeys(("text_feature.Text", "scalar.Scalar", "tensor_feature.Tensor")),
+_READ = (
+    *("features_dict.FeaturesDict", "sequence_feature.Sequence"),
+    *("image_feature.Image", "class_label_feature.ClassLabel"),
+    *("text_feature.Text", "scalar.Scalar", "tensor_feature.Tensor"),
     # The name of Tensor in files of older versions.
-    **dict.fromkeys(("feature.Tensor", "bounding_boxes.BBoxFeature")),
-}
+    *("feature.Tensor", "bounding_boxes.BBoxFeature"),
+)
 _TYPES = frozenset(_PACKAGE + name for name in _READ)
 _SHOWN = ", ".join(sorted({name.split(".")[1] for name in _READ}))
 # Two versions of the format, and the two spellings that protocol buffers accept.

@@ -202,7 +202,7 @@ def _columns(lines: list[dict[str, Any]], prefix: str = "") -> dict[str, list[An
 def renew_report(
     run: Workdir, experiment: Experiment, evaluation: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """The stored report with a new evaluation, and all else unchanged.
+    """The stored report with a new evaluation and its notes, and all else unchanged.
 
     None if no report of that step and config exists.
     """
@@ -210,11 +210,12 @@ def renew_report(
     try:
         config = from_dict(report["config"])
         same = report["run"]["steps"] == evaluation["after"]["step"]
+        notes = dict.fromkeys([*report["notes"], *experiment.notes])
     except (ConfigError, LookupError, TypeError):
         return None
     if not same or unlike_fields(config, experiment.config):
         return None
-    return {**report, "evaluation": evaluation}
+    return {**report, "notes": [*notes], "evaluation": evaluation}
 
 
 def check_newest(run: Workdir, step: int) -> None:

@@ -4,11 +4,13 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 from small_runs import SMALL, small
 
 import jaxcl
-from jaxcl.config import EvaluationConfig, write_toml
+from jaxcl.config import ConfigError, EvaluationConfig, ModelConfig, write_toml
 from jaxcl.experiment import embed_run
 from jaxcl.training import CheckpointError, Checkpoints, WorkdirError
 
@@ -137,3 +139,36 @@ def test_a_directory_that_is_moved_away_while_it_trains(tmp_path, monkeypatch):
     assert report["curves"]["step"] == [5, 6]
     again = jaxcl.evaluate(run, quiet=True)
     assert again["evaluation"] == report["evaluation"]
+
+
+def test_a_run_does_not_go_on_with_a_table_that_was_edited(tmp_path, data_dir):
+    folder, table = tmp_path / "images", tmp_path / "table.csv"
+    folder.mkdir()
+    rows = ["path,label"]
+    for i in range(40):
+        pixels = np.random.default_rng(i).integers(0, 255, (8, 8, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:02}.png")
+        rows.append(f"{i:02}.png,{'ab'[i % 2]}")
+    table.write_text("\n".join(rows))
+    options = {
+        "eval_every": 0,
+        "optimizer__schedule": "constant",
+        "optimizer__warmup_steps": 0,
+        "data__path": str(folder),
+        "data__table": str(table),
+        "data__image_size": 8,
+        "data__domain": "",
+        "data__batch_size": 8,
+        "data__train_split": "train",
+        "data__test_splits": (),
+        "model": ModelConfig(encoder="mlp", width=16, stages=1, head_layers=0),
+    }
+    run = tmp_path / "run"
+    before = jaxcl.train(small(num_steps=1, **options), run, quiet=True)
+    table.write_text(table.read_text().replace("00.png,a", "00.png,b"))
+    with pytest.raises(ConfigError, match="the data must be what the run was trained"):
+        jaxcl.train(small(num_steps=2, **options), run, quiet=True)
+    report = jaxcl.evaluate(run, quiet=True)
+    (note,) = (note for note in report["notes"] if "what the run was trained" in note)
+    assert report["run"] == before["run"]
+    assert note in report_of(run)["notes"]
