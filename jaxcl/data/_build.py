@@ -3,6 +3,8 @@
 import contextlib
 import io
 import logging
+import re
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -20,6 +22,8 @@ from jaxcl.data._locate import base_name, data_directory, find_builder, find_ent
 from jaxcl.data._tf import hide_accelerators
 
 _LOG = logging.getLogger(__name__)
+# How tensorflow-datasets calls a folder that it is still writing.
+_UNFINISHED = re.compile(r"incomplete\.[A-Z0-9]{6}_\d+\.\d+\.\d+")
 
 
 def build(name: str, data_dir: str = "", *, manual_dir: str = "") -> Path:
@@ -106,6 +110,7 @@ def build_samples(
 
 def _prepare(builder: Any, name: str, directory: Path, manual_dir: str = "") -> None:
     _LOG.info("building data set %s in %s", name, directory)
+    _remove_unfinished(directory / builder.name)
     options = tfds.download.DownloadConfig(manual_dir=manual_dir or None)
     # Progress bars and messages would run through the lines of a report or a doctest.
     tfds.disable_progress_bar()
@@ -119,6 +124,17 @@ def _prepare(builder: Any, name: str, directory: Path, manual_dir: str = "") -> 
             f"data set {name!r} could not be built in {str(directory)!r}: {error}"
             f"{_advice(name, error)}"
         ) from error
+
+
+def _remove_unfinished(root: Path) -> None:
+    """Removes what killed builds of a data set left behind; its lock must be held."""
+    for path in [*root.glob("incomplete.*"), *root.glob("*/incomplete.*")]:
+        linked = any(each.is_symlink() for each in (root, path.parent, path))
+        if _UNFINISHED.fullmatch(path.name) and path.is_dir() and not linked:
+            _LOG.info("removing %s of a build that was killed", path)
+            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()  # of a folder that has changed since
 
 
 def _advice(name: str, error: Exception) -> str:

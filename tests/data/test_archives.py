@@ -98,6 +98,36 @@ def test_names_that_leave_the_folder_are_refused(tmp_path, name):
         refuse(archive, tmp_path, match)
 
 
+UNSEEN = "\u200b\u200e\u200f\u202a\u202e\u2066\u2069\u061c\ufeff\x7f\x85\u2028"
+
+
+@pytest.mark.parametrize("letter", UNSEEN)
+def test_letters_that_are_not_shown_are_refused(tmp_path, letter):
+    # After U+202E this looks like "photo_exe.jpg".
+    name = f"a/photo_{letter}gpj.exe"
+    for number, write in enumerate((write_tar, write_zip)):
+        archive = write(tmp_path / str(number), [("good", b""), (name, b"x")])
+        refuse(archive, tmp_path, "odd letters")
+
+
+GIT = [".git/hooks/post-checkout", "a/.GIT/config", "a/GIT~1/config", ".git"]
+GIT += [".git . /config", "a/.git::$INDEX_ALLOCATION/config", "\uff0egit/config"]
+
+
+@pytest.mark.parametrize("name", GIT)
+def test_folders_of_git_are_refused(tmp_path, name):
+    for number, write in enumerate((write_tar, write_zip)):
+        archive = write(tmp_path / str(number), [("good", b""), (name, b"x")])
+        refuse(archive, tmp_path, "folder of git")
+
+
+def test_names_of_other_languages_are_kept(tmp_path):
+    names = [".gitignore", "é/ω.jpg", "猫/1.jpg", "חתול/2.jpg", "digit/3.jpg"]
+    archive = write_zip(tmp_path / "a.zip", [(name, b"x") for name in names])
+    extract(archive, tmp_path / "a", **LIMITS)
+    assert all((tmp_path / "a" / name).is_file() for name in names)
+
+
 @pytest.mark.parametrize(
     ("kind", "target", "word"),
     [

@@ -30,6 +30,8 @@ _CHUNK = 1 << 20
 # read into memory at once.
 _LARGEST_HEADER = 1 << 20
 _LONGEST_NAME = 1000
+# Categories of Unicode: control, format, line and paragraph.
+_UNSEEN = ("Cc", "Cf", "Zl", "Zp")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _DECOMPRESSORS: dict[bytes, Any] = {
     b"\x1f\x8b": gzip,
@@ -239,8 +241,10 @@ def _safe_path(archive: Path, name: str, kind: str, names: dict[str, str]) -> st
     if kind not in ("file", "folder"):
         raise _refusal(archive, f"holds a {kind}: {name!r}")
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    if any(ord(letter) < 32 or letter == "\\" for letter in name):
+    if any(_is_odd(letter) for letter in name):
         raise _refusal(archive, f"holds a name with odd letters: {name!r}")
+    if any(_is_git(part) for part in parts):
+        raise _refusal(archive, f"holds a folder of git: {name!r}")
     drive = parts[:1] and parts[0][1:2] == ":"
     if name.startswith("/") or drive or ".." in parts:
         raise _refusal(archive, f"names a place outside of its folder: {name!r}")
@@ -256,3 +260,14 @@ def _safe_path(archive: Path, name: str, kind: str, names: dict[str, str]) -> st
             raise _refusal(archive, f"uses a name twice: {names[key]!r}, {entry!r}")
         names[key] = entry
     return "/".join(parts)
+
+
+def _is_odd(letter: str) -> bool:
+    """Whether a letter is not shown, or changes how others are: U+202E turns them."""
+    return letter == "\\" or unicodedata.category(letter) in _UNSEEN
+
+
+def _is_git(part: str) -> bool:
+    """Whether some system takes a name for `.git`, whose hooks are programs."""
+    plain = unicodedata.normalize("NFKC", part).casefold().split(":")[0].rstrip(" .")
+    return plain in (".git", "git~1")
