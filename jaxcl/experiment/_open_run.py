@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxcl.config import ConfigError, TrainConfig
-from jaxcl.data import RunData
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._make import make_experiment
 from jaxcl.models import Encoder
@@ -17,6 +16,7 @@ from jaxcl.training import (
     MismatchError,
     TrainState,
     Workdir,
+    check_same_data,
     find_workdir,
     make_devices,
 )
@@ -63,7 +63,7 @@ def open_run(
         state = _restore(checkpoints, initial, step)
         extra = checkpoints.read_manifest(int(state.step)).extra
     try:
-        check_same_data(extra, experiment.data)
+        check_same_data(extra, experiment.data.facts)
     except ConfigError as error:
         notes = (*experiment.notes, str(error))
         experiment = experiment._replace(notes=notes)
@@ -90,18 +90,6 @@ def _restore(
         raise CheckpointError(f"{error}{advice}") from error
     assert state is not None
     return state
-
-
-def check_same_data(extra: Mapping[str, Any], data: RunData) -> None:
-    """Raises a `ConfigError` if the data is not that of a checkpoint."""
-    stored, now = extra.get("data") or {}, data.facts
-    differing = [name for name in now if name in stored and stored[name] != now[name]]
-    if differing:
-        raise ConfigError(
-            f"the {' and the '.join(differing)} must be what the run was trained on, "
-            "but changed since its last checkpoint: an image, a table or a version is "
-            "another. Choose another --workdir to train on what is there now"
-        )
 
 
 def check_encoder(config: TrainConfig, encoder: Encoder | None) -> None:

@@ -9,7 +9,7 @@ import jax
 from jaxcl.config import EvaluationConfig, TrainConfig, check_bounds
 from jaxcl.experiment._loop import Session, agree_on_stop, run_steps
 from jaxcl.experiment._make import make_experiment
-from jaxcl.experiment._open_run import check_encoder, check_same_data, open_run
+from jaxcl.experiment._open_run import check_encoder, open_run
 from jaxcl.experiment._report import (
     check_newest,
     evaluate_states,
@@ -94,13 +94,10 @@ def _train(
         experiment = make_experiment(config, devices, encoder=encoder)
     check_same_on_all(experiment.data.facts)
     with (
-        claim_workdir(run, config) as claim,
+        claim_workdir(run, config, experiment.data.facts) as claim,
         Checkpoints(run.checkpoints, claim.describe) as checkpoints,
         stop_requests() as stop,
     ):
-        claim.data = experiment.data.facts
-        if claim.record is not None:
-            check_same_data(claim.record.extra, experiment.data)
         if jax.process_index() == 0:
             experiment.data.keep_selection(run.selection)
         initial = experiment.init()

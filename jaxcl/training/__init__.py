@@ -10,7 +10,11 @@ from jaxcl.training._checkpoints import (
     Checkpoints as Checkpoints,
     MismatchError as MismatchError,
 )
-from jaxcl.training._claim import Claim as Claim, claim_workdir as claim_workdir
+from jaxcl.training._claim import (
+    Claim as Claim,
+    check_same_data as check_same_data,
+    claim_workdir as claim_workdir,
+)
 from jaxcl.training._clock import (
     Clock as Clock,
     append_timings as append_timings,
@@ -111,6 +115,7 @@ __all__ = [
     "WorkdirError",
     "append_line",
     "append_timings",
+    "check_same_data",
     "check_same_on_all",
     "claim_workdir",
     "describe_devices",

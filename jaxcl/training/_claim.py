@@ -9,7 +9,7 @@ import jax
 import tomli_w
 from filelock import FileLock, Timeout
 
-from jaxcl.config import TrainConfig, as_dict
+from jaxcl.config import ConfigError, TrainConfig, as_dict
 from jaxcl.files import write_whole
 from jaxcl.training._jsonl import JsonLines
 from jaxcl.training._record import describe_settings, describe_versions, timestamp
@@ -22,20 +22,24 @@ class Claim:
     Args:
         workdir: The directory.
         config: The config of the run.
+        data: Facts about its data.
 
     Attributes:
         record: What the directory said when the run took it, if anything.
         history: What was done to the run, a sentence each.
-        data: Facts about the data of the run.
         log: The log of its metrics.
     """
 
-    def __init__(self, workdir: Workdir, config: TrainConfig):
-        self._workdir, self._config = workdir, config
+    def __init__(
+        self,
+        workdir: Workdir,
+        config: TrainConfig,
+        data: Mapping[str, str] | None = None,
+    ):
+        self._workdir, self._config, self._data = workdir, config, data or {}
         self._lock, self._inode = FileLock(workdir.lock, timeout=0), (0, 0)
         self.record: Recorded | None = None
         self.history: list[str] = []
-        self.data: Mapping[str, str] = {}
         self.log: JsonLines | None = None
 
     def take(self) -> None:
@@ -66,9 +70,10 @@ class Claim:
         if self._workdir.config.exists():
             self.history = self._workdir.history()
         if self.record is not None:
+            check_same_data(self.record.extra, self._data)
+            _check_settings(self.record)
             self.history = self.history or _sentences(self.record)
             self._note_longer(self.record)
-            _check_settings(self.record)
             self._note_versions(self.record)
         self._store()
 
@@ -97,7 +102,7 @@ class Claim:
             "history": self.history,
             "versions": describe_versions(),
             "settings": describe_settings(),
-            "data": self.data,
+            "data": self._data,
             **log,
         }
 
@@ -127,14 +132,16 @@ class Claim:
 
 
 @contextmanager
-def claim_workdir(workdir: Workdir, config: TrainConfig) -> Iterator[Claim]:
+def claim_workdir(
+    workdir: Workdir, config: TrainConfig, data: Mapping[str, str] | None = None
+) -> Iterator[Claim]:
     """Locks the directory for this run, and stores its config there.
 
     Called right before the first step, so that a config that fails earlier does not
     occupy the directory. A run that continues with other versions of packages says so
-    in its history; with other settings of JAX it is refused.
+    in its history; with other settings of JAX, or other data, it is refused.
     """
-    claim = Claim(workdir, config)
+    claim = Claim(workdir, config, data)
     if jax.process_index() != 0:
         claim.record = check_same_config(workdir, config)
         yield claim
@@ -161,6 +168,23 @@ def _sentences(record: Recorded) -> list[str]:
     lines = record.extra.get("history")
     texts = [" ".join(str(line).split()) for line in lines or []]
     return ["".join(c if c.isprintable() else "?" for c in text) for text in texts]
+
+
+def check_same_data(extra: Mapping[str, Any], data: Mapping[str, str]) -> None:
+    """Raises a `ConfigError` if the data is not that of a checkpoint.
+
+    Args:
+        extra: What is stored with the checkpoint.
+        data: Facts about the data that is there now.
+    """
+    stored = extra.get("data") or {}
+    differing = [name for name in data if name in stored and stored[name] != data[name]]
+    if differing:
+        raise ConfigError(
+            f"the {' and the '.join(differing)} must be what the run was trained on, "
+            "but changed since its last checkpoint: an image, a table or a version is "
+            "another. Choose another --workdir to train on what is there now"
+        )
 
 
 def _check_settings(record: Recorded) -> None:

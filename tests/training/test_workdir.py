@@ -9,7 +9,7 @@ import pytest
 from faults.storage_program import make_state
 from small_runs import SMALL, small
 
-from jaxcl.config import read_toml, write_toml
+from jaxcl.config import ConfigError, read_toml, write_toml
 from jaxcl.training import (
     CheckpointError,
     Checkpoints,
@@ -203,3 +203,17 @@ def test_a_checkpoint_knows_the_log_that_was_there(run):
         found = checkpoints.read_manifest(2).extra["metrics"]
     assert found["size"] == run.metrics.stat().st_size
     assert np.char.isalnum(found["sha256"])
+
+
+def test_a_run_that_is_refused_changes_nothing(run):
+    longer = small(num_steps=60, optimizer__schedule="constant")
+    run = save(run.path.parent / "constant", small(optimizer__schedule="constant"))
+    with claim_workdir(run, small(optimizer__schedule="constant"), {"data": "ab"}) as c:
+        with Checkpoints(run.checkpoints, c.describe) as checkpoints:
+            checkpoints.save(make_state(4))
+    before = run.config.read_text()
+    with pytest.raises(ConfigError, match="the data must be what the run was trained"):
+        claim_workdir(
+            open_workdir(run.path, longer), longer, {"data": "cd"}
+        ).__enter__()
+    assert run.config.read_text() == before
