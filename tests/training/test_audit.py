@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from jax import lax
 from long_tests import long_only, slow
-from small_faults import flip_bit
+from small_faults import flip_bit, flip_in_step
 from small_runs import last_state, small
 from small_steps import make_batches, make_rig, some_devices
 
 import jaxcl
 from jaxcl.config import ConfigError, ObjectiveConfig
+from jaxcl.experiment import _loop
 from jaxcl.training import (
     AXIS,
     Audit,
@@ -22,6 +23,7 @@ from jaxcl.training import (
     Clock,
     StepOptions,
     parallelize,
+    read_lines,
     stack_batches,
     state_digest,
 )
@@ -185,12 +187,8 @@ def test_a_replay_gives_each_device_the_rows_of_its_neighbor(mapping):
     placed = parallelize(small_step, rotate(some_devices("shard_map", 4)))
     rows = placed.place_batch(BATCH).addressable_shards
     first = {shard.device.id: shard.index[0].start for shard in rows}
-    assert {device: row or 0 for device, row in first.items()} == {
-        1: 0,
-        2: 2,
-        3: 4,
-        0: 6,
-    }
+    expected = {1: 0, 2: 2, 3: 4, 0: 6}
+    assert {device: row or 0 for device, row in first.items()} == expected
 
 
 @pytest.mark.parametrize("mapping", MAPPINGS)
@@ -279,11 +277,6 @@ def test_a_run_with_audits_is_the_run_without(tmp_path, changes):
 
 @pytest.mark.slow
 def test_a_difference_ends_the_run_and_is_recorded(tmp_path, monkeypatch):
-    from small_faults import flip_in_step
-
-    from jaxcl.experiment import _loop
-    from jaxcl.training import read_lines
-
     monkeypatch.setattr(_loop, "parallelize", _loop.parallelize)
     flip_in_step(_loop, 4)
     config = small(num_steps=6, eval_every=0, audit_every=2)
