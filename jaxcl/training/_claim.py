@@ -15,6 +15,8 @@ from jaxcl.training._jsonl import JsonLines
 from jaxcl.training._record import describe_settings, describe_versions, timestamp
 from jaxcl.training._workdir import Recorded, Workdir, WorkdirError, check_same_config
 
+Facts = Mapping[str, str]
+
 
 class Claim:
     """What a run writes into its directory about itself; process 0 writes.
@@ -34,7 +36,7 @@ class Claim:
         self,
         workdir: Workdir,
         config: TrainConfig,
-        data: Mapping[str, str] | None = None,
+        data: Facts | None = None,
     ):
         self._workdir, self._config, self._data = workdir, config, data or {}
         self._lock, self._inode = FileLock(workdir.lock, timeout=0), (0, 0)
@@ -133,7 +135,7 @@ class Claim:
 
 @contextmanager
 def claim_workdir(
-    workdir: Workdir, config: TrainConfig, data: Mapping[str, str] | None = None
+    workdir: Workdir, config: TrainConfig, data: Facts | None = None
 ) -> Iterator[Claim]:
     """Locks the directory for this run, and stores its config there.
 
@@ -170,7 +172,7 @@ def _sentences(record: Recorded) -> list[str]:
     return ["".join(c if c.isprintable() else "?" for c in text) for text in texts]
 
 
-def check_same_data(extra: Mapping[str, Any], data: Mapping[str, str]) -> None:
+def check_same_data(extra: Mapping[str, Any], data: Facts) -> None:
     """Raises a `ConfigError` if the data is not that of a checkpoint.
 
     Args:

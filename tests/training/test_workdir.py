@@ -205,15 +205,17 @@ def test_a_checkpoint_knows_the_log_that_was_there(run):
     assert np.char.isalnum(found["sha256"])
 
 
-def test_a_run_that_is_refused_changes_nothing(run):
-    longer = small(num_steps=60, optimizer__schedule="constant")
-    run = save(run.path.parent / "constant", small(optimizer__schedule="constant"))
-    with claim_workdir(run, small(optimizer__schedule="constant"), {"data": "ab"}) as c:
-        with Checkpoints(run.checkpoints, c.describe) as checkpoints:
-            checkpoints.save(make_state(4))
+def test_a_run_that_is_refused_changes_nothing(tmp_path):
+    config = small(optimizer__schedule="constant")
+    run = save(tmp_path, config)
+    with (
+        claim_workdir(run, config, {"data": "ab"}) as claim,
+        Checkpoints(run.checkpoints, claim.describe) as checkpoints,
+    ):
+        checkpoints.save(make_state(4))
     before = run.config.read_text()
+    longer = small(num_steps=60, optimizer__schedule="constant")
+    again = claim_workdir(open_workdir(tmp_path, longer), longer, {"data": "cd"})
     with pytest.raises(ConfigError, match="the data must be what the run was trained"):
-        claim_workdir(
-            open_workdir(run.path, longer), longer, {"data": "cd"}
-        ).__enter__()
+        again.__enter__()
     assert run.config.read_text() == before
