@@ -24,7 +24,8 @@ import numpy as np
 from jaxcl.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 from jaxcl.experiment import make_experiment
 from jaxcl.models import ResNet, from_nnx
-from jaxcl.training import AXIS, Audit, Clock, make_devices, parallelize
+from jaxcl.runtime import Audit, Clock
+from jaxcl.training import AXIS, make_devices, parallelize
 
 CONFIG = TrainConfig(
     data=DataConfig(name="colored_digits", domain="domain", batch_size=64),

@@ -27,7 +27,7 @@ from small_faults import before, flip_in_step
 from jaxcl.cli import main
 from jaxcl.data import DataError
 from jaxcl.experiment import _loop  # which a run would import later
-from jaxcl.training import Checkpoints, MetricsLog, _agreement
+from jaxcl.runtime import Checkpoints, MetricsLog, _agreement
 
 HELD, PAUSED = 2.5, 8.0
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxcl.training import read_lines
+from jaxcl.runtime import read_lines
 
 PROGRAM = Path(__file__).with_name("host_program.py")
 

@@ -44,7 +44,8 @@ def _replace(config, path, value):
 def last_state(workdir):
     """Everything in the newest checkpoint, with its step."""
     from jaxcl.experiment import make_experiment
-    from jaxcl.training import Checkpoints, find_workdir, make_devices
+    from jaxcl.runtime import Checkpoints, find_workdir
+    from jaxcl.training import make_devices
 
     _, config = find_workdir(workdir)
     template = make_experiment(config, make_devices()).init()

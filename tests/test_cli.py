@@ -14,7 +14,7 @@ from jaxcl.cli import _main, main
 from jaxcl.cli._help import TRAIN
 from jaxcl.config import as_dict, write_toml
 from jaxcl.config._fields import flatten
-from jaxcl.training import CheckpointError, NonFiniteError
+from jaxcl.runtime import CheckpointError, NonFiniteError
 
 ROOT = Path(__file__).parents[1]
 

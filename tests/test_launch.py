@@ -16,7 +16,7 @@ from small_runs import small
 import jaxcl
 from jaxcl.cli import _main as cli
 from jaxcl.config import DistributedConfig, write_toml
-from jaxcl.training import HOST_LOST
+from jaxcl.runtime import HOST_LOST
 
 pytestmark = pytest.mark.slow
 

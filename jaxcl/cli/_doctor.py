@@ -15,13 +15,8 @@ from jaxcl.data import data_directory
 from jaxcl.kernels import value_and_grad
 from jaxcl.losses import nt_xent_loss
 from jaxcl.reports import literal, to_json
-from jaxcl.training import (
-    AXIS,
-    describe_versions,
-    host_copy,
-    make_devices,
-    parallelize,
-)
+from jaxcl.runtime import describe_versions
+from jaxcl.training import AXIS, host_copy, make_devices, parallelize
 
 
 def examine(data_dir: str = "", *, as_json: bool = False) -> tuple[Table | str, bool]:

@@ -38,7 +38,7 @@ _ERRORS = {
     "jaxcl.reports": ("ReportError",),
     "jaxcl.labs.reproduce": ("ClaimError",),
     "jaxcl.labs.studies": ("StudyError",),
-    "jaxcl.training": (
+    "jaxcl.runtime": (
         "AuditError",
         "CheckpointError",
         "NonFiniteError",

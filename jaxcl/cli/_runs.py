@@ -35,7 +35,7 @@ def run_evaluate(arguments: Arguments) -> None:
     # Parsed twice: the first pass finds the run with the defaults of the second.
     first = parse(_EvaluateArguments, arguments, "jaxcl evaluate")
     import jaxcl
-    from jaxcl.training import find_workdir
+    from jaxcl.runtime import find_workdir
 
     _, config = find_workdir(first.run)
     of_run = _EvaluateArguments(first.run, evaluation=config.evaluation)

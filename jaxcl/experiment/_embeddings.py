@@ -20,7 +20,7 @@ from jaxcl.data import Split, open_data, open_splits
 from jaxcl.experiment._open_run import OpenRun, open_run
 from jaxcl.files import replacing
 from jaxcl.models import Encoder
-from jaxcl.training import Progress
+from jaxcl.runtime import Progress
 
 
 def embed_run(

@@ -10,27 +10,29 @@ from jax.experimental import multihost_utils
 from jaxcl.config import TrainConfig
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._report import quick_evaluation
-from jaxcl.training import (
+from jaxcl.runtime import (
     EMPTY,
     Audit,
     AuditError,
     Checkpoints,
     Claim,
     Clock,
-    CollapseWatch,
-    Devices,
     JsonLines,
     MetricsLog,
     NonFiniteError,
-    Parallel,
     Progress,
     Sink,
     StopRequest,
     TensorBoard,
-    TrainState,
     Workdir,
     append_line,
     find_digest,
+)
+from jaxcl.training import (
+    CollapseWatch,
+    Devices,
+    Parallel,
+    TrainState,
     host_copy,
     parallelize,
 )

@@ -9,17 +9,15 @@ from jaxcl.config import ConfigError, TrainConfig
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._make import make_experiment
 from jaxcl.models import Encoder
-from jaxcl.training import (
+from jaxcl.runtime import (
     CheckpointError,
     Checkpoints,
-    Devices,
     MismatchError,
-    TrainState,
     Workdir,
     check_same_data,
     find_workdir,
-    make_devices,
 )
+from jaxcl.training import Devices, TrainState, make_devices
 
 
 class OpenRun(NamedTuple):

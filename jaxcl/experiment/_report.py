@@ -19,10 +19,8 @@ from jaxcl.evaluation import (
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.files import read_regular, write_whole
 from jaxcl.reports import look, render_html
-from jaxcl.training import (
-    Devices,
+from jaxcl.runtime import (
     Progress,
-    TrainState,
     Workdir,
     WorkdirError,
     describe_devices,
@@ -30,13 +28,13 @@ from jaxcl.training import (
     find_command,
     find_commit,
     find_digest,
-    host_copy,
     peak_memory_mib,
     read_logged,
     time_left,
     total_timings,
     unlike_fields,
 )
+from jaxcl.training import Devices, TrainState, host_copy
 
 __all__ = [
     "check_newest",

@@ -18,7 +18,7 @@ from jaxcl.experiment._report import (
     write_report,
 )
 from jaxcl.models import Encoder
-from jaxcl.training import (
+from jaxcl.runtime import (
     Checkpoints,
     Clock,
     Progress,
@@ -29,12 +29,12 @@ from jaxcl.training import (
     describe_process,
     join_cluster,
     leave_by,
-    make_devices,
     open_workdir,
     stop_requests,
     timestamp,
     watch_hosts,
 )
+from jaxcl.training import make_devices
 
 __all__ = ["evaluate", "train"]
 

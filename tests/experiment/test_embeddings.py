@@ -10,7 +10,8 @@ import jaxcl
 from jaxcl.cli import main
 from jaxcl.config import ConfigError, ModelConfig
 from jaxcl.experiment import embed_run, make_experiment
-from jaxcl.training import find_workdir, make_devices
+from jaxcl.runtime import find_workdir
+from jaxcl.training import make_devices
 
 
 def picture(i):

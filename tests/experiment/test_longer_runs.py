@@ -8,7 +8,7 @@ import pytest
 from small_runs import last_state, small
 
 import jaxcl
-from jaxcl.training import WorkdirError, find_workdir
+from jaxcl.runtime import WorkdirError, find_workdir
 
 CONSTANT = {"optimizer__schedule": "constant", "eval_every": 0}
 
@@ -60,7 +60,7 @@ def test_a_run_made_longer_equals_one_that_was_long_from_the_start(short, tmp_pa
     ],
 )
 def test_a_schedule_that_depends_on_the_length_is_refused(tmp_path, changes, field):
-    from jaxcl.training import claim_workdir, open_workdir
+    from jaxcl.runtime import claim_workdir, open_workdir
 
     config = small(num_steps=6, **changes)
     with claim_workdir(open_workdir(tmp_path, config), config):

@@ -10,7 +10,7 @@ from small_runs import SMALL, last_state, small
 import jaxcl
 from jaxcl.config import ConfigError
 from jaxcl.data import DataError
-from jaxcl.training import CheckpointError, WorkdirError
+from jaxcl.runtime import CheckpointError, WorkdirError
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def stop_at(monkeypatch, step, signal_number):
     """Makes the program receive a signal while it takes a step."""
     import signal
 
-    from jaxcl.training import MetricsLog
+    from jaxcl.runtime import MetricsLog
 
     add = MetricsLog.add
 
@@ -185,7 +185,7 @@ def test_a_config_that_cannot_run_leaves_the_directory_to_the_right_one(tmp_path
 
 
 def test_a_directory_in_use_is_refused(tmp_path):
-    from jaxcl.training import claim_workdir, open_workdir
+    from jaxcl.runtime import claim_workdir, open_workdir
 
     run = open_workdir(tmp_path, SMALL)
     with claim_workdir(run, SMALL), pytest.raises(WorkdirError, match="in use"):

@@ -12,7 +12,7 @@ from small_runs import SMALL, small
 import jaxcl
 from jaxcl.config import ConfigError, EvaluationConfig, ModelConfig, write_toml
 from jaxcl.experiment import embed_run
-from jaxcl.training import CheckpointError, Checkpoints, WorkdirError
+from jaxcl.runtime import CheckpointError, Checkpoints, WorkdirError
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,8 @@ from small_runs import SMALL
 import jaxcl
 from jaxcl.data import open_data, read_images
 from jaxcl.experiment import make_experiment, make_whole_run
-from jaxcl.training import Checkpoints, find_workdir, host_copy, make_devices
+from jaxcl.runtime import Checkpoints, find_workdir
+from jaxcl.training import host_copy, make_devices
 
 
 def whole(config, seed):

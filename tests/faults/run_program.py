@@ -16,7 +16,7 @@ from small_faults import before, flip_in_step
 
 from jaxcl.cli import main
 from jaxcl.experiment import _loop
-from jaxcl.training import Checkpoints, MetricsLog
+from jaxcl.runtime import Checkpoints, MetricsLog
 
 
 def signal_once(number, times=1):

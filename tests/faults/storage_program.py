@@ -24,7 +24,8 @@ import jax
 import ml_dtypes
 import numpy as np
 
-from jaxcl.training import CheckpointError, Checkpoints, TrainState
+from jaxcl.runtime import CheckpointError, Checkpoints
+from jaxcl.training import TrainState
 
 KEEP = 2
 

@@ -16,7 +16,7 @@ from small_runs import small
 
 import jaxcl
 from jaxcl.config import write_toml
-from jaxcl.training import HOST_LOST, read_lines
+from jaxcl.runtime import HOST_LOST, read_lines
 
 LONG = bool(os.environ.get("JAXCL_LONG_FAULTS"))
 TIMEOUT = 5

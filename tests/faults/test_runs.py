@@ -14,7 +14,8 @@ from small_runs import small
 
 from jaxcl.config import write_toml
 from jaxcl.experiment import make_experiment
-from jaxcl.training import Checkpoints, make_devices, read_lines, state_digest
+from jaxcl.runtime import Checkpoints, read_lines
+from jaxcl.training import make_devices, state_digest
 
 PROGRAM = Path(__file__).with_name("run_program.py")
 LONG = bool(os.environ.get("JAXCL_LONG_FAULTS"))
@@ -152,7 +153,7 @@ def test_closed_outputs_do_not_stop_a_run(config, tmp_path):
 
 @long
 def test_a_second_run_of_a_directory_is_refused(config, tmp_path):
-    from jaxcl.training import claim_workdir, open_workdir
+    from jaxcl.runtime import claim_workdir, open_workdir
 
     with claim_workdir(open_workdir(tmp_path, CONFIG), CONFIG):
         status, errors = run("none", config, tmp_path)
@@ -162,7 +163,7 @@ def test_a_second_run_of_a_directory_is_refused(config, tmp_path):
 
 @long
 def test_another_config_is_refused_with_what_differs(config, tmp_path):
-    from jaxcl.training import claim_workdir, open_workdir
+    from jaxcl.runtime import claim_workdir, open_workdir
 
     with claim_workdir(open_workdir(tmp_path, CONFIG), CONFIG):
         pass

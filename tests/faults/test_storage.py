@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from faults.storage_program import make_state, top
 
-from jaxcl.training import CheckpointError, Checkpoints
+from jaxcl.runtime import CheckpointError, Checkpoints
 
 PROGRAM = str(Path(__file__).with_name("storage_program.py"))
 LONG = bool(os.environ.get("JAXCL_LONG_FAULTS"))
@@ -134,7 +134,8 @@ port, rank, directory, *files = sys.argv[1:]
 jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=int(rank))
 from pathlib import Path
 from faults.storage_program import digest, make_state
-from jaxcl.training import CheckpointError, Checkpoints, wait_for_all
+from jaxcl.runtime import (CheckpointError, Checkpoints)
+from jaxcl.training import (wait_for_all)
 with Checkpoints(directory, keep=2) as checkpoints:
     for step in (1, 2, 3):
         checkpoints.save(make_state(step))

@@ -11,7 +11,7 @@ from small_runs import small
 import jaxcl
 from jaxcl.config import ConfigError
 from jaxcl.experiment import _make, make_experiment
-from jaxcl.training import Checkpoints, NonFiniteError, read_lines
+from jaxcl.runtime import Checkpoints, NonFiniteError, read_lines
 from jaxcl.training._step import _finite_leaves
 
 # 160 samples in batches of 16: no sample comes twice in ten steps.

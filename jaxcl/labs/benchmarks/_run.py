@@ -113,7 +113,7 @@ def _describe_origin(
 ) -> dict[str, Any]:
     """What a reader needs to repeat the measurements."""
     # Children load this module too, and do not need the trainer.
-    from jaxcl.training import describe_versions, find_command, find_commit, timestamp
+    from jaxcl.runtime import describe_versions, find_command, find_commit, timestamp
 
     options, *others = (one.describe() for one in asked)
     return {

@@ -12,12 +12,7 @@ from jaxcl.labs.reproduce._claim import Outcome, as_record
 from jaxcl.labs.reproduce._figures import draw_figures
 from jaxcl.labs.reproduce._table import cells
 from jaxcl.reports import render_page
-from jaxcl.training import (
-    describe_versions,
-    find_command,
-    find_commit,
-    timestamp,
-)
+from jaxcl.runtime import describe_versions, find_command, find_commit, timestamp
 
 
 def make_record(outcomes: Sequence[Outcome]) -> dict[str, Any]:

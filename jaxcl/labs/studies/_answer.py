@@ -19,7 +19,7 @@ from jaxcl.labs.studies._trends import (
     find_trends,
 )
 from jaxcl.reports import difference
-from jaxcl.training import describe_versions, find_command, find_commit, timestamp
+from jaxcl.runtime import describe_versions, find_command, find_commit, timestamp
 
 VERDICTS = ("improves", "harms", "no meaningful effect", "inconclusive")
 

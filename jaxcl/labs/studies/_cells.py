@@ -31,7 +31,7 @@ from jaxcl.labs.studies._directory import StudyDirectory
 from jaxcl.labs.studies._measure import check_inference, measure
 from jaxcl.labs.studies._metadata import check_metadata
 from jaxcl.labs.studies._plan import Cell, config_of
-from jaxcl.training import find_commit, timestamp
+from jaxcl.runtime import find_commit, timestamp
 
 Tell = Callable[[str], None]
 

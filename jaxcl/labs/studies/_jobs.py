@@ -27,7 +27,7 @@ from jaxcl.labs.studies._cells import look_at_cells, run_cells
 from jaxcl.labs.studies._directory import StudyDirectory, StudyError
 from jaxcl.labs.studies._plan import Cell, plan_study
 from jaxcl.reports import literal
-from jaxcl.training import time_left
+from jaxcl.runtime import time_left
 
 _LOOKS_PER_SECOND = 2
 _SECONDS_BETWEEN_LINES = 20.0

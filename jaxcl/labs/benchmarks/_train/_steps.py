@@ -16,15 +16,8 @@ from jaxcl.labs.benchmarks._children import Tell
 from jaxcl.labs.benchmarks._measurement import Measurement
 from jaxcl.labs.benchmarks._timing import Samples, ratios_by_round, take_turns
 from jaxcl.labs.benchmarks._train._setup import Rig
-from jaxcl.training import (
-    Checkpoints,
-    Claim,
-    Clock,
-    Parallel,
-    Progress,
-    StopRequest,
-    open_workdir,
-)
+from jaxcl.runtime import Checkpoints, Claim, Clock, Progress, StopRequest, open_workdir
+from jaxcl.training import Parallel
 
 # Loops over CPU devices must wait now and then, and the trainer's waits this often.
 IN_FLIGHT = 10

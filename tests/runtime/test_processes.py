@@ -13,7 +13,8 @@ from small_runs import small
 import jaxcl
 from jaxcl.config import write_toml
 from jaxcl.experiment import _loop, make_experiment
-from jaxcl.training import Checkpoints, make_devices, read_lines
+from jaxcl.runtime import Checkpoints, read_lines
+from jaxcl.training import make_devices
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from jaxcl.files import read_regular, replacing
-from jaxcl.training._record import describe_versions
+from jaxcl.runtime._record import describe_versions
 
 Leaves = Mapping[str, np.ndarray]
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jaxcl.training._jsonl import append_line, read_lines
+from jaxcl.runtime._jsonl import append_line, read_lines
 
 _LOG = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jaxcl
-from jaxcl.training import _record, describe_versions, find_commit, peak_memory_mib
+from jaxcl.runtime import _record, describe_versions, find_commit, peak_memory_mib
 
 
 def commit_everything(repository):

@@ -16,9 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxcl.training._agreement import check_same_on_all
-from jaxcl.training._devices import host_copy
-from jaxcl.training._manifest import (
+from jaxcl.runtime._agreement import check_same_on_all
+from jaxcl.runtime._manifest import (
     CheckpointError as CheckpointError,
     Leaves,
     Manifest,
@@ -26,9 +25,10 @@ from jaxcl.training._manifest import (
     name_leaves,
     read_manifest,
 )
+from jaxcl.runtime._storage import Storage
+from jaxcl.runtime._writers import NonFiniteError
+from jaxcl.training._devices import host_copy
 from jaxcl.training._state import TrainState
-from jaxcl.training._storage import Storage
-from jaxcl.training._writers import NonFiniteError
 
 _LOG = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from jaxcl.training import (
+from jaxcl.runtime import (
     EMPTY,
     Clock,
     JsonLines,

@@ -10,8 +10,8 @@ from typing import Any
 
 import jax
 
-from jaxcl.training._clock import Clock
-from jaxcl.training._copies import SAME, Comparison, Copies
+from jaxcl.runtime._clock import Clock
+from jaxcl.runtime._copies import SAME, Comparison, Copies
 from jaxcl.training._devices import Devices, Parallel
 
 # As many arrays are named in the message; the report has all.

@@ -12,7 +12,7 @@ from jaxcl.config import (
     from_dict,
     read_toml,
 )
-from jaxcl.training._manifest import CheckpointError, list_steps, read_manifest
+from jaxcl.runtime._manifest import CheckpointError, list_steps, read_manifest
 
 
 class WorkdirError(ValueError):

@@ -16,18 +16,9 @@ from small_steps import make_batches, make_rig, some_devices
 import jaxcl
 from jaxcl.config import ConfigError, ObjectiveConfig
 from jaxcl.experiment import _loop
-from jaxcl.training import (
-    AXIS,
-    Audit,
-    AuditError,
-    Clock,
-    StepOptions,
-    parallelize,
-    read_lines,
-    stack_batches,
-    state_digest,
-)
-from jaxcl.training._copies import SAME, _checksum, _difference
+from jaxcl.runtime import Audit, AuditError, Clock, read_lines
+from jaxcl.runtime._copies import SAME, _checksum, _difference
+from jaxcl.training import AXIS, StepOptions, parallelize, stack_batches, state_digest
 from jaxcl.training._devices import rotate
 
 MAPPINGS = ["pmap", "shard_map"]

@@ -11,17 +11,16 @@ from long_tests import LONG, long, long_only
 from small_runs import small
 
 from jaxcl.experiment import Session, _loop, make_experiment, run_steps
-from jaxcl.training import (
+from jaxcl.runtime import (
     Checkpoints,
     Claim,
     Clock,
     Progress,
     StopRequest,
-    make_devices,
     open_workdir,
     read_lines,
-    state_digest,
 )
+from jaxcl.training import make_devices, state_digest
 
 # Ten steps an epoch: every run crosses its end.
 STEPS = 12

@@ -10,7 +10,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxcl.config import ConfigError, TrainConfig, as_dict, flatten
-from jaxcl.training._record import describe_settings, describe_versions
+from jaxcl.runtime._record import describe_settings, describe_versions
 
 # Fields that every process may set by itself.
 _OWN = ("data.data_dir", "data.workers", "distributed.", "tensorboard")

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from jaxcl.config import ConfigError, DistributedConfig
-from jaxcl.training import join_cluster
+from jaxcl.runtime import join_cluster
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ import time
 import pytest
 from rich.console import Console
 
-from jaxcl.training import Progress
+from jaxcl.runtime import Progress
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that a test sets; half past two in the afternoon at 0."""
     now = [0.0]
-    place = "jaxcl.training._progress.time"
+    place = "jaxcl.runtime._progress.time"
     monkeypatch.setattr(f"{place}.monotonic", lambda: now[0])
     monkeypatch.setattr(f"{place}.time", lambda: 14.5 * 3600 + now[0])
     monkeypatch.setattr(f"{place}.localtime", time.gmtime)

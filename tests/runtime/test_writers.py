@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcl.training import JsonLines, MetricsLog, NonFiniteError, TensorBoard
+from jaxcl.runtime import JsonLines, MetricsLog, NonFiniteError, TensorBoard
 
 
 def metrics(*losses):

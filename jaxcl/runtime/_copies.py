@@ -10,8 +10,8 @@ from jax import lax
 from jax.experimental import multihost_utils
 from jaxtyping import Array, PyTree, UInt32
 
+from jaxcl.runtime._manifest import name_leaves
 from jaxcl.training._devices import Devices, for_each_copy, host_copy
-from jaxcl.training._manifest import name_leaves
 from jaxcl.training._state import state_digest
 
 # Below every difference: the bits are the same.

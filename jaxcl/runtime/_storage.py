@@ -19,7 +19,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxcl.training._manifest import (
+from jaxcl.runtime._manifest import (
     CheckpointError,
     Leaves,
     check_files,

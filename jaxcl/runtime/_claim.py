@@ -11,9 +11,9 @@ from filelock import FileLock, Timeout
 
 from jaxcl.config import ConfigError, TrainConfig, as_dict
 from jaxcl.files import write_whole
-from jaxcl.training._jsonl import JsonLines
-from jaxcl.training._record import describe_settings, describe_versions, timestamp
-from jaxcl.training._workdir import Recorded, Workdir, WorkdirError, check_same_config
+from jaxcl.runtime._jsonl import JsonLines
+from jaxcl.runtime._record import describe_settings, describe_versions, timestamp
+from jaxcl.runtime._workdir import Recorded, Workdir, WorkdirError, check_same_config
 
 Facts = Mapping[str, str]
 

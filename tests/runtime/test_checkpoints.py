@@ -19,7 +19,7 @@ import pytest
 from faults.storage_program import listing, make_state, top
 from long_tests import slow
 
-from jaxcl.training import CheckpointError, Checkpoints, NonFiniteError
+from jaxcl.runtime import CheckpointError, Checkpoints, NonFiniteError
 
 TEMPLATE = make_state(0)
 
@@ -558,7 +558,7 @@ def test_a_step_that_was_damaged_since_it_was_saved_is_written_again(tmp_path):
 
 
 def test_one_that_is_removed_while_it_is_read_is_looked_for_again(three, monkeypatch):
-    from jaxcl.training._storage import Storage
+    from jaxcl.runtime._storage import Storage
 
     read = Storage.read
 

@@ -10,7 +10,7 @@ from faults.storage_program import make_state
 from small_runs import SMALL, small
 
 from jaxcl.config import ConfigError, read_toml, write_toml
-from jaxcl.training import (
+from jaxcl.runtime import (
     CheckpointError,
     Checkpoints,
     JsonLines,
@@ -174,7 +174,7 @@ def test_settings_of_jax_that_change_numbers_are_refused(run):
 
 
 def test_other_versions_are_noted_once(run, monkeypatch):
-    from jaxcl.training import _claim
+    from jaxcl.runtime import _claim
 
     now = {**describe_versions(), "jax": "99.0"}
     monkeypatch.setattr(_claim, "describe_versions", lambda: now)
