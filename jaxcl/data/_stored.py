@@ -95,7 +95,7 @@ def _check_default(file: Path) -> None:
 def _read_json(file: Path) -> Any:
     try:
         return json.loads(read_regular(file.resolve(), _MOST_BYTES))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
 
 
