@@ -51,8 +51,9 @@ class Classifier(pl.LightningModule):
 
     def digest(self) -> str:
         """Of parameters and moments."""
-        optimizer: Any = self.optimizers(use_pl_optimizer=False)
-        moments = optimizer.state_dict()["state"].values()
+        # None yet, if a checkpoint could not be loaded and the exception is saved.
+        states = [optimizer.state_dict() for optimizer in self.trainer.optimizers]
+        moments = [one for state in states for one in state["state"].values()]
         tensors = [*self.state_dict().values()]
         tensors += [value for state in moments for value in state.values()]
         return digest(tensor.numpy() for tensor in tensors)

@@ -70,7 +70,8 @@ class Ended:
         )
         # What Orbax says while the interpreter already leaves explains nothing.
         found = [line for line in found if "sys.meta_path" not in line] or [""]
-        line = re.sub(r"'?/[\w./=@+-]*/([\w.=+-]*)'?", r"\1", found[-1])
+        line = re.sub(r"(?<!\w)'?/[\w./=@+-]*/([\w.=+-]*)'?", r"\1", found[-1])
+        line = re.sub(r"\b[0-9a-f]{16,}\b", "…", line)
         line = line.removeprefix("error: ").strip()
         return line if len(line) <= 100 else line[:97].rsplit(" ", 1)[0] + " …"
 
@@ -98,14 +99,14 @@ class Lab:
         )
         return "" if ran.returncode == 0 else f"{self.peer} cannot be imported"
 
-    def start(self, *options: Any, fault: str = "", devices: int = 1, rank: int = 0):
-        """Starts a program in the directory of the run."""
+    def start(self, *options: Any, fault: str = "", devices: int = 1, number: int = 0):
+        """Starts a program in the directory of the run, the n-th at the same time."""
         program = PROGRAMS / f"{self.peer}_program.py"
         notes = self.scratch / "notes.jsonl"
         if "--port" not in options:
             options = (*options, "--port", free_port())
         command = [self.python, program, self.directory, "--notes", notes]
-        command += ["--fault", fault, "--rank", rank, *options]
+        command += ["--fault", fault, *options]
         environment = {
             **os.environ,
             "JAX_PLATFORMS": "cpu",
@@ -113,15 +114,16 @@ class Lab:
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
             "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         }
-        return subprocess.Popen(
-            [str(word) for word in command],
-            stdout=subprocess.DEVNULL,
-            stderr=(self.scratch / f"errors-{rank}.txt").open("w"),
-            env=environment,
-            start_new_session=True,
-        )
+        with (self.scratch / f"errors-{number}.txt").open("w") as errors:
+            return subprocess.Popen(
+                [str(word) for word in command],
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env=environment,
+                start_new_session=True,
+            )
 
-    def wait(self, process: subprocess.Popen, rank: int = 0) -> Ended:
+    def wait(self, process: subprocess.Popen, number: int = 0) -> Ended:
         """Waits for a program, not longer than `PATIENCE` seconds."""
         try:
             status = process.wait(PATIENCE)
@@ -133,7 +135,7 @@ class Lab:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        said = (self.scratch / f"errors-{rank}.txt").read_text(errors="replace")
+        said = (self.scratch / f"errors-{number}.txt").read_text(errors="replace")
         notes = self.scratch / "notes.jsonl"
         lines = notes.read_text().splitlines() if notes.exists() else []
         return Ended(status, said, [json.loads(line) for line in lines], at)
@@ -194,19 +196,19 @@ class Lab:
             return f"stops ({ended.status}): {ended.error() or 'nothing said'}"
         states = (straight or self.straight).states()
         if ended.resumed is None:
-            return "ends at once"
+            return "has nothing left to do"
         at = ended.resumed["resumed"]
         where = f"goes on from step {at}" if at else "starts over"
         if at in states and ended.resumed["state"] != states[at]:
             return f"{where}, **from changed values**"
         last = max(states)
-        same = ended.states().get(last) == states[last]
+        same = at == last or ended.states().get(last) == states[last]
         return f"{where}, " + ("same bits" if same else "then other bits")
 
 
 def largest(path: Path) -> Path:
-    """The largest file of a checkpoint, which holds its arrays."""
-    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    """The largest file of the arrays of a checkpoint: it, or one in a folder `d`."""
+    files = [path] if path.is_file() else [*path.rglob("d/*")]
     return max(files, key=lambda file: file.stat().st_size)
 
 
