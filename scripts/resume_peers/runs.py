@@ -73,7 +73,7 @@ class Ended:
         line = re.sub(r"(?<!\w)'?/[\w./=@+-]*/([\w.=+-]*)'?", r"\1", found[-1])
         line = re.sub(r"\b[0-9a-f]{16,}\b", "…", line)
         line = line.removeprefix("error: ").strip()
-        return line if len(line) <= 100 else line[:97].rsplit(" ", 1)[0] + " …"
+        return line if len(line) <= 60 else line[:57].rsplit(" ", 1)[0] + " …"
 
 
 class Lab:
