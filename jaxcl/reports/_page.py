@@ -32,12 +32,9 @@ def render_html(reports: Sequence[Report]) -> str:
 
 def render_page(name: str, **values: Any) -> str:
     """The page of a template: "report", "comparison", "claims" or "study"."""
-    return _environment().get_template(f"{name}.html.jinja").render(values)
-
-
-def _shown(value: Any) -> Any:
-    # A name must not turn the sentence around it. Figures are `Markup`.
-    return printable(value, lines=True) if type(value) is str else value
+    page = _environment().get_template(f"{name}.html.jinja").render(values)
+    # A name must not turn the sentence around it.
+    return printable(page, lines=True)
 
 
 @functools.cache
@@ -46,7 +43,6 @@ def _environment() -> Environment:
         loader=PackageLoader("jaxcl.reports"),
         # Names of domains come from strangers' data, and must never become markup.
         autoescape=True,
-        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -8,8 +8,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from jaxcl.reports._terminal import printable
-
 GRAY = "#5a6472"
 COLORS = ("#2563a8", "#c2570c", "#5f8f3c", "#8a4fa3", "#0f8a8a", "#b03a5b", "#8a6d1c")
 STYLE: Any = {
@@ -71,5 +69,5 @@ def as_svg(figure: Any, label: str) -> Markup:
     svg = re.sub(r"#000000|\bblack\b", "currentColor", svg)
     for color, themed in _THEMED.items():
         svg = svg.replace(color, themed)
-    opening = Markup('<svg role="img" aria-label="{}"').format(printable(label))
+    opening = Markup('<svg role="img" aria-label="{}"').format(label)
     return Markup(svg.replace("<svg", opening, 1))

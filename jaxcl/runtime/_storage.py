@@ -31,6 +31,7 @@ from jaxcl.runtime._manifest import (
     read_manifest,
     write_manifest,
 )
+from jaxcl.runtime._orbax_errors import told_once
 
 _LOG = logging.getLogger(__name__)
 
@@ -92,7 +93,8 @@ class Storage:
         try:
             unfinished.mkdir()
             arguments = ocp.args.StandardSave(_storable(leaves))
-            self._orbax.save(unfinished / "state", args=arguments)
+            with told_once():
+                self._orbax.save(unfinished / "state", args=arguments)
             for path in [unfinished, *unfinished.rglob("*")]:
                 flush(path)
             manifest = make_manifest(unfinished, step, leaves, extra)
@@ -107,7 +109,8 @@ class Storage:
     def _load(self, path: Path, wanted: Leaves) -> Leaves:
         found = {n: np.empty(leaf.shape, leaf.dtype) for n, leaf in wanted.items()}
         arguments = ocp.args.StandardRestore(_storable(found))
-        found.update(self._orbax.restore(path / "state", args=arguments))
+        with told_once():
+            found.update(self._orbax.restore(path / "state", args=arguments))
         return {name: np.asarray(leaf) for name, leaf in found.items()}
 
     def set_aside(self, step: int) -> None:

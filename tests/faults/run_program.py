@@ -4,6 +4,7 @@ python run_program.py FAULT [ARGUMENTS OF jaxcl train ...]
 """
 
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -52,6 +53,13 @@ def jump_of_the_clock():
     time.time = jumping
 
 
+def fill_disk(*_):
+    """Makes every write beyond a size fail, as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+
+
 def remove_logs(workdir):
     """Removes the logs to which a run is writing."""
     shutil.rmtree(workdir / "tensorboard", ignore_errors=True)
@@ -70,12 +78,14 @@ def spoil_step(name, step):
 def spoil(fault, workdir):
     """Prepares a fault."""
     name, _, value = fault.partition("=")
-    if name == "sigterm_compile":
-        before(_loop, "parallelize", signal_once(signal.SIGTERM))
-    elif name == "sigterm_save":
-        before(Checkpoints, "save", signal_once(signal.SIGTERM))
-    elif name == "sigterm_evaluation":
-        before(_loop, "quick_evaluation", signal_once(signal.SIGTERM))
+    calls = {
+        "sigterm_compile": (_loop, "parallelize", signal_once(signal.SIGTERM)),
+        "sigterm_save": (Checkpoints, "save", signal_once(signal.SIGTERM)),
+        "sigterm_evaluation": (_loop, "quick_evaluation", signal_once(signal.SIGTERM)),
+        "full": (Checkpoints, "save", fill_disk),
+    }
+    if name in calls:
+        before(*calls[name])
     elif name == "sigusr1_step":
         action = at_step(3, signal_once(signal.SIGUSR1))
         before(MetricsLog, "add", action)

@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from jaxcl.training._manifest import read_manifest, write_manifest
 from small_runs import small
 
 from jaxcl.config import write_toml
 from jaxcl.experiment import make_experiment
 from jaxcl.runtime import Checkpoints, read_lines
-from jaxcl.training import make_devices, state_digest
+from jaxcl.training import Checkpoints, make_devices, read_lines, state_digest
 
 PROGRAM = Path(__file__).with_name("run_program.py")
 LONG = bool(os.environ.get("JAXCL_LONG_FAULTS"))
@@ -113,6 +114,8 @@ def test_silent_corruption_ends_the_run_before_it_is_saved(config, tmp_path):
     assert ["step cpu:1"] in incident["copies"].values()
     assert "step 2 is kept in" in said
     assert "Traceback" not in errors
+    if not LONG:
+        return
     # Without the fault, the run goes on as if it had not come; audits change nothing.
     for fault, workdir, more in (
         ("none", faulty, audits),
@@ -121,6 +124,31 @@ def test_silent_corruption_ends_the_run_before_it_is_saved(config, tmp_path):
         status, errors = run(fault, config, workdir, *more, **two)
         assert status == 0, errors
     assert digests(faulty) == digests(tmp_path / "without")
+
+
+def test_a_full_disk_is_told_in_one_line(config, tmp_path):
+    status, errors = run("full", config, tmp_path)
+    assert status == 1
+    assert "Traceback" not in errors and "ERROR" not in errors
+    (line,) = [line for line in errors.splitlines() if "File too large" in line]
+    assert line.startswith("error: step 2 could not be saved in ")
+
+
+def test_checkpoints_that_cannot_be_read_are_told_a_line_each(config, tmp_path):
+    assert run("none", config, tmp_path)[0] == 0
+    for manifest in tmp_path.glob("checkpoints/*/manifest.json"):
+        # As a stranger would who knows how to: the reader of the arrays notices.
+        found = read_manifest(manifest.parent)
+        (manifest.parent / "state" / "manifest.ocdbt").unlink()
+        files = {**found.files}
+        del files["state/manifest.ocdbt"]
+        write_manifest(manifest.parent, found._replace(files=files))
+    status, errors = run("none", config, tmp_path)
+    assert status == 1
+    assert "Traceback" not in errors
+    *skipped, last = errors.splitlines()
+    assert all("checkpoint skipped, step " in line for line in skipped)
+    assert last.startswith("error: no checkpoint in ")
 
 
 @long

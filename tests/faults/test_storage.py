@@ -94,9 +94,6 @@ def test_a_disk_that_is_full_is_named_before_it_is_written_to(small_disk):
     assert top(small_disk / "run") == ["1"]
 
 
-# The writer leaves tasks of its own behind when a disk is full.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_disk_that_fills_while_it_is_written_to_keeps_the_old_state(
     small_disk, monkeypatch
 ):
