@@ -70,6 +70,7 @@ def check_others_leave(run_dir, layout, victim, what, where):
     return ended
 
 
+@long_only
 def test_silent_corruption_in_one_process_ends_all(tmp_path, data_dir):
     write_toml(CONFIG, tmp_path / "small.toml")
     ended = run_processes(
