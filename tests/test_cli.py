@@ -252,7 +252,7 @@ def test_the_doctor_finds_this_machine_healthy(capsys):
 def test_the_program_ends_with_130_when_interrupted(config, tmp_path):
     program = (
         "import os, signal, sys\n"
-        "from jaxcl.training import MetricsLog\n"
+        "from jaxcl.runtime import MetricsLog\n"
         "add = MetricsLog.add\n"
         "def interrupted(log, step, metrics, steps=1):\n"
         "    if step == 3: os.kill(os.getpid(), signal.SIGINT)\n"

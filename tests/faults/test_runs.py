@@ -10,14 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from jaxcl.training._manifest import read_manifest, write_manifest
 from small_runs import small
 
 from jaxcl.config import write_toml
 from jaxcl.experiment import make_experiment
 from jaxcl.runtime import Checkpoints, read_lines
 from jaxcl.runtime._manifest import read_manifest, write_manifest
-from jaxcl.training import Checkpoints, make_devices, read_lines, state_digest
+from jaxcl.training import make_devices, state_digest
 
 PROGRAM = Path(__file__).with_name("run_program.py")
 LONG = bool(os.environ.get("JAXCL_LONG_FAULTS"))
