@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from long_tests import long
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "resume.md").read_text()
@@ -44,6 +45,7 @@ def test_every_family_of_the_page_has_a_command_that_can_be_read(script):
         script.parse(["jaxcl", "no_such_fault"])
 
 
+@long
 @pytest.mark.slow
 def test_the_column_of_this_library_is_what_happens(script, tmp_path):
     # Those that take the fewest programs; `table` runs all.

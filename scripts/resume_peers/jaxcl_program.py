@@ -12,7 +12,8 @@ from faults import Faults, parse
 from jaxcl.cli import main as run_command
 from jaxcl.config import write_toml
 from jaxcl.experiment import _loop, _make, make_experiment
-from jaxcl.runtime import Checkpoints, MetricsLog, make_devices, state_digest
+from jaxcl.runtime import Checkpoints, MetricsLog
+from jaxcl.training import make_devices, state_digest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 small = importlib.import_module("small_runs").small
