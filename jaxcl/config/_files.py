@@ -70,7 +70,7 @@ def from_dict(tree: dict[str, Any]) -> TrainConfig:
 
 
 def _fill_recipe(tree: dict[str, Any]) -> dict[str, Any]:
-    given = tree.get("augmentation")
+    given = tree.get("augmentation") if isinstance(tree, dict) else None
     recipe = given.get("recipe") if isinstance(given, dict) else None
     if not isinstance(recipe, str) or recipe not in RECIPES:
         return tree

@@ -13,7 +13,8 @@ def is_number(value: Any) -> TypeGuard[float]:
     """Whether there is something to print: `True` and NaN are no numbers."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value)
+    # Compared, because whole numbers can be too large for a float.
+    return -math.inf < value < math.inf
 
 
 def percent(value: Any) -> str:

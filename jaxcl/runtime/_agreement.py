@@ -1,17 +1,21 @@
 """Makes sure that the processes of a run do the same work."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import numpy as np
-from jax.experimental import multihost_utils
+from jax._src import distributed  # nothing public sends texts
 
 from jaxcl.config import ConfigError, TrainConfig, as_dict, flatten
 from jaxcl.runtime._record import describe_settings, describe_versions
 
+# `watch_hosts` ends a process that waits for one that has died.
+_PATIENCE_MS = 600_000
+# All processes make the same calls in the same order.
+_CALLS = itertools.count()
 # Fields that every process may set by itself.
 _OWN = ("data.data_dir", "data.workers", "distributed.", "tensorboard")
 
@@ -24,6 +28,7 @@ def describe_process(config: TrainConfig) -> dict[str, Any]:
         **{name: value for name, value in fields.items() if not name.startswith(_OWN)},
         **packages,
         **describe_settings(),
+        "number of its devices": jax.local_device_count(),
     }
 
 
@@ -35,24 +40,34 @@ def check_same_on_all(facts: Mapping[str, Any]) -> None:
     """
     if jax.process_count() == 1:
         return
-    text = json.dumps(facts, sort_keys=True).encode()
-    digest = np.frombuffer(hashlib.sha256(text).digest(), np.uint8)
-    digests = multihost_utils.process_allgather(digest)
-    if (digests == digests[0]).all():
-        return
-    sizes = multihost_utils.process_allgather(np.array(len(text)))
-    padded = np.zeros(int(np.max(sizes)), np.uint8)
-    padded[: len(text)] = np.frombuffer(text, np.uint8)
-    gathered = multihost_utils.process_allgather(padded)
-    everyone = [
-        json.loads(row[:size].tobytes())
-        for row, size in zip(gathered, sizes, strict=True)
-    ]
-    raise ConfigError(
-        f"the {len(everyone)} processes of a run must have the same config, packages "
-        f"and data, and share the work directory; they differ in\n"
-        + "\n".join(_differences(everyone))
-    )
+    everyone = _exchange(facts)
+    if everyone:
+        raise ConfigError(
+            f"the {jax.process_count()} processes of a run must have the same config, "
+            "packages and data, and share the work directory; they differ in\n"
+            + "\n".join(_differences(everyone))
+        )
+
+
+def _exchange(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The facts of every process; none if they are those of process 0 everywhere."""
+    # Through JAX's own service, not by a collective: processes of other versions or
+    # other settings would run other programs, and wait or abort.
+    client: Any = distributed.global_state.client
+    text = json.dumps(facts, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    call, me = next(_CALLS), jax.process_index()
+    client.key_value_set(f"jaxcl/{call}/text/{me}", text)
+    client.key_value_set(f"jaxcl/{call}/digest/{me}", digest)
+
+    def read(what: str) -> list[str]:
+        return [
+            client.blocking_key_value_get(f"jaxcl/{call}/{what}/{i}", _PATIENCE_MS)
+            for i in range(jax.process_count())
+        ]
+
+    same = set(read("digest")) == {digest}
+    return [] if same else [json.loads(one) for one in read("text")]
 
 
 def _differences(everyone: Sequence[dict[str, Any]]) -> list[str]:

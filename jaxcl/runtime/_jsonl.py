@@ -64,7 +64,11 @@ def read_logged(path: Path, digest: LogDigest) -> list[Any] | None:
         content = b""
     if _describe(content) != digest:
         return None
-    return [json.loads(line) for line in content.splitlines()]
+    try:
+        lines = [json.loads(line) for line in content.splitlines()]
+    except (ValueError, RecursionError):
+        return None  # a stranger can sign anything
+    return lines if all(isinstance(line, dict) for line in lines) else None
 
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:

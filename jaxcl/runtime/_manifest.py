@@ -19,6 +19,11 @@ Leaves = Mapping[str, np.ndarray]
 
 _NAME = "manifest.json"
 _FORMAT = 2
+# What a run stores with a state.
+_KINDS = {
+    **dict.fromkeys(("config", "versions", "settings", "data", "metrics"), dict),
+    "history": list,
+}
 # One of a large model has some thousand arrays, in 200 bytes each.
 _MOST_BYTES = 2**26
 
@@ -117,7 +122,7 @@ def read_manifest(directory: Path) -> Manifest:
         )
     try:
         return _build(**content)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise CheckpointError(f"its manifest has other fields: {error}") from error
 
 
@@ -132,6 +137,9 @@ def _build(
         str(name): File(file["sha256"], int(file["size"]))
         for name, file in files.items()
     }
+    for name, kind in _KINDS.items():
+        if not isinstance(extra.get(name, kind()), kind):
+            raise TypeError(f"`{name}` must be a {kind.__name__}")
     return Manifest(int(step), str(version), described, listed, dict(extra))
 
 

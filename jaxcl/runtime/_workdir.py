@@ -159,8 +159,8 @@ def open_workdir(path: str | Path | Workdir, config: TrainConfig) -> Workdir:
             message lists the fields.
     """
     workdir = path if isinstance(path, Workdir) else Workdir(path)
-    check_same_config(workdir, config)
     _check_writable(workdir.path)
+    check_same_config(workdir, config)
     return workdir
 
 
