@@ -15,6 +15,7 @@ from jaxcl.runtime import (
     MismatchError,
     Workdir,
     check_same_data,
+    check_same_settings,
     find_workdir,
 )
 from jaxcl.training import Devices, TrainState, make_devices
@@ -60,6 +61,7 @@ def open_run(
     with Checkpoints(run.checkpoints) as checkpoints:
         state = _restore(checkpoints, initial, step)
         extra = checkpoints.read_manifest(int(state.step)).extra
+    check_same_settings(extra)
     try:
         check_same_data(extra, experiment.data.facts)
     except ConfigError as error:

@@ -152,7 +152,7 @@ def make_report(
         "run": {
             "workdir": str(run.path),
             "command": find_command(),
-            "commit": find_commit(),
+            "commit": extra.get("commit", find_commit()),
             "started": started,
             "seconds": {**seconds, "total": sum(seconds.values())},
             "steps": evaluation["after"]["step"],
@@ -160,7 +160,7 @@ def make_report(
             "peak_memory_mib": peak_memory_mib(),
         },
         "notes": notes,
-        "versions": describe_versions(),
+        "versions": extra.get("versions") or describe_versions(),
         "devices": describe_devices(devices),
         "config": as_dict(config),
         "data": {

@@ -13,6 +13,7 @@ from jaxcl.runtime._checkpoints import (
 from jaxcl.runtime._claim import (
     Claim as Claim,
     check_same_data as check_same_data,
+    check_same_settings as check_same_settings,
     claim_workdir as claim_workdir,
 )
 from jaxcl.runtime._clock import (
@@ -81,6 +82,7 @@ __all__ = [
     "append_timings",
     "check_same_data",
     "check_same_on_all",
+    "check_same_settings",
     "claim_workdir",
     "describe_devices",
     "describe_process",

@@ -12,7 +12,12 @@ from filelock import FileLock, Timeout
 from jaxcl.config import ConfigError, TrainConfig, as_dict
 from jaxcl.files import write_whole
 from jaxcl.runtime._jsonl import JsonLines
-from jaxcl.runtime._record import describe_settings, describe_versions, timestamp
+from jaxcl.runtime._record import (
+    describe_settings,
+    describe_versions,
+    find_commit,
+    timestamp,
+)
 from jaxcl.runtime._workdir import Recorded, Workdir, WorkdirError, check_same_config
 
 Facts = Mapping[str, str]
@@ -39,6 +44,8 @@ class Claim:
         data: Facts | None = None,
     ):
         self._workdir, self._config, self._data = workdir, config, data or {}
+        # That of the code that is running: files can change while it runs.
+        self._commit = find_commit()
         self._lock, self._inode = FileLock(workdir.lock, timeout=0), (0, 0)
         self.record: Recorded | None = None
         self.history: list[str] = []
@@ -73,7 +80,7 @@ class Claim:
             self.history = self._workdir.history()
         if self.record is not None:
             check_same_data(self.record.extra, self._data)
-            _check_settings(self.record)
+            check_same_settings(self.record.extra)
             self.history = self.history or _sentences(self.record)
             self._note_longer(self.record)
             self._note_versions(self.record)
@@ -103,6 +110,7 @@ class Claim:
             "config": as_dict(self._config),
             "history": self.history,
             "versions": describe_versions(),
+            "commit": self._commit,
             "settings": describe_settings(),
             "data": self._data,
             **log,
@@ -189,8 +197,13 @@ def check_same_data(extra: Mapping[str, Any], data: Facts) -> None:
         )
 
 
-def _check_settings(record: Recorded) -> None:
-    old, new = record.extra.get("settings") or {}, describe_settings()
+def check_same_settings(extra: Mapping[str, Any]) -> None:
+    """Raises a `WorkdirError` if JAX would compute other numbers than at a checkpoint.
+
+    Args:
+        extra: What is stored with the checkpoint.
+    """
+    old, new = extra.get("settings") or {}, describe_settings()
     differing = [
         f"`{name}`: {old[name]!r} before, {new[name]!r} now"
         for name in new

@@ -30,10 +30,12 @@ _PACKAGES = (
     "scikit-learn",
 )
 _SETTINGS = (
+    "jax_default_dtype_bits",
     "jax_default_matmul_precision",
     "jax_default_prng_impl",
     "jax_enable_x64",
     "jax_numpy_dtype_promotion",
+    "jax_random_seed_offset",
     "jax_threefry_partitionable",
 )
 # Digits of a commit.
@@ -74,7 +76,8 @@ def describe_devices(devices: Devices) -> dict[str, Any]:
 
 def describe_settings() -> dict[str, Any]:
     """The settings of JAX that change numbers: environment variables can set them."""
-    return {name: getattr(jax.config, name) for name in _SETTINGS}
+    # Not every version of JAX has every setting.
+    return {name: getattr(jax.config, name, None) for name in _SETTINGS}
 
 
 @functools.cache

@@ -120,6 +120,7 @@ def read_record(workdir: Workdir) -> Recorded | None:
     differing = unlike_fields(found.config, written)
     if written.num_steps > found.config.num_steps:
         # It was made longer, and may not have saved since.
+        _check_length_may_grow(workdir, found.config, written.num_steps)
         found = found._replace(config=written)
         differing = {n: differing[n] for n in set(differing) - _MAY_CHANGE_IN_LONGER}
     if differing:
@@ -134,14 +135,28 @@ def read_record(workdir: Workdir) -> Recorded | None:
 
 
 def _newest_record(workdir: Workdir) -> Recorded | None:
+    """That of the newest checkpoint, after a look at all others."""
+    newest: Recorded | None = None
     for step in list_steps(workdir.checkpoints):
         try:
             extra = read_manifest(workdir.checkpoints / str(step)).extra
-            config = extra["config"]
+            config = from_dict(extra["config"])
         except (CheckpointError, OSError, KeyError):
             continue  # it is damaged; whoever restores it says so
-        return Recorded(from_dict(config), step, extra)
-    return None
+        if newest is None:
+            newest = Recorded(config, step, extra)
+        differing = unlike_fields(newest.config, config)
+        if config.num_steps < newest.config.num_steps:
+            differing = {
+                n: differing[n] for n in set(differing) - _MAY_CHANGE_IN_LONGER
+            }
+        if differing:
+            raise WorkdirError(
+                f"all checkpoints in {str(workdir.checkpoints)!r} must be of one run, "
+                f"but those of steps {newest.step} and {step} differ in\n"
+                + _listed(differing, "one has", "the other")
+            )
+    return newest
 
 
 def open_workdir(path: str | Path | Workdir, config: TrainConfig) -> Workdir:

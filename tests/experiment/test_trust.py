@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -116,6 +117,29 @@ def test_damaged_logs_give_no_curves_and_stop_nothing(run):
         "metrics.jsonl was changed or lost before step 4: the curves begin there; it "
         "is kept as damaged-metrics-0.jsonl"
     )
+
+
+def test_a_report_that_is_made_later_names_the_versions_of_the_training(
+    run, monkeypatch
+):
+    from jaxcl.experiment import _report
+
+    before = report_of(run)
+    (run / "report.json").unlink()
+    now = {**before["versions"], "jax": "99.0"}
+    monkeypatch.setattr(_report, "describe_versions", lambda: now)
+    report = jaxcl.evaluate(run, quiet=True)
+    assert report["versions"] == before["versions"]
+    assert report["evaluation"]["versions"]["jax"] == "99.0"
+
+
+def test_an_evaluation_under_other_settings_of_jax_is_refused(run):
+    jax.config.update("jax_default_prng_impl", "rbg")
+    try:
+        with pytest.raises(WorkdirError, match="`jax_default_prng_impl`"):
+            jaxcl.evaluate(run, quiet=True)
+    finally:
+        jax.config.update("jax_default_prng_impl", "threefry2x32")
 
 
 def test_a_report_of_another_config_is_not_renewed(run):

@@ -219,3 +219,21 @@ def test_a_run_that_is_refused_changes_nothing(tmp_path):
     with pytest.raises(ConfigError, match="the data must be what the run was trained"):
         again.__enter__()
     assert run.config.read_text() == before
+
+
+def test_checkpoints_of_two_runs_are_refused(run, tmp_path):
+    other = save(tmp_path / "other", small(seed=7), step=4)
+    shutil.copytree(other.checkpoints / "4", run.checkpoints / "4")
+    for opened in (find_workdir, lambda path: open_workdir(path, SMALL)):
+        with pytest.raises(WorkdirError) as raised:
+            opened(run.path)
+        assert "of steps 4 and 2 differ in" in str(raised.value)
+        assert "seed: one has 7, the other 0" in str(raised.value)
+
+
+def test_a_length_that_was_edited_must_be_one_that_the_run_could_have(run):
+    # The schedule of the small config is a cosine, which depends on the length.
+    write_toml(small(num_steps=60), run.config)
+    for opened in (find_workdir, lambda path: open_workdir(path, small(num_steps=60))):
+        with pytest.raises(WorkdirError, match="`num_steps` must stay 6"):
+            opened(run.path)
