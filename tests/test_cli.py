@@ -268,3 +268,14 @@ def test_the_program_ends_with_130_when_interrupted(config, tmp_path):
     assert "stopped after step 3" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert (tmp_path / "checkpoints" / "3").is_dir()
+
+
+@pytest.mark.parametrize(
+    "forged", [{"evaluation": {"after": {"splits": [1]}}}, {"run": "x"}, {"data": [1]}]
+)
+def test_a_forged_report_is_named_in_one_line(tmp_path, capsys, forged):
+    (tmp_path / "report.json").write_text(json.dumps(forged))
+    with pytest.raises(SystemExit) as raised:
+        main(["report", str(tmp_path)])
+    assert raised.value.code == 1
+    assert "error: a report holds something else" in capsys.readouterr().err

@@ -125,11 +125,16 @@ def run_report(arguments: Arguments) -> None:
         one = runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html")
         target = out or one
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, render_html(reports))
+        try:
+            page, table = render_html(reports), render_table(reports)
+        except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+            # A stranger's report can hold anything in place of a number.
+            raise ReportError(f"a report holds something else: {error!r}") from error
+        write_whole(target, page)
         if json:
             show(to_json(reports))
         elif not quiet:
-            show(render_table(reports))
+            show(table)
             show(f"report: {target}")
 
     parse(command, arguments, "jaxcl report")

@@ -38,7 +38,7 @@ def read_tree(path: str | Path) -> dict[str, Any]:
         raise ConfigError(
             f"config {str(path)!r} cannot be read: {error.strerror}"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # also a number of thousands of digits
         raise ConfigError(f"config {str(path)!r} is no TOML: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"config {str(path)!r} is nested too deeply") from error

@@ -78,7 +78,9 @@ def read_selection(path: str | Path) -> Selection:
         raise ConfigError(
             f"selection {str(path)!r} cannot be read: {error.strerror}"
         ) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (
+        *(KeyError, OverflowError, RecursionError, TypeError, ValueError),
+    ) as error:
         raise ConfigError(f"selection {str(path)!r} is not one: {error!r}") from error
     for name, holds in whole.items():
         if not holds:

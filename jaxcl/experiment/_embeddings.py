@@ -61,6 +61,8 @@ def embed_run(
     opened = open_run(workdir, step=step, data_dir=data_dir, encoder=encoder)
     progress = Progress(opened.experiment.config.num_steps, quiet=quiet)
     progress.say(f"embedding with step {int(opened.state.step)} of {opened.run.path}")
+    for note in () if folder else opened.notes:
+        progress.say(f"note: {note}")
     splits = _splits(opened, str(folder), str(table))
     parts = [_embed_split(opened, split, progress) for split in splits]
     # Data sets are stored in an order of their own.

@@ -33,6 +33,8 @@ class OpenRun(NamedTuple):
     """That of the checkpoint."""
     extra: Mapping[str, Any]
     """What is stored with it."""
+    notes: tuple[str, ...]
+    """What is not as it was when the run was trained."""
 
 
 def open_run(
@@ -62,12 +64,12 @@ def open_run(
         state = _restore(checkpoints, initial, step)
         extra = checkpoints.read_manifest(int(state.step)).extra
     check_same_settings(extra)
+    notes: tuple[str, ...] = ()
     try:
         check_same_data(extra, experiment.data.facts)
     except ConfigError as error:
-        notes = (*experiment.notes, str(error))
-        experiment = experiment._replace(notes=notes)
-    return OpenRun(run, experiment, devices, initial, state, extra)
+        notes = (str(error),)
+    return OpenRun(run, experiment, devices, initial, state, extra, notes)
 
 
 def _restore(

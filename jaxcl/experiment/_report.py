@@ -23,10 +23,7 @@ from jaxcl.runtime import (
     Progress,
     Workdir,
     WorkdirError,
-    describe_devices,
     describe_versions,
-    find_command,
-    find_commit,
     find_digest,
     peak_memory_mib,
     read_logged,
@@ -94,6 +91,7 @@ def evaluate_states(
     return {
         "before": before,
         "after": _evaluate_state(experiment, state, progress),
+        "notes": [],
         "settings": as_dict(experiment.config.evaluation),
         "versions": describe_versions(),
     }
@@ -142,6 +140,8 @@ def make_report(
     speed = None
     if seconds.get("train"):
         speed = timed_steps * config.data.batch_size / seconds["train"]
+    # Another machine may write the report than has trained.
+    origin = extra.get("origin") or {}
     lines = read_logged(run.metrics, find_digest(extra))
     notes = [*experiment.notes, *extra.get("history", [])]
     if lines is None:
@@ -151,8 +151,8 @@ def make_report(
         "name": run.path.name,
         "run": {
             "workdir": str(run.path),
-            "command": find_command(),
-            "commit": extra.get("commit", find_commit()),
+            "command": origin.get("command"),
+            "commit": origin.get("commit"),
             "started": started,
             "seconds": {**seconds, "total": sum(seconds.values())},
             "steps": evaluation["after"]["step"],
@@ -161,7 +161,7 @@ def make_report(
         },
         "notes": notes,
         "versions": extra.get("versions") or describe_versions(),
-        "devices": describe_devices(devices),
+        "devices": origin.get("devices"),
         "config": as_dict(config),
         "data": {
             "name": config.data.path or config.data.name,
@@ -200,7 +200,7 @@ def _columns(lines: list[dict[str, Any]], prefix: str = "") -> dict[str, list[An
 def renew_report(
     run: Workdir, experiment: Experiment, evaluation: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """The stored report with a new evaluation and its notes, and all else unchanged.
+    """The stored report with a new evaluation, and all else unchanged.
 
     None if no report of that step and config exists.
     """
@@ -208,12 +208,11 @@ def renew_report(
     try:
         config = from_dict(report["config"])
         same = report["run"]["steps"] == evaluation["after"]["step"]
-        notes = dict.fromkeys([*report["notes"], *experiment.notes])
     except (ConfigError, LookupError, TypeError):
         return None
     if not same or unlike_fields(config, experiment.config):
         return None
-    return {**report, "notes": [*notes], "evaluation": evaluation}
+    return {**report, "evaluation": evaluation}
 
 
 def check_newest(run: Workdir, step: int) -> None:

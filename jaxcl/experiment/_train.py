@@ -26,6 +26,7 @@ from jaxcl.runtime import (
     append_timings,
     check_same_on_all,
     claim_workdir,
+    describe_devices,
     describe_process,
     join_cluster,
     leave_by,
@@ -98,6 +99,7 @@ def _train(
         Checkpoints(run.checkpoints, claim.describe) as checkpoints,
         stop_requests() as stop,
     ):
+        claim.origin["devices"] = describe_devices(devices)
         if jax.process_index() == 0:
             experiment.data.keep_selection(run.selection)
         initial = experiment.init()
@@ -163,7 +165,7 @@ def evaluate(
     """
     started = timestamp()
     opened = open_run(workdir, step=step, data_dir=data_dir, encoder=encoder)
-    run, experiment, devices, initial, state, extra = opened
+    run, experiment, devices, initial, state, extra, notes = opened
     if step is None:
         check_newest(run, int(state.step))
     if settings is not None:
@@ -173,9 +175,10 @@ def evaluate(
         )
     progress = Progress(experiment.config.num_steps, quiet=quiet)
     progress.say(f"evaluating step {int(state.step)} of {run.path}")
-    for note in experiment.notes:
+    for note in (*experiment.notes, *notes):
         progress.say(f"note: {note}")
     evaluation = evaluate_states(experiment, initial, state, progress)
+    evaluation["notes"] = [*notes]
     # The report is of the run, whose config is that of its training.
     trained = opened.experiment
     report = renew_report(run, trained, evaluation)

@@ -35,7 +35,8 @@ def drawing() -> Iterator[None]:
     # Matplotlib takes a third of a second to load, which only figures should cost.
     import matplotlib
 
-    with matplotlib.rc_context(STYLE):
+    # Not the settings of a file in the working directory: they can start LaTeX.
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
         yield
 
 

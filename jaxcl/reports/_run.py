@@ -28,7 +28,7 @@ def run_page(report: Report) -> dict[str, Any]:
         "title": name_of(report),
         "summary": summary(report),
         "origin": origin(report),
-        "notes": report.get("notes") or [],
+        "notes": _notes(report),
         "tiles": tiles(report),
         "scores": rows,
         "has_before": any(is_number(row["before"]) for row in rows),
@@ -43,6 +43,12 @@ def run_page(report: Report) -> dict[str, Any]:
         "facts": _facts(report),
         "config": flatten(report.get("config") or {}),
     }
+
+
+def _notes(report: Report) -> list[Any]:
+    """What is to be known of the run, and of its evaluation."""
+    of_both = [report.get("notes"), look(report, "evaluation", "notes")]
+    return [note for notes in of_both if isinstance(notes, list) for note in notes]
 
 
 def _probe(report: Report) -> str:

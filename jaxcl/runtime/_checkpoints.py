@@ -26,6 +26,7 @@ from jaxcl.runtime._manifest import (
     read_manifest,
 )
 from jaxcl.runtime._storage import Storage
+from jaxcl.runtime._workdir import WorkdirError
 from jaxcl.runtime._writers import NonFiniteError
 from jaxcl.training._devices import host_copy
 from jaxcl.training._state import TrainState
@@ -104,6 +105,8 @@ class Checkpoints:
             self._storage.write(step, leaves, extra)
         except MismatchError:
             raise
+        except WorkdirError as error:
+            raise CheckpointError(f"step {step} could not be saved: {error}") from error
         except Exception as error:  # a full or broken disk can raise any type
             where = f"step {step} could not be saved in {str(self.directory)!r}"
             raise CheckpointError(f"{where}: {_first_line(error)}") from error

@@ -15,6 +15,7 @@ from jaxcl.runtime._jsonl import JsonLines
 from jaxcl.runtime._record import (
     describe_settings,
     describe_versions,
+    find_command,
     find_commit,
     timestamp,
 )
@@ -34,6 +35,7 @@ class Claim:
     Attributes:
         record: What the directory said when the run took it, if anything.
         history: What was done to the run, a sentence each.
+        origin: What the report says of the command, the commit and the devices.
         log: The log of its metrics.
     """
 
@@ -45,7 +47,10 @@ class Claim:
     ):
         self._workdir, self._config, self._data = workdir, config, data or {}
         # That of the code that is running: files can change while it runs.
-        self._commit = find_commit()
+        self.origin: dict[str, Any] = {
+            "command": find_command(),
+            "commit": find_commit(),
+        }
         self._lock, self._inode = FileLock(workdir.lock, timeout=0), (0, 0)
         self.record: Recorded | None = None
         self.history: list[str] = []
@@ -76,12 +81,14 @@ class Claim:
 
     def resume(self) -> None:
         """Takes up the history, and compares what changes numbers with what it was."""
-        if self._workdir.config.exists():
-            self.history = self._workdir.history()
         if self.record is not None:
             check_same_data(self.record.extra, self._data)
             check_same_settings(self.record.extra)
-            self.history = self.history or _sentences(self.record)
+            self.history = _sentences(self.record)
+            if self._workdir.config.exists():
+                # What was noted after the last checkpoint is there alone.
+                written = self._workdir.history()
+                self.history += [one for one in written if one not in self.history]
             self._note_longer(self.record)
             self._note_versions(self.record)
         self._store()
@@ -105,12 +112,15 @@ class Claim:
                 f"the directory was moved away or removed before {timestamp()}: older "
                 "checkpoints and lines of logs are not here"
             )
+        if self.log is not None and self.log.lost:
+            self.log.lost = False
+            self.note(f"lines of the log of metrics were lost before {timestamp()}")
         log = {} if self.log is None else {"metrics": self.log.digest._asdict()}
         return {
             "config": as_dict(self._config),
             "history": self.history,
             "versions": describe_versions(),
-            "commit": self._commit,
+            "origin": self.origin,
             "settings": describe_settings(),
             "data": self._data,
             **log,
@@ -193,7 +203,7 @@ def check_same_data(extra: Mapping[str, Any], data: Facts) -> None:
         raise ConfigError(
             f"the {' and the '.join(differing)} must be what the run was trained on, "
             "but changed since its last checkpoint: an image, a table or a version is "
-            "another. Choose another --workdir to train on what is there now"
+            "another. To train on what is there now, choose another --workdir"
         )
 
 

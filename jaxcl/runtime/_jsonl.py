@@ -94,12 +94,14 @@ class JsonLines:
 
     Attributes:
         digest: The lines written so far.
+        lost: Whether lines that were written are not there any more.
         set_aside: The new name of the old file, if it was not what it should be.
     """
 
     def __init__(self, path: Path, digest: LogDigest = EMPTY):
         self._path, self._failed = path, False
         self.set_aside: Path | None = None
+        self.lost = False
         if digest.size and read_logged(path, digest) is None:
             self.set_aside = _set_aside(path)
             digest = EMPTY
@@ -127,7 +129,7 @@ class JsonLines:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with _open(self._path) as file:
             if file.seek(0, os.SEEK_END) < self.digest.size:
-                self._hash, self.digest = hashlib.sha256(), EMPTY
+                self._hash, self.digest, self.lost = hashlib.sha256(), EMPTY, True
             # A full disk may have cut the last line.
             file.truncate(self.digest.size)
             file.seek(self.digest.size)

@@ -21,7 +21,9 @@ _NAME = "manifest.json"
 _FORMAT = 2
 # What a run stores with a state.
 _KINDS = {
-    **dict.fromkeys(("config", "versions", "settings", "data", "metrics"), dict),
+    **dict.fromkeys(
+        ("config", "versions", "settings", "data", "metrics", "origin"), dict
+    ),
     "history": list,
 }
 # One of a large model has some thousand arrays, in 200 bytes each.

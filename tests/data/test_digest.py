@@ -12,7 +12,7 @@ from PIL import Image
 from small_runs import small
 
 from jaxcl.config import CorruptionConfig, DataConfig, SelectionConfig
-from jaxcl.data import from_arrays, open_data
+from jaxcl.data import DataError, from_arrays, open_data
 
 TABLE = ["path,label,age", "1.png,cat,1", "2.png,dog,2", "3.png,cat,3", "4.png,dog,4"]
 
@@ -147,3 +147,19 @@ def test_another_set_is_known_by_name_columns_and_counts(damaged, tmp_path):
     for line in (tmp_path / "copy").rglob("dataset_info.json"):
         line.write_text(line.read_text().replace('"20"', '"19"'))
     assert digest(moved) != digest(loose)
+
+
+def test_an_image_that_is_changed_under_its_old_size_and_time_is_another(put):
+    config = put({f"{i}.bmp": image(i, "bmp") for i in range(4)}, batch_size=2)
+    before, path = digest(config), Path(config.path) / "1.bmp"
+    known = path.stat()
+    path.write_bytes(image(9, "bmp"))
+    os.utime(path, ns=(known.st_atime_ns, known.st_mtime_ns))
+    assert path.stat().st_size == known.st_size
+    assert digest(config) != before
+
+
+def test_a_table_that_is_no_file_is_not_read(given):
+    for place in ("/dev/zero", "/dev/null"):
+        with pytest.raises(DataError, match="cannot be read: it is no file"):
+            open_data(dataclasses.replace(given, table=place))

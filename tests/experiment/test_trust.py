@@ -119,9 +119,7 @@ def test_damaged_logs_give_no_curves_and_stop_nothing(run):
     )
 
 
-def test_a_report_that_is_made_later_names_the_versions_of_the_training(
-    run, monkeypatch
-):
+def test_a_report_that_is_made_later_names_the_origin_of_the_training(run, monkeypatch):
     from jaxcl.experiment import _report
 
     before = report_of(run)
@@ -130,6 +128,8 @@ def test_a_report_that_is_made_later_names_the_versions_of_the_training(
     monkeypatch.setattr(_report, "describe_versions", lambda: now)
     report = jaxcl.evaluate(run, quiet=True)
     assert report["versions"] == before["versions"]
+    assert report["devices"] == before["devices"]
+    assert report["run"]["command"] == before["run"]["command"]
     assert report["evaluation"]["versions"]["jax"] == "99.0"
 
 
@@ -193,6 +193,10 @@ def test_a_run_does_not_go_on_with_a_table_that_was_edited(tmp_path, data_dir):
     with pytest.raises(ConfigError, match="the data must be what the run was trained"):
         jaxcl.train(small(num_steps=2, **options), run, quiet=True)
     report = jaxcl.evaluate(run, quiet=True)
-    (note,) = (note for note in report["notes"] if "what the run was trained" in note)
+    (note,) = report["evaluation"]["notes"]
+    assert "the data must be what the run was trained on" in note
     assert report["run"] == before["run"]
-    assert note in report_of(run)["notes"]
+    assert note in (run / "report.html").read_text()
+    # It is of that evaluation alone.
+    table.write_text(table.read_text().replace("00.png,b", "00.png,a"))
+    assert jaxcl.evaluate(run, quiet=True)["evaluation"]["notes"] == []

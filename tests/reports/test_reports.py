@@ -10,7 +10,13 @@ import pytest
 from reports.fakes import Page, a_report, scores, with_domains
 from rich.console import Console
 
-from jaxcl.reports import ReportError, read_reports, render_html, render_table
+from jaxcl.reports import (
+    ReportError,
+    drawing,
+    read_reports,
+    render_html,
+    render_table,
+)
 
 HOSTILE = "<script>alert('x')</script>"
 
@@ -225,3 +231,13 @@ def test_a_report_is_not_read_through_a_link(tmp_path):
     (tmp_path / "report.json").symlink_to("/dev/zero")
     with pytest.raises(ReportError, match="is a link, or no file"):
         read_reports([tmp_path])
+
+
+def test_settings_of_matplotlib_in_the_working_directory_do_not_act(monkeypatch):
+    import matplotlib
+
+    # They could start LaTeX, with a preamble of their own.
+    monkeypatch.setitem(matplotlib.rcParams, "text.usetex", True)
+    with drawing():
+        assert not matplotlib.rcParams["text.usetex"]
+    assert matplotlib.rcParams["text.usetex"]

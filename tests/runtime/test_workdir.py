@@ -237,3 +237,16 @@ def test_a_length_that_was_edited_must_be_one_that_the_run_could_have(run):
     for opened in (find_workdir, lambda path: open_workdir(path, small(num_steps=60))):
         with pytest.raises(WorkdirError, match="`num_steps` must stay 6"):
             opened(run.path)
+
+
+def test_a_history_cannot_be_erased_by_an_edit(run):
+    with (
+        claim_workdir(run, SMALL) as claim,
+        Checkpoints(run.checkpoints, claim.describe) as checkpoints,
+    ):
+        claim.note("one thing")
+        claim.note("another thing")
+        checkpoints.save(make_state(4))
+    run.config.write_text(run.config.read_text().replace("# one thing\n", ""))
+    with claim_workdir(open_workdir(run.path, SMALL), SMALL) as claim:
+        assert claim.history == ["one thing", "another thing"]

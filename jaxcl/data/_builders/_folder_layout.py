@@ -85,7 +85,8 @@ def _look_at(path: Path) -> File:
         return File(0, 0, False)
     known = path.stat()
     is_image = path.suffix.lower() in IMAGE_SUFFIXES
-    return File(known.st_size, known.st_mtime_ns, is_image)
+    # Programs can keep the time of a change, but not that of a change of its record.
+    return File(known.st_size, known.st_ctime_ns, is_image)
 
 
 def _refuse(error: OSError) -> None:

@@ -147,7 +147,7 @@ def _read_jsonl(file: Path) -> tuple[list[str], list[Cells]]:
             continue
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(
                 f"table {str(file)!r}, line {number}: is no JSON: {error}"
             ) from error

@@ -174,6 +174,8 @@ def _fingerprint(files: Mapping[str, File], config: DataConfig) -> str:
             digest.update(known.encode("utf-8", "surrogateescape"))
     if table:
         try:
+            if not table.is_file():
+                raise FileNotFoundError(2, "it is no file")
             digest.update(
                 "\0".join((table.suffix.lower(), *sorted(config.missing))).encode()
             )

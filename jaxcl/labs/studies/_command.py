@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxcl.config import StudyConfig, read_study
-from jaxcl.files import write_whole
+from jaxcl.files import replacing, write_whole
 from jaxcl.labs.studies._analysis import compare
 from jaxcl.labs.studies._answer import analyze
 from jaxcl.labs.studies._collect import collect, collect_histograms
@@ -101,7 +101,8 @@ def write_report(config: StudyConfig, directory: StudyDirectory) -> dict[str, An
     results = analyze(config, frame, comparisons, missing)
     histograms = collect_histograms(config, directory)
     drawings = draw_study(config, frame, comparisons, histograms)
-    frame.to_parquet(directory.raw, index=False)
+    with replacing(directory.raw) as unfinished:
+        frame.to_parquet(unfinished, index=False)
     write_whole(directory.results, json.dumps(results, indent=1))
     write_whole(directory.report, render_study(config, results, frame, drawings))
     return results

@@ -8,7 +8,7 @@ from typing import Any
 from filelock import FileLock
 
 from jaxcl.config import ConfigError, StudyConfig, as_dict, study_from_dict
-from jaxcl.files import write_whole
+from jaxcl.files import read_regular, write_whole
 from jaxcl.labs.studies._plan import Cell
 
 
@@ -51,7 +51,7 @@ class StudyDirectory:
 
     def _claim(self, now: dict[str, Any]) -> None:
         if self.config.exists():
-            stored = json.loads(self.config.read_text())
+            stored = _read_json(self.config)
             differing = [
                 name
                 for name in now
@@ -72,7 +72,7 @@ class StudyDirectory:
             raise StudyError(
                 f"{str(self.path)!r} is no directory of a study: it has no study.json"
             )
-        return study_from_dict(json.loads(self.config.read_text()))
+        return study_from_dict(_read_json(self.config))
 
     def result(self, cell: Cell, seed: int) -> Path:
         """File of the measurements of a run; it exists once the run is finished."""
@@ -105,8 +105,11 @@ class StudyDirectory:
 def read_result(path: Path) -> dict[str, Any]:
     """Reads the measurements of a run; a `StudyError` names a file that is damaged."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        result = json.loads(read_regular(path))
+        if not isinstance(result, dict) or "values" not in result:
+            raise ValueError("it holds no measurements")
+        return result
+    except (OSError, ValueError, RecursionError) as error:
         raise StudyError(
             f"{str(path)!r} is no result of a run ({error}); delete it, and the same "
             "command runs it again"
@@ -119,3 +122,13 @@ def _plain(config: StudyConfig) -> dict[str, Any]:
         return json.loads(json.dumps(as_dict(config)))
     except TypeError as error:
         raise ConfigError(f"a field of the study is no plain value: {error}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(read_regular(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise StudyError(f"{str(path)!r} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise StudyError(f"{str(path)!r} must hold an object")
+    return content

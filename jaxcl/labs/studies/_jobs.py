@@ -173,7 +173,9 @@ def _watch(
 
 
 def _start(directory: StudyDirectory, part: int, parts: int) -> subprocess.Popen:
-    command = [sys.executable, "-m", "jaxcl.labs.studies._worker", str(directory.path)]
+    # Without -P, Python would import from the working directory first.
+    command = [sys.executable, "-P", "-m", "jaxcl.labs.studies._worker"]
+    command.append(str(directory.path))
     with (directory.logs / f"worker-{part}.log").open("w") as log:
         return subprocess.Popen(
             [*command, str(part), str(parts)], stdout=log, stderr=subprocess.STDOUT
