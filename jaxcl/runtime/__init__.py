@@ -34,6 +34,7 @@ from jaxcl.runtime._jsonl import (
 from jaxcl.runtime._progress import Progress as Progress, time_left as time_left
 from jaxcl.runtime._record import (
     describe_devices as describe_devices,
+    describe_settings as describe_settings,
     describe_versions as describe_versions,
     find_command as find_command,
     find_commit as find_commit,
@@ -86,6 +87,7 @@ __all__ = [
     "claim_workdir",
     "describe_devices",
     "describe_process",
+    "describe_settings",
     "describe_versions",
     "find_command",
     "find_commit",

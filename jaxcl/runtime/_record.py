@@ -76,8 +76,9 @@ def describe_devices(devices: Devices) -> dict[str, Any]:
 
 def describe_settings() -> dict[str, Any]:
     """The settings of JAX that change numbers: environment variables can set them."""
-    # Not every version of JAX has every setting.
-    return {name: getattr(jax.config, name, None) for name in _SETTINGS}
+    # Not every version of JAX has every setting, and some have words as enums.
+    found = {name: getattr(jax.config, name, None) for name in _SETTINGS}
+    return {name: getattr(value, "value", value) for name, value in found.items()}
 
 
 @functools.cache

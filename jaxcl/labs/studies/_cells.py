@@ -31,7 +31,12 @@ from jaxcl.labs.studies._directory import StudyDirectory
 from jaxcl.labs.studies._measure import check_inference, measure
 from jaxcl.labs.studies._metadata import check_metadata
 from jaxcl.labs.studies._plan import Cell, config_of
-from jaxcl.runtime import find_commit, timestamp
+from jaxcl.runtime import (
+    describe_settings,
+    describe_versions,
+    find_commit,
+    timestamp,
+)
 
 Tell = Callable[[str], None]
 
@@ -169,6 +174,9 @@ def make_run(
             },
             "started": date,
             "commit": find_commit(),
+            "data": data.digest,
+            "settings": describe_settings(),
+            "versions": describe_versions(),
             "device": jax.devices()[0].device_kind,
         }
 

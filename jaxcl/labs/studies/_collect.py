@@ -14,6 +14,7 @@ COLUMNS = [*Cell._fields, "seed", "metric", "split", "labels", "value"]
 
 def collect(config: StudyConfig, directory: StudyDirectory) -> pd.DataFrame:
     """One row per number of every finished run, with its cell and seed."""
+    check_one_origin(config, directory)
     rows: list[dict[str, Any]] = []
     for cell, seed, result in _results(config, directory):
         here = {**cell._asdict(), "seed": seed}
@@ -27,6 +28,23 @@ def collect(config: StudyConfig, directory: StudyDirectory) -> pd.DataFrame:
     if not rows:
         raise StudyError(f"no run of {str(directory.path)!r} is finished yet")
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def check_one_origin(config: StudyConfig, directory: StudyDirectory) -> None:
+    """Raises a `StudyError` if runs had other data, or other settings of JAX."""
+    first: dict[tuple[str, str], tuple[Any, str]] = {}
+    for cell, seed, result in _results(config, directory):
+        here = f"{cell.path} seed {seed}"
+        for what, shift in (("data", cell.shift), ("settings", "")):
+            if what not in result:
+                continue  # it was made before this was recorded
+            value, there = first.setdefault((what, shift), (result[what], here))
+            if value != result[what]:
+                raise StudyError(
+                    f"all runs of a study must have the same {what}, but those of "
+                    f"{there} and {here} differ; remove the results of one kind in "
+                    f"{str(directory.runs)!r}, and the study makes them again"
+                )
 
 
 def collect_histograms(

@@ -1,12 +1,17 @@
 """The directory of a study can come from a stranger."""
 
+import json
 import subprocess
 import sys
 
 import pytest
+from labs.studies.small_studies import TREE
 
+from jaxcl.config import study_from_dict
 from jaxcl.labs.studies import _jobs
+from jaxcl.labs.studies._collect import collect
 from jaxcl.labs.studies._directory import StudyDirectory, StudyError, read_result
+from jaxcl.labs.studies._plan import plan_study
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000])
@@ -43,3 +48,30 @@ def test_a_worker_imports_nothing_from_the_working_directory(tmp_path, monkeypat
     )
     assert "let in" not in ran.stderr
     assert command[0] == sys.executable
+
+
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [
+        ("data", "cd"),
+        ("settings", {"jax_enable_x64": True}),
+    ],
+)
+def test_runs_of_other_data_or_settings_are_not_compared(tmp_path, what, other):
+    config = study_from_dict(TREE)
+    directory = StudyDirectory(tmp_path)
+    cell = plan_study(config)[0]
+    result = {
+        "values": [{"metric": "m", "split": "s", "labels": 0, "value": 0.5}],
+        "seconds": {"train": 1.0, "measure": 1.0, "total": 2.0, "compiled": False},
+        "data": "ab",
+        "settings": {"jax_enable_x64": False},
+    }
+    for seed, found in enumerate((result, {**result, what: other})):
+        path = directory.result(cell, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found))
+        if seed == 0:
+            collect(config, directory)
+    with pytest.raises(StudyError, match=f"must have the same {what}"):
+        collect(config, directory)
