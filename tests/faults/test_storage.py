@@ -141,7 +141,7 @@ with Checkpoints(directory, keep=2) as checkpoints:
     # What one of them cannot read is used by none.
     read = Path.open
     def unreadable(path, *arguments, **options):
-        if path.parent.name == "3":
+        if path.is_relative_to(Path(directory).absolute() / "3"):
             broken()
         return read(path, *arguments, **options)
     if rank == "1":
