@@ -70,8 +70,9 @@ class Claim:
                 f"{str(self._workdir.path)!r} is in use by another run"
             ) from error
         self._inode = _inode(self._workdir)
-        for left in self._workdir.path.glob(".*.unfinished"):
-            left.unlink()  # by a kill while a file was written
+        # Left by a kill. Those of reports may be of an evaluation that is writing now.
+        for left in self._workdir.path.glob(".config.toml-*.unfinished"):
+            left.unlink(missing_ok=True)
         # Another run may have come and gone since the directory was opened.
         self.record = check_same_config(self._workdir, self._config)
 
@@ -166,8 +167,8 @@ def claim_workdir(
         claim.record = check_same_config(workdir, config)
         yield claim
         return
-    claim.take()
     try:
+        claim.take()
         claim.resume()
         yield claim
     finally:

@@ -250,3 +250,13 @@ def test_a_history_cannot_be_erased_by_an_edit(run):
     run.config.write_text(run.config.read_text().replace("# one thing\n", ""))
     with claim_workdir(open_workdir(run.path, SMALL), SMALL) as claim:
         assert claim.history == ["one thing", "another thing"]
+
+
+def test_what_a_kill_left_goes_but_not_what_another_program_writes(run):
+    ours = run.path / ".config.toml-0.unfinished"
+    others = run.path / ".report.json-0.unfinished"
+    ours.touch()
+    others.touch()
+    with claim_workdir(run, SMALL):
+        assert not ours.exists()
+        assert others.exists()
