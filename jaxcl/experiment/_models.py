@@ -7,16 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxcl.config import OBJECTIVES, ConfigError, ModelConfig, ObjectiveConfig
-from jaxcl.models import (
-    MLP,
-    ConvNet,
-    Encoder,
-    MLPHead,
-    ResNet,
-    SimpleConvNet,
-    ViT,
-    from_nnx,
-)
+from jaxcl.models import Architecture, Encoder, MLPHead, from_nnx
 from jaxcl.training import Model
 
 Shape = tuple[int, ...]
@@ -82,34 +73,31 @@ def make_encoder(
         image_shape: Height, width and channels.
         axis_name: The axis over whose devices BatchNorm statistics are averaged.
     """
-    name, channels = config.encoder, image_shape[-1]
-    common: dict[str, Any] = {"dtype": jnp.dtype(config.dtype)}
-    normed = {**common, "norm": config.norm, "axis_name": axis_name}
+    shape: Any = image_shape
+    return find_architecture(config).make_encoder(
+        shape, axis_name=axis_name, dtype=jnp.dtype(config.dtype)
+    )
 
-    def make(rngs: nnx.Rngs) -> nnx.Module:
-        if name.startswith("resnet"):
-            depth: Any = int(name.removeprefix("resnet"))
-            return ResNet(channels, depth=depth, stem=config.stem, rngs=rngs, **normed)
-        if name.startswith("vit"):
-            size: Any = name.removeprefix("vit_")
-            shape: Any = image_shape
-            return ViT(
-                shape, size=size, patch_size=config.patch_size, rngs=rngs, **common
-            )
-        if name == "simple_convnet":
-            return SimpleConvNet(channels, rngs=rngs, **normed)
-        sizes = {"width": config.width}
-        if name == "mlp":
-            pixels = image_shape[0] * image_shape[1] * channels
-            return MLP(pixels, layers=config.stages, rngs=rngs, **sizes, **normed)
-        return ConvNet(channels, stages=config.stages, rngs=rngs, **sizes, **normed)
 
+def find_architecture(config: ModelConfig) -> Architecture:
+    """The encoder of a config, as data."""
+    name, norm = config.encoder, {"norm": config.norm}
     if name == "custom":
         raise ConfigError(
             "`model.encoder` must name an encoder, got 'custom': pass yours to "
             "jaxcl.train(config, workdir, encoder=...)"
         )
-    return from_nnx(make)
+    if name.startswith("resnet"):
+        depth = int(name.removeprefix("resnet"))
+        return Architecture("resnet", {"depth": depth, "stem": config.stem, **norm})
+    if name.startswith("vit"):
+        size = name.removeprefix("vit_")
+        return Architecture("vit", {"size": size, "patch_size": config.patch_size})
+    if name == "simple_convnet":
+        return Architecture(name, norm)
+    count = "layers" if name == "mlp" else "stages"
+    sizes = {"width": config.width, count: config.stages}
+    return Architecture(name, {**sizes, **norm})
 
 
 def _head(config: ModelConfig, in_dim: int, **arguments: Any) -> Encoder:

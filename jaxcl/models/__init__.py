@@ -1,5 +1,6 @@
 """Encoders and heads: Flax modules as pairs of pure functions over plain dicts."""
 
+from jaxcl.models._architecture import Architecture as Architecture
 from jaxcl.models._convnet import ConvNet as ConvNet
 from jaxcl.models._encoder import (
     Encoder as Encoder,
@@ -8,15 +9,18 @@ from jaxcl.models._encoder import (
 )
 from jaxcl.models._heads import MLPHead as MLPHead
 from jaxcl.models._mlp import MLP as MLP
+from jaxcl.models._pretrained import Pretrained as Pretrained
 from jaxcl.models._resnet import ResNet as ResNet
 from jaxcl.models._simple_convnet import SimpleConvNet as SimpleConvNet
 from jaxcl.models._vit import ViT as ViT
 
 __all__ = [
     "MLP",
+    "Architecture",
     "ConvNet",
     "Encoder",
     "MLPHead",
+    "Pretrained",
     "ResNet",
     "SimpleConvNet",
     "ViT",

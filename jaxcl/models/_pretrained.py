@@ -1,0 +1,94 @@
+"""Trained weights of an encoder, with what is needed to run them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PyTree
+
+from jaxcl.kernels import AxisName
+from jaxcl.models._architecture import Architecture, ImageShape
+from jaxcl.models._encoder import Encoder
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Trained weights of an encoder, with what is needed to run them.
+
+    Args:
+        architecture: The encoder.
+        params: Its parameters, nested dicts of arrays.
+        model_state: Its statistics of BatchNorm and other state.
+        image_shape: Height, width and channels of the images that it was trained on.
+        mean: Mean of each channel, in [0, 1], which is subtracted from the images;
+            empty = 0.
+        std: Standard deviation of each channel, by which the result is divided;
+            empty = 1.
+        source: Where the weights come from, in words: "timm", "torchvision", "jaxcl".
+        digest: SHA-256 of the file.
+        notes: What was guessed about them, a sentence each.
+    """
+
+    architecture: Architecture
+    params: PyTree
+    model_state: PyTree
+    image_shape: ImageShape
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    source: str = "jaxcl"
+    digest: str = ""
+    notes: tuple[str, ...] = ()
+
+    def make_encoder(
+        self,
+        image_shape: ImageShape | None = None,
+        *,
+        axis_name: AxisName = None,
+        dtype: DTypeLike | None = None,
+    ) -> Encoder:
+        """An encoder that starts with these weights, and normalizes images as they do.
+
+        Args:
+            image_shape: Shape of the images; None = that of the training. Gray images
+                are repeated for weights of three channels.
+            axis_name: Mapped axis over which BatchNorm averages its batch statistics.
+            dtype: Compute type; None = float32.
+
+        Returns:
+            The encoder. It takes images with values in [0, 1], and its `init` returns
+            these weights, whatever its key.
+        """
+        channels = self.image_shape[-1]
+        shape = (*(image_shape or self.image_shape)[:2], channels)
+        inner = self.architecture.make_encoder(shape, axis_name=axis_name, dtype=dtype)
+
+        def init(key, images):
+            del key, images
+            copied: Any = (self.params, self.model_state)
+            return copied
+
+        def apply(params, model_state, images, train, key):
+            images = prepare_images(images, channels, self.mean, self.std)
+            return inner.apply(params, model_state, images, train, key)
+
+        return Encoder(init, apply)
+
+
+def prepare_images(
+    images: Float[Array, "*batch height width _"],
+    channels: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Float[Array, "*batch height width channels"]:
+    """Repeats gray images for several channels, and normalizes each channel."""
+    if images.shape[-1] != channels:
+        if images.shape[-1] != 1:
+            raise ValueError(
+                f"`images` must have {channels} channels, or 1, got {images.shape[-1]}"
+            )
+        images = jnp.repeat(images, channels, axis=-1)
+    if mean:
+        images = images - jnp.asarray(mean, images.dtype)
+    return images / jnp.asarray(std, images.dtype) if std else images
