@@ -19,9 +19,15 @@ class ModelConfig:
         "resnet50",
         "vit_ti",
         "vit_s",
+        "pretrained",
         "custom",
     ] = "convnet"
-    """Architecture; custom = the encoder passed to `jaxcl.train` in Python."""
+    """Architecture; pretrained = that of `init`; custom = the encoder passed to
+    `jaxcl.train` in Python."""
+    init: str = ""
+    """Weights to start from, with encoder = "pretrained": a file of public weights
+    (*.safetensors, *.npz), or the directory of a run. They say how images are
+    normalized."""
     width: Size = 32
     """convnet: channels of the first stage, doubled by each further stage; mlp: hidden
     units."""

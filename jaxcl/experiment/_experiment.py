@@ -39,6 +39,15 @@ class Experiment(NamedTuple):
     """Mean and standard deviation of the pixels, applied before the encoder."""
     notes: tuple[str, ...] = ()
     """What the data leaves out of the run, or is likely a mistake."""
+    digest_of_start: str = ""
+    """SHA-256 of the weights that `model.init` names; empty = none."""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """SHA-256 of what the run is made from, by name."""
+        if not self.digest_of_start:
+            return self.data.facts
+        return {**self.data.facts, "weights of `model.init`": self.digest_of_start}
 
     @property
     def rates(self) -> np.ndarray:

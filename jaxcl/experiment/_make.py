@@ -12,6 +12,7 @@ from jaxcl.experiment._columns import fit_columns
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._inspect import inspect_data
 from jaxcl.experiment._models import make_model
+from jaxcl.experiment._start import load_start, start_from
 from jaxcl.models import Encoder
 from jaxcl.objectives import Facts, count_log_prior, make_objective
 from jaxcl.training import (
@@ -48,7 +49,7 @@ def make_experiment(
     data = fit_columns(config.objective, open_data(config.data, config.seed))
     notes = inspect_data(config, data)
     made = assemble(config, data, encoder=encoder, axis_name=AXIS)
-    return made._replace(notes=notes)
+    return made._replace(notes=(*made.notes, *notes))
 
 
 def assemble(
@@ -71,7 +72,15 @@ def assemble(
     normalization = None
     if config.data.normalization == "train":
         normalization = Normalization(*channel_statistics(data.train))
-    shape = data.train.image_shape
+    shape, start = data.train.image_shape, None
+    if config.model.init:
+        start = load_start(
+            config.model.init,
+            shape,
+            axis_name=axis_name if config.model.sync_batch_norm else None,
+            dtype=jnp.dtype(config.model.dtype),
+        )
+        encoder = start.encoder
     model = make_model(
         config.model,
         config.objective,
@@ -87,7 +96,8 @@ def assemble(
 
     def init(seed: Seed = config.seed) -> TrainState:
         images, average = jnp.zeros((2, *shape)), config.model.average
-        return init_state(model, objective, optimizer, seed, images, average=average)
+        state = init_state(model, objective, optimizer, seed, images, average=average)
+        return state if start is None else start_from(state, start)
 
     def make_step(seed: Seed = config.seed) -> Step:
         return make_train_step(
@@ -117,6 +127,8 @@ def assemble(
         project=frozen("head", model.head),
         classify=model.classifier and frozen("classifier", model.classifier),
         normalization=normalization,
+        notes=start.notes if start else (),
+        digest_of_start=start.digest if start else "",
     )
 
 

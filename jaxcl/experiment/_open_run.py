@@ -66,7 +66,7 @@ def open_run(
     check_same_settings(extra)
     notes: tuple[str, ...] = ()
     try:
-        check_same_data(extra, experiment.data.facts)
+        check_same_data(extra, experiment.facts)
     except ConfigError as error:
         notes = (str(error),)
     return OpenRun(run, experiment, devices, initial, state, extra, notes)

@@ -93,9 +93,9 @@ def _train(
     devices = make_devices(config.parallel)
     with clock("data"):
         experiment = make_experiment(config, devices, encoder=encoder)
-    check_same_on_all(experiment.data.facts)
+    check_same_on_all(experiment.facts)
     with (
-        claim_workdir(run, config, experiment.data.facts) as claim,
+        claim_workdir(run, config, experiment.facts) as claim,
         Checkpoints(run.checkpoints, claim.describe) as checkpoints,
         stop_requests() as stop,
     ):

@@ -203,7 +203,7 @@ def check_same_data(extra: Mapping[str, Any], data: Facts) -> None:
     if differing:
         raise ConfigError(
             f"the {' and the '.join(differing)} must be what the run was trained on, "
-            "but changed since its last checkpoint: an image, a table or a version is "
+            "but changed since its last checkpoint: a file, a table or a version is "
             "another. To train on what is there now, choose another --workdir"
         )
 

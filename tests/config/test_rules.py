@@ -262,3 +262,28 @@ def test_the_rate_of_the_predictor_needs_a_predictor(name):
     rule = f"must be false with {name}, which has no predictor, got True"
     expected = [f"`optimizer.constant_predictor_rate` {rule}"]
     assert lines == ([] if name in {"moco_v3", "byol", "simsiam"} else expected)
+
+
+START = {"encoder": "pretrained", "init": "vit_small.safetensors"}
+
+
+def test_a_config_can_start_from_weights():
+    assert broken(changed("nt_xent", model=START)) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "fields", "field"),
+    [
+        ("model", {"encoder": "pretrained", "init": ""}, "model.init"),
+        ("model", {"encoder": "resnet18"}, "model.encoder"),
+        ("model", {"width": 8}, "model.width"),
+        ("model", {"norm": "group"}, "model.norm"),
+        ("model", {"patch_size": 8}, "model.patch_size"),
+        ("data", {"normalization": "train"}, "data.normalization"),
+    ],
+)
+def test_what_the_weights_decide_is_left_alone(table, fields, field):
+    tree = changed("nt_xent", model=START)
+    tree[table] = {**tree.get(table, {}), **fields}
+    (rule,) = broken(tree)
+    assert rule.startswith(f"`{field}` must ")
