@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxcl.kernels import AxisName
 from jaxcl.models._architecture import Architecture, ImageShape
 from jaxcl.models._encoder import Encoder
+from jaxcl.models._lora import Lora, with_base
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Pretrained:
         *,
         axis_name: AxisName = None,
         dtype: DTypeLike | None = None,
+        lora: Lora | None = None,
     ) -> Encoder:
         """An encoder that starts with these weights, and normalizes images as they do.
 
@@ -55,19 +57,23 @@ class Pretrained:
                 are repeated for weights of three channels.
             axis_name: Mapped axis over which BatchNorm averages its batch statistics.
             dtype: Compute type; None = float32.
+            lora: Adds LoRA to linear layers.
 
         Returns:
             The encoder. It takes images with values in [0, 1], and its `init` returns
-            these weights, whatever its key.
+            these weights, whatever its key, which draws those of `lora` only.
         """
         channels = self.image_shape[-1]
         shape = (*(image_shape or self.image_shape)[:2], channels)
-        inner = self.architecture.make_encoder(shape, axis_name=axis_name, dtype=dtype)
+        inner = self.architecture.make_encoder(
+            shape, axis_name=axis_name, dtype=dtype, lora=lora
+        )
 
         def init(key, images):
-            del key, images
             copied: Any = (self.params, self.model_state)
-            return copied
+            if lora is None:
+                return copied
+            return with_base(inner.init(key, images)[0], copied[0]), copied[1]
 
         def apply(params, model_state, images, train, key):
             images = prepare_images(images, channels, self.mean, self.std)
