@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from jaxcl.config._bounds import Count, PartialShare, Size
+from jaxcl.config._bounds import Count, PartialShare, Positive, Size
 
 
 @dataclass(frozen=True)
@@ -62,3 +62,20 @@ class ModelConfig:
     average: PartialShare = 0.0
     """Decay of an exponential moving average of the encoder's parameters, which is then
     what is evaluated (0.999); 0 = no average."""
+    train: Literal["all", "head", "last_k", "lora"] = "all"
+    """What of the encoder is trained; what comes after it always is. all: everything;
+    head: nothing; last_k: its last blocks; lora: low-rank changes of linear layers of a
+    ViT. The rest keeps its values and its BatchNorm statistics, and costs no optimizer
+    memory."""
+    last_k: Size = 2
+    """last_k: number of last blocks that are trained, with the norm after them."""
+    lora_rank: Size = 8
+    """lora: rank of the change A·B of a weight; A and B alone are trained."""
+    lora_alpha: Positive = 16.0
+    """lora: A·B is multiplied by lora_alpha / lora_rank."""
+    lora_layers: Literal["attention", "mlp", "all"] = "attention"
+    """lora: the layers that are changed. attention: queries, keys, values and output;
+    mlp: both layers on each token."""
+    head_steps: Count = 0
+    """First steps in which only what comes after the encoder is trained, so that a new
+    head does not spoil trained weights. The encoder then has a warm-up of its own."""

@@ -8,6 +8,7 @@ from jaxcl.config._bounds import (
     Count,
     PartialShare,
     Positive,
+    PositiveShare,
     Share,
     Size,
     Weight,
@@ -49,6 +50,9 @@ class OptimizerConfig:
     """Largest global norm of the gradient; 0 = not clipped."""
     constant_predictor_rate: bool = False
     """Keep the predictor's learning rate at its peak (SimSiam)."""
+    layer_decay: PositiveShare = 1.0
+    """Factor of the learning rate from each layer of the encoder to the one below it
+    (0.65 to 0.75 in BEiT and MAE); 1 = all layers have the same rate."""
     accumulate: Size = 1
     """Number of chunks in which encoder and head process a batch. Loss and gradient
     are those of the whole batch; memory is that of one chunk."""

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from jaxcl.config._adaptation import adaptation_rules
 from jaxcl.config._bounds import must
 from jaxcl.config._fields import as_dict, flatten
 from jaxcl.config._objective import OBJECTIVES, PENALTIES
@@ -29,6 +30,7 @@ def broken_rules(config: "TrainConfig") -> list[str]:
             _penalties,
             _networks,
             _start,
+            adaptation_rules,
         )
         for field, rule in check(config)
     ]

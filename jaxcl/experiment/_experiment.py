@@ -13,7 +13,14 @@ from jaxcl.batch import Batch
 from jaxcl.config import TrainConfig
 from jaxcl.data import RunData, Split
 from jaxcl.objectives import Objective, uninformed_loss
-from jaxcl.training import Model, Normalization, Step, TrainState, stack_batches
+from jaxcl.training import (
+    Model,
+    Normalization,
+    Step,
+    TrainState,
+    split_params,
+    stack_batches,
+)
 
 
 class Experiment(NamedTuple):
@@ -63,8 +70,9 @@ class Experiment(NamedTuple):
 
     @property
     def parameter_names(self) -> list[str]:
-        """The paths of the leaves of the parameters, and so of their gradient."""
-        shapes = jax.eval_shape(self.init).params
+        """The paths of the trained parameters, and so of the leaves of the gradient."""
+        params = jax.eval_shape(self.init).params
+        shapes, _ = split_params(params, self.model.trained)
         paths = jax.tree_util.tree_leaves_with_path(shapes)
         return [jax.tree_util.keystr(path) for path, _ in paths]
 

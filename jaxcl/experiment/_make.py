@@ -91,7 +91,10 @@ def assemble(
     )
     objective = make_objective(config.objective, facts)
     optimizer, schedule = make_optimizer(
-        config.optimizer, config.num_steps, batch_size=config.data.batch_size
+        config.optimizer,
+        config.num_steps,
+        batch_size=config.data.batch_size,
+        head_steps=config.model.head_steps,
     )
 
     def init(seed: Seed = config.seed) -> TrainState:

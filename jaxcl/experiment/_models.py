@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxcl.config import OBJECTIVES, ConfigError, ModelConfig, ObjectiveConfig
+from jaxcl.experiment._adapt import find_lora, find_trained
 from jaxcl.models import Architecture, Encoder, MLPHead, from_nnx
 from jaxcl.training import Model
 
@@ -60,7 +61,15 @@ def make_model(
         last_norm=config.head_last_norm,
         axis_name=axis,
     )
-    return Model(encoder, head, predictor, classifier, "target" in networks)
+    return Model(
+        encoder,
+        head,
+        predictor,
+        classifier,
+        "target" in networks,
+        find_trained(config, encoder, image_shape),
+        config.head_steps,
+    )
 
 
 def make_encoder(
@@ -75,7 +84,10 @@ def make_encoder(
     """
     shape: Any = image_shape
     return find_architecture(config).make_encoder(
-        shape, axis_name=axis_name, dtype=jnp.dtype(config.dtype)
+        shape,
+        axis_name=axis_name,
+        dtype=jnp.dtype(config.dtype),
+        lora=find_lora(config),
     )
 
 

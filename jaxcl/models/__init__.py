@@ -2,12 +2,18 @@
 
 from jaxcl.models._architecture import Architecture as Architecture
 from jaxcl.models._convnet import ConvNet as ConvNet
+from jaxcl.models._depth import (
+    count_blocks as count_blocks,
+    number_layers as number_layers,
+    parameter_layers as parameter_layers,
+)
 from jaxcl.models._encoder import (
     Encoder as Encoder,
     from_linen as from_linen,
     from_nnx as from_nnx,
 )
 from jaxcl.models._heads import MLPHead as MLPHead
+from jaxcl.models._lora import Lora as Lora, merge_lora as merge_lora
 from jaxcl.models._mlp import MLP as MLP
 from jaxcl.models._pretrained import Pretrained as Pretrained
 from jaxcl.models._resnet import ResNet as ResNet
@@ -23,13 +29,19 @@ __all__ = [
     "Architecture",
     "ConvNet",
     "Encoder",
+    "Lora",
     "MLPHead",
     "Pretrained",
     "ResNet",
     "SimpleConvNet",
     "ViT",
     "WeightsError",
+    "count_blocks",
     "from_linen",
     "from_nnx",
     "load_pretrained",
+    "merge_lora",
+    "number_layers",
+    "parameter_layers",
+    "with_base",
 ]

@@ -12,6 +12,7 @@ from jaxcl.kernels import AxisName
 from jaxcl.models._checks import check_choice
 from jaxcl.models._convnet import ConvNet
 from jaxcl.models._encoder import Encoder, from_nnx
+from jaxcl.models._lora import Lora, add_lora
 from jaxcl.models._mlp import MLP
 from jaxcl.models._resnet import ResNet
 from jaxcl.models._simple_convnet import SimpleConvNet
@@ -85,13 +86,17 @@ class Architecture:
         *,
         axis_name: AxisName = None,
         dtype: DTypeLike | None = None,
+        lora: Lora | None = None,
     ) -> Encoder:
-        """The encoder for images of a shape."""
-        return from_nnx(
-            lambda rngs: self.make_module(
+        """The encoder for images of a shape; with `lora`, it has A and B as well."""
+
+        def make(rngs: nnx.Rngs) -> nnx.Module:
+            module = self.make_module(
                 image_shape, axis_name=axis_name, dtype=dtype, rngs=rngs
             )
-        )
+            return module if lora is None else add_lora(module, lora, rngs)
+
+        return from_nnx(make)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""

@@ -5,7 +5,7 @@ rest of the trainer free of Flax.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import jax
@@ -20,7 +20,10 @@ class Encoder(NamedTuple):
     init: Callable[[Array, Shaped[Array, "batch ..."]], tuple[PyTree, PyTree]]
     """``init(key, images) -> (params, model_state)``"""
     apply: Callable[..., tuple[Shaped[Array, "batch dim"], PyTree]]
-    """``apply(params, model_state, images, train, key) -> (embeddings, state)``"""
+    """``apply(params, model_state, images, train, key) -> (embeddings, state)``
+
+    `train` is a boolean, or the names of the top-level parts that are in training mode
+    while the others are in evaluation mode."""
 
 
 def from_nnx(make_module: Callable[[nnx.Rngs], nnx.Module]) -> Encoder:
@@ -57,12 +60,22 @@ def from_nnx(make_module: Callable[[nnx.Rngs], nnx.Module]) -> Encoder:
         # `copy` lets the module change its state inside a gradient.
         drawn = _draw_streams(streams, key)
         module = nnx.merge(graph, params, drawn, model_state, copy=True)
-        module.train() if train else module.eval()
+        _set_mode(module, train)
         embeddings = module(images)  # type: ignore[operator]
         _, _, _, rest = nnx.split(module, nnx.Param, nnx.RngState, ...)
         return embeddings, _select_known(nnx.to_pure_dict(rest), model_state)
 
     return Encoder(init, apply)
+
+
+def _set_mode(module: nnx.Module, train: bool | Collection[str]) -> None:
+    if isinstance(train, bool):
+        module.train() if train else module.eval()
+        return
+    module.eval()
+    for name in train:
+        if isinstance(part := getattr(module, name), nnx.Module):
+            part.train()
 
 
 def _draw_streams(streams: PyTree, key: Array) -> PyTree:
@@ -109,6 +122,11 @@ def from_linen(module: nn.Module) -> Encoder:
         return params, variables
 
     def apply(params, model_state, images, train, key):
+        if not isinstance(train, bool):
+            raise ValueError(
+                "`train` must be a boolean for a Linen module, whose parts share it, "
+                f"got {train!r}; pass an NNX module, or train all parts or none"
+            )
         embeddings, changed = module.apply(
             {"params": params, **model_state},
             images,

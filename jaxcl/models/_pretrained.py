@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxcl.kernels import AxisName
 from jaxcl.models._architecture import Architecture, ImageShape
 from jaxcl.models._encoder import Encoder
+from jaxcl.models._lora import Lora, with_base
 from jaxcl.models._positions import patch_grid, resample_positions
 
 
@@ -48,6 +49,7 @@ class Pretrained:
         *,
         axis_name: AxisName = None,
         dtype: DTypeLike | None = None,
+        lora: Lora | None = None,
     ) -> Encoder:
         """An encoder that starts with these weights, and normalizes images as they do.
 
@@ -56,23 +58,29 @@ class Pretrained:
                 are repeated for weights of three channels.
             axis_name: Mapped axis over which BatchNorm averages its batch statistics.
             dtype: Compute type; None = float32.
+            lora: Adds LoRA to linear layers.
 
         Returns:
             The encoder. It takes images with values in [0, 1], and its `init` returns
-            these weights, whatever its key; learned positions are interpolated for
-            `image_shape`, bicubic with antialias, as in timm.
+            these weights, whatever its key, which draws those of `lora` only; learned
+            positions are interpolated for `image_shape`, bicubic with antialias, as in
+            timm.
         """
         channels = self.image_shape[-1]
         height, width = (image_shape or self.image_shape)[:2]
         shape = (height, width, channels)
         old = self.image_shape
-        inner = self.architecture.make_encoder(shape, axis_name=axis_name, dtype=dtype)
+        inner = self.architecture.make_encoder(
+            shape, axis_name=axis_name, dtype=dtype, lora=lora
+        )
 
         def init(key, images):
-            del key, images
             params = _move_positions(self.params, self.architecture, old, shape)
             # A step may give the memory of its parameters away.
-            return jax.tree.map(jnp.array, (params, self.model_state))
+            params, state = jax.tree.map(jnp.array, (params, self.model_state))
+            if lora is not None:
+                params = with_base(inner.init(key, images)[0], params)
+            return params, state
 
         def apply(params, model_state, images, train, key):
             images = prepare_images(images, channels, self.mean, self.std)

@@ -23,10 +23,21 @@ from jaxcl.training._step import (
     init_state as init_state,
     make_train_step as make_train_step,
 )
+from jaxcl.training._trained import (
+    ALL as ALL,
+    HEAD as HEAD,
+    LORA as LORA,
+    Trained as Trained,
+    split_params as split_params,
+    train_last as train_last,
+)
 from jaxcl.training._views import Normalization as Normalization, normalize as normalize
 
 __all__ = [
+    "ALL",
     "AXIS",
+    "HEAD",
+    "LORA",
     "CollapseWatch",
     "Devices",
     "Model",
@@ -35,6 +46,7 @@ __all__ = [
     "Step",
     "StepOptions",
     "TrainState",
+    "Trained",
     "host_copy",
     "init_state",
     "make_devices",
@@ -42,7 +54,9 @@ __all__ = [
     "make_train_step",
     "normalize",
     "parallelize",
+    "split_params",
     "stack_batches",
     "state_digest",
+    "train_last",
     "wait_for_all",
 ]

@@ -39,10 +39,13 @@ def average_keep(step: Int[Array, ""], keep: float) -> Float[Array, ""]:
     return jnp.minimum(jnp.asarray(keep, jnp.float32), young.astype(jnp.float32))
 
 
-def move_towards(slow: PyTree, fast: PyTree, keep: Float[Array, ""]) -> PyTree:
+def move_towards(
+    slow: PyTree, fast: PyTree, keep: Float[Array, ""], *, some_rest: bool = False
+) -> PyTree:
     """Moves `slow` towards `fast`: keep · slow + (1 − keep) · fast.
 
-    Leaves that are not floating are taken from `fast`.
+    Leaves that are not floating are taken from `fast`. With `some_rest`, equal numbers
+    stay as they are: the average of a frozen parameter is the parameter, not rounded.
 
     Example:
         >>> move_towards({"w": jnp.ones(1)}, {"w": jnp.zeros(1)}, jnp.array(0.75))
@@ -52,6 +55,7 @@ def move_towards(slow: PyTree, fast: PyTree, keep: Float[Array, ""]) -> PyTree:
     def move(old: Any, new: Any) -> Any:
         if not jnp.issubdtype(jnp.result_type(new), jnp.floating):
             return new
-        return (keep * old + (1.0 - keep) * new).astype(jnp.result_type(old))
+        moved = (keep * old + (1.0 - keep) * new).astype(jnp.result_type(old))
+        return jnp.where(old == new, old, moved) if some_rest else moved
 
     return jax.tree.map(move, slow, fast)

@@ -82,7 +82,7 @@ def run_networks(
     """
     drawn = jax.random.split(key, 3)
     keys = {"encoder": drawn[0], "head": drawn[1], "predictor": drawn[2]}
-    state = dict(state)
+    modes, state = {"encoder": model.trained.mode}, dict(state)
 
     def run(name: str, network: Encoder, rows: Any) -> Any:
         by_view = [rows[:, k] for k in range(rows.shape[1])]
@@ -90,7 +90,11 @@ def run_networks(
         outputs = []
         for group in groups:
             output, state[name] = network.apply(
-                params[name], state[name], group, True, keys.get(name, key)
+                params[name],
+                state[name],
+                group,
+                modes.get(name, True),
+                keys.get(name, key),
             )
             outputs.append(output)
         outputs = jnp.concatenate(outputs).reshape(len(by_view), len(rows), -1)
@@ -118,7 +122,7 @@ def run_target(
     **options: Any,
 ) -> tuple[Array, PyTree]:
     """Projections of the target networks, and their new state."""
-    copies = Model(model.encoder, model.head)
+    copies = Model(model.encoder, model.head, trained=model.trained)
     params, state = jax.lax.stop_gradient((params, state))
     seen: Any = views.target
     outputs, state = run_networks(

@@ -7,11 +7,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxcl.config import OptimizerConfig
+from jaxcl.config import ConfigError, OptimizerConfig
+from jaxcl.models import count_blocks, parameter_layers
 
 
 def make_optimizer(
-    config: OptimizerConfig, num_steps: int, *, batch_size: int = 256
+    config: OptimizerConfig,
+    num_steps: int,
+    *,
+    batch_size: int = 256,
+    head_steps: int = 0,
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """The optimizer of a run, and its learning rate schedule.
 
@@ -22,14 +27,25 @@ def make_optimizer(
         config: Optimizer, learning rates and weight decay.
         num_steps: Number of steps of the run.
         batch_size: Samples per step, for learning rates that scale with it.
+        head_steps: First steps in which the encoder and its moments do not move; then
+            its learning rate has a warm-up of its own. If there are any, `update` takes
+            the number of the step as `step`.
     """
     peak = peak_rate(config, batch_size)
     schedule = make_schedule(config, num_steps, peak)
     optimizer = _rule(config, schedule)
+    # Copies of the optimizer, for networks that have another learning rate.
+    rules: dict[str, Any] = {}
     if config.constant_predictor_rate:
-        # Two copies of the optimizer, which differ only in their learning rate.
-        rules: Any = {"rest": optimizer, "predictor": _rule(config, peak)}
-        optimizer = optax.partition(rules, _part_of)
+        rules["predictor"] = _rule(config, peak)
+    if head_steps:
+        late = _rule(config, _late_schedule(config, schedule, head_steps))
+        rules["encoder"] = _rest_until(head_steps, late)
+    if rules:
+        label = functools.partial(_label_networks, known=frozenset(rules))
+        optimizer = optax.partition({"rest": optimizer, **rules}, label)
+    if config.layer_decay < 1:
+        optimizer = optax.chain(optimizer, _scale_by_layer(config.layer_decay))
     if config.clip > 0:
         optimizer = optax.chain(optax.clip_by_global_norm(config.clip), optimizer)
     return optimizer, schedule
@@ -106,12 +122,70 @@ def _is_matrix(params: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
-def _part_of(params: Any) -> Any:
+def _label_networks(params: Any, known: frozenset[str]) -> Any:
+    """For every parameter the name of its network if it is known, or else "rest"."""
+
+    def fill(part: Any, label: str) -> Any:
+        return jax.tree.map(lambda _: label, part)
+
     return {
-        name: jax.tree.map(lambda _, name=name: _rate_of(name), part)
+        name: fill(part, name if name in known else "rest")
         for name, part in params.items()
     }
 
 
-def _rate_of(network: str) -> str:
-    return "predictor" if network == "predictor" else "rest"
+def _late_schedule(
+    config: OptimizerConfig, schedule: optax.Schedule, start: int
+) -> optax.Schedule:
+    """The schedule from a step on, times a warm-up of its own."""
+
+    def rate(count):
+        rise = jnp.minimum(count / max(config.warmup_steps, 1), 1.0)
+        return schedule(count + start) * (rise if config.warmup_steps else 1.0)
+
+    return rate
+
+
+def _rest_until(
+    start: int, inner: optax.GradientTransformation
+) -> optax.GradientTransformationExtraArgs:
+    """Changes neither parameters nor its own state before a step."""
+
+    def update(updates, state, params=None, **arguments):
+        moved, new = inner.update(updates, state, params)
+        begun = arguments["step"] >= start
+        moved = jax.tree.map(lambda leaf: jnp.where(begun, leaf, 0.0), moved)
+        kept = jax.tree.map(lambda a, b: jnp.where(begun, a, b), new, state)
+        return moved, kept
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+def _scale_by_layer(decay: float) -> optax.GradientTransformation:
+    """Multiplies the updates of layer l of L of the encoder by decay^(L + 1 − l).
+
+    As in BEiT (arXiv 2106.08254) and MAE (arXiv 2111.06377, table 9): the patches are
+    layer 0, the blocks are layers 1 to L, and all that follows is not scaled.
+    """
+
+    def factors(encoder: Any) -> Any:
+        try:
+            layers = parameter_layers(encoder)
+        except ValueError as error:
+            rule = "be 1 for an encoder whose layers have no numbers"
+            text = f"`optimizer.layer_decay` must {rule}, got {decay}: {error}"
+            raise ConfigError(text) from error
+        top = count_blocks(encoder) + 1
+        return jax.tree.map(lambda layer: decay ** (top - layer), layers)
+
+    def init(params):
+        factors(params["encoder"])  # fails before the run, not in its first step
+        return optax.EmptyState()
+
+    def update(updates, state, params=None):
+        assert params is not None
+        by_layer = factors(params["encoder"])
+        encoder = jax.tree.map(jnp.multiply, updates["encoder"], by_layer)
+        return {**updates, "encoder": encoder}, state
+
+    return optax.GradientTransformation(init, update)

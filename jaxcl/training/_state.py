@@ -10,6 +10,7 @@ import optax
 from jaxtyping import PyTree
 
 from jaxcl.models import Encoder
+from jaxcl.training._trained import ALL, Trained
 
 # An array. JAX also fills trees with other leaves, for example while it lowers.
 Leaf = Any
@@ -27,6 +28,15 @@ class Model(NamedTuple):
     """Embeddings to one logit per class."""
     has_target: bool = False
     """Whether encoder and head have target networks."""
+    trained: Trained = ALL
+    """What of the encoder is trained, after `head_steps`."""
+    head_steps: int = 0
+    """First steps in which only what comes after the encoder is trained."""
+
+    @property
+    def freezes(self) -> bool:
+        """Whether some parameters of the encoder are not trained in some steps."""
+        return self.trained is not ALL or self.head_steps > 0
 
 
 @jax.tree_util.register_dataclass

@@ -12,20 +12,13 @@ from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
 
 from jaxcl.batch import Batch
 from jaxcl.config import AugmentationConfig
-from jaxcl.kernels import AxisName, average
+from jaxcl.kernels import AxisName
 from jaxcl.objectives import Objective
-from jaxcl.training._accumulation import gradient_of_batch, run_in_chunks
 from jaxcl.training._averages import average_keep, momentum_at, move_towards
-from jaxcl.training._live import live_statistics
-from jaxcl.training._networks import (
-    Views,
-    init_networks,
-    outputs_of,
-    run_networks,
-    run_target,
-    views_of,
-)
+from jaxcl.training._gradient import head_first
+from jaxcl.training._networks import init_networks
 from jaxcl.training._state import Model, TrainState
+from jaxcl.training._trained import join_params, split_params
 from jaxcl.training._views import Normalization, with_views
 
 Metrics = dict[str, Float[Array, "..."]]
@@ -93,7 +86,7 @@ def init_state(
             position=jnp.zeros((), jnp.int32),
             params=params,
             model_state=state,
-            opt_state=optimizer.init(params),
+            opt_state=optimizer.init(split_params(params, model.trained)[0]),
             target=slow if model.has_target else {},
             average=encoder if average else {},
             memory=objective.init_carry(dim),
@@ -136,31 +129,14 @@ def make_train_step(
         `position` instead of `image`. The metric `finite_leaves` has a boolean for each
         leaf of the gradient; all other metrics are scalars.
     """
-    apart = options.views_apart
-
-    def forward(params, state, views, key):
-        return run_networks(model, params, state, views, key, views_apart=apart)
-
-    def differentiate(state: TrainState, batch: Batch, key: Array):
-        views = views_of(batch, objective, model)
-        targets, target = _see_target(
-            model, state.target, views, key, options, axis_name
-        )
-
-        def loss_of(outputs, params):
-            outputs = outputs_of(outputs, targets, params)
-            loss, metrics, carry = objective.loss(
-                outputs, batch, state.memory, axis_name
-            )
-            where = jnp.asarray(batch.where)
-            live = live_statistics(outputs, where, axis_name)
-            return loss, ({**live, **metrics}, carry)
-
-        gradient = gradient_of_batch(
-            forward, loss_of, chunks=options.chunks, axis_name=axis_name
-        )
-        results, grads = gradient(state.params, state.model_state, views, key)
-        return results, grads, target
+    optimizer = optax.with_extra_args_support(optimizer)
+    differentiate = head_first(
+        objective,
+        model,
+        chunks=options.chunks,
+        views_apart=options.views_apart,
+        axis_name=axis_name,
+    )
 
     def step(
         state: TrainState, batch: Batch, images: UInt8[Array, "all h w c"] | None = None
@@ -174,16 +150,19 @@ def make_train_step(
             key = jax.random.fold_in(key, lax.axis_index(axis_name))
         results, grads, target = differentiate(state, batch, key)
         loss, model_state, metrics, carry = results
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params: Any = optax.apply_updates(state.params, updates)
+        moving, frozen = split_params(state.params, model.trained)
+        updates, opt_state = optimizer.update(
+            grads, state.opt_state, moving, step=state.step
+        )
+        params = join_params(optax.apply_updates(moving, updates), frozen)
         new = TrainState(
             step=state.step + 1,
             position=state.position + 1,
             params=params,
             model_state=model_state,
             opt_state=opt_state,
-            target=_next_target(target, params, state.step, options),
-            average=_next_average(state, params, model_state, options),
+            target=_next_target(target, params, state.step, options, model.freezes),
+            average=_next_average(state, params, model_state, options, model.freezes),
             memory=carry,
         )
         metrics |= {"loss": loss, "gradient_norm": optax.tree.norm(grads)}
@@ -208,48 +187,31 @@ def _with_precision(step: Step, precision: str | None) -> Step:
     return precise
 
 
-def _see_target(
-    model: Model,
-    target: PyTree,
-    views: Views,
-    key: Array,
-    options: StepOptions,
-    axis_name: AxisName,
-) -> tuple[Any, PyTree]:
-    """The outputs of the target networks, and these networks with their new state."""
-    if not target:
-        return None, target
-
-    def embed(state, views, key):
-        return run_target(
-            model, target["params"], state, views, key, views_apart=options.views_apart
-        )
-
-    key = jax.random.fold_in(key, 1)
-    targets, state = run_in_chunks(
-        embed, target["model_state"], views, key, options.chunks
-    )
-    return targets, {**target, "model_state": average(state, axis_name)}
-
-
-def _next_target(target, params: PyTree, step: Array, options: StepOptions) -> PyTree:
+def _next_target(
+    target: PyTree, params: PyTree, step: Array, options: StepOptions, freezes: bool
+) -> PyTree:
     if not target:
         return target
     keep = momentum_at(
         step, options.momentum, options.num_steps, options.momentum_schedule
     )
-    moved = move_towards(target["params"], _slow_part(params), keep)
+    fast = _slow_part(params)
+    moved = move_towards(target["params"], fast, keep, some_rest=freezes)
     return {**target, "params": moved}
 
 
 def _next_average(
-    state: TrainState, params: PyTree, model_state: PyTree, options: StepOptions
+    state: TrainState,
+    params: PyTree,
+    model_state: PyTree,
+    options: StepOptions,
+    freezes: bool,
 ) -> PyTree:
     if not state.average:
         return state.average
     encoder = {"params": params["encoder"], "model_state": model_state["encoder"]}
     keep = average_keep(state.step, options.average)
-    return move_towards(state.average, encoder, keep)
+    return move_towards(state.average, encoder, keep, some_rest=freezes)
 
 
 def _kept_when_finite(
