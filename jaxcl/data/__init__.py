@@ -4,6 +4,7 @@ from jaxcl.data._batches import BadRecords as BadRecords
 from jaxcl.data._build import build as build
 from jaxcl.data._errors import DataError as DataError
 from jaxcl.data._folder_summary import describe_folder as describe_folder
+from jaxcl.data._given import fit_images as fit_images
 from jaxcl.data._image_cache import ImageCache as ImageCache
 from jaxcl.data._locate import data_directory as data_directory
 from jaxcl.data._memory import (
@@ -46,6 +47,7 @@ __all__ = [
     "data_directory",
     "describe_folder",
     "evaluation_batches",
+    "fit_images",
     "from_arrays",
     "from_dataframe",
     "load",
