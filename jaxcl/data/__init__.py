@@ -15,6 +15,7 @@ from jaxcl.data._metadata import corrupt_metadata as corrupt_metadata, cross as 
 from jaxcl.data._open import open_split as open_split, open_splits as open_splits
 from jaxcl.data._pipeline import (
     evaluation_batches as evaluation_batches,
+    ordered_images as ordered_images,
     training_batches as training_batches,
 )
 from jaxcl.data._registry import REGISTRY as REGISTRY, DatasetEntry as DatasetEntry
@@ -54,6 +55,7 @@ __all__ = [
     "open_data",
     "open_split",
     "open_splits",
+    "ordered_images",
     "read_images",
     "training_batches",
     "use_as_ids",

@@ -77,12 +77,12 @@ class TrainedEncoder:
         if not isinstance(images, Sequence):
             images = np.atleast_1d(np.asarray(images))
         fit, count = self.config.data.fit, len(images)
-        size = min(batch_size, 1 << max(count - 1, 0).bit_length())
+        size = choose_size(count, batch_size)
 
         def batches() -> Iterator[np.ndarray]:
             for start in range(0, count, size):
                 fitted = fit_images(images[start : start + size], self.image_shape, fit)
-                yield np.pad(fitted, [(0, size - len(fitted)), *[(0, 0)] * 3])
+                yield fill_up(fitted, size)
 
         if not count:
             fit_images(images, self.image_shape, fit)
@@ -146,6 +146,21 @@ class TrainedEncoder:
             std=std,
             digest=self.digest,
         )
+
+
+def choose_size(count: int, batch_size: int) -> int:
+    """The size of all batches of some images: a power of two if they are few.
+
+    Example:
+        >>> choose_size(5, 256), choose_size(1000, 256)
+        (8, 256)
+    """
+    return min(batch_size, 1 << max(count - 1, 0).bit_length())
+
+
+def fill_up(images: np.ndarray, size: int) -> np.ndarray:
+    """A batch of images with black ones added."""
+    return np.pad(images, [(0, size - len(images)), *[(0, 0)] * 3])
 
 
 def _in_order(
