@@ -11,12 +11,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxcl.experiment import evaluate as evaluate, train as train
+    from jaxcl.experiment import (
+        evaluate as evaluate,
+        load as load,
+        train as train,
+    )
     from jaxcl.kernels import value_and_grad as value_and_grad
 
 __version__ = "0.1.0"
 
-__all__ = ["evaluate", "train", "value_and_grad"]
+__all__ = ["evaluate", "load", "train", "value_and_grad"]
 
 _ROOMS = (
     "augment",

@@ -60,19 +60,25 @@ def run_embed(arguments: Arguments) -> None:
             str, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")
         ] = "",
         table: str = "",
+        data: str = "",
         step: int | None = None,
         data_dir: str = "",
+        batch_size: int = 256,
         quiet: Switch = False,
     ) -> None:
         """Writes the embeddings of images, and what is known about each.
+
+        After a kill, the same command continues with what was embedded.
 
         Args:
             run: Directory of a run.
             out: The file, *.parquet.
             folder: Images to embed; by default those of the run's splits.
             table: Describes the images of FOLDER; by default that of the run.
+            data: Name of a data set to embed instead.
             step: Step of an older checkpoint to use.
-            data_dir: Directory of the run's data, if they have moved.
+            data_dir: Directory of the data sets, if they have moved.
+            batch_size: Images at once.
             quiet: Print errors only.
         """
         from jaxcl.experiment import embed_run
@@ -83,8 +89,10 @@ def run_embed(arguments: Arguments) -> None:
             out,
             folder=folder,
             table=table,
+            data=data,
             step=step,
             data_dir=data_dir,
+            batch_size=batch_size,
             quiet=quiet,
         )
         if not quiet:

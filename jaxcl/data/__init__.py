@@ -4,6 +4,7 @@ from jaxcl.data._batches import BadRecords as BadRecords
 from jaxcl.data._build import build as build
 from jaxcl.data._errors import DataError as DataError
 from jaxcl.data._folder_summary import describe_folder as describe_folder
+from jaxcl.data._given import fit_images as fit_images
 from jaxcl.data._image_cache import ImageCache as ImageCache
 from jaxcl.data._locate import data_directory as data_directory
 from jaxcl.data._memory import (
@@ -14,6 +15,7 @@ from jaxcl.data._metadata import corrupt_metadata as corrupt_metadata, cross as 
 from jaxcl.data._open import open_split as open_split, open_splits as open_splits
 from jaxcl.data._pipeline import (
     evaluation_batches as evaluation_batches,
+    ordered_images as ordered_images,
     training_batches as training_batches,
 )
 from jaxcl.data._registry import REGISTRY as REGISTRY, DatasetEntry as DatasetEntry
@@ -46,12 +48,14 @@ __all__ = [
     "data_directory",
     "describe_folder",
     "evaluation_batches",
+    "fit_images",
     "from_arrays",
     "from_dataframe",
     "load",
     "open_data",
     "open_split",
     "open_splits",
+    "ordered_images",
     "read_images",
     "training_batches",
     "use_as_ids",

@@ -98,6 +98,17 @@ class ImageReader:
     def batch(self, rows: Rows, epochs: Rows | None = None) -> Batch:
         """The samples of a batch; unreadable ones are black, with ``where = False``."""
         records = self.records(rows)
+        images, where = self._decode(rows, records)
+        batch = side_data(self._split, rows, records, epochs)
+        return Batch(**{**vars(batch), "image": images, "where": where})
+
+    def images(self, rows: Rows) -> tuple[Images, Bool[np.ndarray, " rows"]]:
+        """Images of samples alone, and which could be read; the others are black."""
+        return self._decode(rows, self.records(rows))
+
+    def _decode(
+        self, rows: Rows, records: Sequence[Record | None]
+    ) -> tuple[Images, Bool[np.ndarray, " rows"]]:
         split = self._split
         images = np.zeros((len(rows), *split.image_shape), np.uint8)
         where = np.ones(len(rows), bool)
@@ -109,8 +120,7 @@ class ImageReader:
                 except Exception as error:  # whatever a decoder of bytes raises
                     self._bad.add(split, int(rows[i]), error, record)
             where[i] = False
-        batch = side_data(split, rows, records, epochs)
-        return Batch(**{**vars(batch), "image": images, "where": where})
+        return images, where
 
     def side_data(self, rows: Rows, epochs: Rows | None) -> Batch:
         """A batch without its images, which were read before."""

@@ -39,7 +39,13 @@ def decode_image(
         fit: "crop" keeps the middle of an image of another shape, "stretch" all of it.
         max_pixels: An image with more is not decoded.
     """
-    picture = read_picture(data, max_pixels)
+    return fit_picture(read_picture(data, max_pixels), shape, fit)
+
+
+def fit_picture(
+    picture: Image.Image, shape: Shape, fit: Fit
+) -> UInt8[np.ndarray, "height width channels"]:
+    """The pixels of an image in mode L or RGB in a given shape."""
     # A large gray image would take four times its memory in colors.
     if picture.mode != "L":
         picture = in_channels(picture, shape[2])

@@ -47,15 +47,7 @@ def open_split(config: DataConfig, split: str) -> Split:
     Raises:
         DataError: Something is missing; the message says how to get it.
     """
-    name = resolve_name(config)
-    builders = find_builders(name, config.data_dir)
-    if not builders[0].is_prepared():
-        if not is_embedded(name):
-            raise DataError(explain_missing(name, config.data_dir))
-        build(name, config.data_dir)
-        builders = find_builders(name, config.data_dir)
-    for builder in builders:
-        check_format(name, builder)
+    name, builders = _find_built(config)
     records, *others = [_open_one(name, builder, split) for builder in builders]
     unreadable = _unreadable(config, builders[0])
     features = flatten(builders[0].info.features)
@@ -79,6 +71,20 @@ def open_split(config: DataConfig, split: str) -> Split:
     return with_ids(opened, features)
 
 
+def _find_built(config: DataConfig) -> tuple[str, Sequence[Any]]:
+    """Name and builders of a data set, which is built if that needs nothing else."""
+    name = resolve_name(config)
+    builders = find_builders(name, config.data_dir)
+    if not builders[0].is_prepared():
+        if not is_embedded(name):
+            raise DataError(explain_missing(name, config.data_dir))
+        build(name, config.data_dir)
+        builders = find_builders(name, config.data_dir)
+    for builder in builders:
+        check_format(name, builder)
+    return name, builders
+
+
 def open_splits(config: DataConfig) -> list[Split]:
     """All splits of a data set as they are stored.
 
@@ -86,7 +92,7 @@ def open_splits(config: DataConfig) -> list[Split]:
         >>> [split.name for split in open_splits(DataConfig("colored_digits"))]
         ['id_test', 'ood_test', 'train']
     """
-    builder, *_ = find_builders(resolve_name(config), config.data_dir)
+    _, (builder, *_) = _find_built(config)
     return [open_split(config, name) for name in sorted(builder.info.splits)]
 
 

@@ -3,14 +3,16 @@
 A batch is addressed by its step, so an interrupted run resumes from the step alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import grain
 import jax
 import numpy as np
+from jaxtyping import Int
 
 from jaxcl.batch import Batch
-from jaxcl.data._batches import BadRecords, ImageReader, ReadBatch
+from jaxcl.data._batches import BadRecords, ImageReader, Images, ReadBatch
 from jaxcl.data._errors import DataError
 from jaxcl.data._samplers import Draw, Sampler
 from jaxcl.data._split import Split
@@ -42,25 +44,70 @@ def training_batches(
     """
     read = ImageReader(split, bad or BadRecords())
 
-    def batch_of(step: int) -> Batch | DataError:
+    def batch_of(step: int) -> Batch:
         draw = local_draw(sampler, step)
+        if not images:
+            return read.side_data(draw.rows, draw.epochs)
+        return read.batch(draw.rows, draw.epochs)
+
+    return _read_ahead(batch_of, start, stop, workers)
+
+
+def ordered_images(
+    splits: Sequence[Split],
+    order: Int[np.ndarray, " samples"],
+    batch_size: int,
+    *,
+    workers: int = 2,
+    bad: BadRecords,
+) -> Iterator[tuple[Images, np.ndarray]]:
+    """Images of samples in any order, and which of them could be read.
+
+    Args:
+        splits: Open splits with images of one shape.
+        order: Positions of samples among those of all splits, one after the other.
+        batch_size: Samples at once; the last batch can have fewer.
+        workers: Threads that read and decode whole batches ahead.
+        bad: What to do with unreadable samples; they are black.
+    """
+    readers = [ImageReader(split, bad) for split in splits]
+    starts = np.cumsum([0, *map(len, splits)])
+
+    def batch_of(number: int) -> tuple[Images, np.ndarray]:
+        rows = order[number * batch_size :][:batch_size]
+        which = np.searchsorted(starts, rows, side="right") - 1
+        images = np.zeros((len(rows), *splits[0].image_shape), np.uint8)
+        where = np.zeros(len(rows), bool)
+        for part in np.unique(which).tolist():
+            here = which == part
+            found = readers[part].images(rows[here] - starts[part])
+            images[here], where[here] = found
+        return images, where
+
+    return _read_ahead(batch_of, 0, -(-len(order) // batch_size), workers)
+
+
+def _read_ahead(
+    read: Callable[[int], Any], start: int, stop: int, workers: int
+) -> Iterator[Any]:
+    """What is read for each number from `start` to `stop`, in order."""
+
+    def read_or_fail(number: int) -> Any:
         try:
-            if not images:
-                return read.side_data(draw.rows, draw.epochs)
-            return read.batch(draw.rows, draw.epochs)
+            return read(number)
         except DataError as error:
             return error  # grain would change the message of one that is raised
 
     # Two batches a thread ahead: one being read, one waiting.
     options = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=2 * workers)
-    steps = grain.MapDataset.range(start, stop).map(batch_of)
-    return map(_raised, steps.to_iter_dataset(options))
+    numbers = grain.MapDataset.range(start, stop).map(read_or_fail)
+    return map(_raised, numbers.to_iter_dataset(options))
 
 
-def _raised(batch: Batch | DataError) -> Batch:
-    if isinstance(batch, DataError):
-        raise batch
-    return batch
+def _raised(found: Any) -> Any:
+    if isinstance(found, DataError):
+        raise found
+    return found
 
 
 def evaluation_batches(

@@ -1,7 +1,8 @@
 """A run that was trained: its experiment, and its last state."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,6 +77,20 @@ def _restore(
     checkpoints: Checkpoints, initial: TrainState, step: int | None
 ) -> TrainState:
     """The state of a step, by default the newest; never that of another."""
+    with choosing_step(checkpoints, step) as chosen:
+        state = checkpoints.restore(initial, chosen)
+    assert state is not None
+    return state
+
+
+@contextmanager
+def choosing_step(checkpoints: Checkpoints, step: int | None) -> Iterator[int]:
+    """The step to read: by default the newest, and no older one if it is damaged.
+
+    Raises:
+        CheckpointError: There is no such step, or the block cannot read it; the message
+            then says which others there are.
+    """
     known = checkpoints.steps()
     if not known:
         raise CheckpointError(f"no checkpoint in {str(checkpoints.directory)!r}")
@@ -83,15 +98,13 @@ def _restore(
     if chosen not in known:
         raise CheckpointError(f"`step` must be one of {known}, got {chosen}")
     try:
-        state = checkpoints.restore(initial, chosen)
+        yield chosen
     except MismatchError:
         raise
     except CheckpointError as error:
         others = ", ".join(f"`--step {other}`" for other in known if other != chosen)
         advice = f"; an older one can be chosen with {others}" if others else ""
         raise CheckpointError(f"{error}{advice}") from error
-    assert state is not None
-    return state
 
 
 def check_encoder(config: TrainConfig, encoder: Encoder | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from jaxcl.config import EvaluationConfig, TrainConfig, check_bounds
+from jaxcl.experiment._load import describe_encoder
 from jaxcl.experiment._loop import Session, agree_on_stop, run_steps
 from jaxcl.experiment._make import make_experiment
 from jaxcl.experiment._open_run import check_encoder, open_run
@@ -94,8 +95,9 @@ def _train(
     with clock("data"):
         experiment = make_experiment(config, devices, encoder=encoder)
     check_same_on_all(experiment.facts)
+    described = describe_encoder(experiment)
     with (
-        claim_workdir(run, config, experiment.facts) as claim,
+        claim_workdir(run, config, experiment.facts, described) as claim,
         Checkpoints(run.checkpoints, claim.describe) as checkpoints,
         stop_requests() as stop,
     ):

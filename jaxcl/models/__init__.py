@@ -13,7 +13,11 @@ from jaxcl.models._encoder import (
     from_nnx as from_nnx,
 )
 from jaxcl.models._heads import MLPHead as MLPHead
-from jaxcl.models._lora import Lora as Lora, merge_lora as merge_lora
+from jaxcl.models._lora import (
+    Lora as Lora,
+    merge_lora as merge_lora,
+    with_base as with_base,
+)
 from jaxcl.models._mlp import MLP as MLP
 from jaxcl.models._pretrained import Pretrained as Pretrained
 from jaxcl.models._resnet import ResNet as ResNet

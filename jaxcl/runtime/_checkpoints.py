@@ -118,7 +118,7 @@ class Checkpoints:
     def _is_sound(self, step: int, wanted: Leaves) -> bool:
         if step in self._verified or step in self._damaged:
             return step in self._verified
-        return self._read(step, wanted)[0] == _READ
+        return self._read(step, lambda: self._storage.read(step, wanted))[0] == _READ
 
     def restore(
         self, template: TrainState, step: int | None = None
@@ -136,8 +136,12 @@ class Checkpoints:
                 would lose the run. Or the newest intact one does not match `template`.
         """
         wanted, faults = name_leaves(host_copy(template)), []
+
+        def read() -> Leaves:
+            return self._storage.read(tried, wanted)
+
         for tried in self._steps_of_all() if step is None else [step]:
-            outcome, leaves, fault = self._read(tried, wanted)
+            outcome, leaves, fault = self._read(tried, read)
             outcome = _largest_of_all(outcome)
             if outcome == _READ:
                 self._verified.add(tried)
@@ -160,10 +164,31 @@ class Checkpoints:
             )
         return None
 
-    def _read(self, step: int, wanted: Leaves) -> tuple[int, Leaves, str]:
+    def read_part(self, step: int, choose: Callable[[str], bool]) -> Leaves:
+        """Reads some arrays of a step by path, with all checks of `restore`.
+
+        This process reads them, whatever the others do, and no other arrays.
+
+        Args:
+            step: One of `steps`; no other is tried.
+            choose: Whether to read the array at a path, such as
+                ``.params['encoder']['kernel']``.
+
+        Raises:
+            CheckpointError: The checkpoint is damaged.
+        """
+        _, leaves, fault = self._read(
+            step, lambda: self._storage.read_part(step, choose)
+        )
+        if fault:
+            where = f"no checkpoint in {str(self.directory)!r} can be read"
+            raise CheckpointError(f"{where}; step {step}: {fault}")
+        return leaves
+
+    def _read(self, step: int, read: Callable[[], Leaves]) -> tuple[int, Leaves, str]:
         """The outcome of reading a step, its arrays, and its fault."""
         try:
-            return _READ, self._storage.read(step, wanted), ""
+            return _READ, read(), ""
         except MismatchError as error:
             where = f"step {step} in {str(self.directory)!r}"
             raise MismatchError(

@@ -31,6 +31,7 @@ class Claim:
         workdir: The directory.
         config: The config of the run.
         data: Facts about its data.
+        encoder: What its encoder is, as JSON, to use it without the data.
 
     Attributes:
         record: What the directory said when the run took it, if anything.
@@ -44,8 +45,10 @@ class Claim:
         workdir: Workdir,
         config: TrainConfig,
         data: Facts | None = None,
+        encoder: Mapping[str, Any] | None = None,
     ):
         self._workdir, self._config, self._data = workdir, config, data or {}
+        self._encoder = encoder or {}
         # That of the code that is running: files can change while it runs.
         self.origin: dict[str, Any] = {
             "command": find_command(),
@@ -124,6 +127,7 @@ class Claim:
             "origin": self.origin,
             "settings": describe_settings(),
             "data": self._data,
+            "encoder": self._encoder,
             **log,
         }
 
@@ -154,7 +158,10 @@ class Claim:
 
 @contextmanager
 def claim_workdir(
-    workdir: Workdir, config: TrainConfig, data: Facts | None = None
+    workdir: Workdir,
+    config: TrainConfig,
+    data: Facts | None = None,
+    encoder: Mapping[str, Any] | None = None,
 ) -> Iterator[Claim]:
     """Locks the directory for this run, and stores its config there.
 
@@ -162,7 +169,7 @@ def claim_workdir(
     occupy the directory. A run that continues with other versions of packages says so
     in its history; with other settings of JAX, or other data, it is refused.
     """
-    claim = Claim(workdir, config, data)
+    claim = Claim(workdir, config, data, encoder)
     if jax.process_index() != 0:
         claim.record = check_same_config(workdir, config)
         yield claim

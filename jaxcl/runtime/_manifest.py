@@ -22,7 +22,7 @@ _FORMAT = 2
 # What a run stores with a state.
 _KINDS = {
     **dict.fromkeys(
-        ("config", "versions", "settings", "data", "metrics", "origin"), dict
+        ("config", "versions", "settings", "data", "metrics", "origin", "encoder"), dict
     ),
     "history": list,
 }

@@ -11,17 +11,19 @@ import itertools
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxcl.runtime._manifest import (
     CheckpointError,
     Leaves,
+    Manifest,
     check_files,
     check_fits,
     check_values,
@@ -53,9 +55,11 @@ class Storage:
         alone = ocp.options.MultiprocessingOptions(
             primary_host=jax.process_index(), active_processes={jax.process_index()}
         )
-        self._orbax = ocp.Checkpointer(
-            ocp.StandardCheckpointHandler(multiprocessing_options=alone),
-            multiprocessing_options=alone,
+        self._orbax, self._orbax_of_parts = (
+            ocp.Checkpointer(
+                handler(multiprocessing_options=alone), multiprocessing_options=alone
+            )
+            for handler in (ocp.StandardCheckpointHandler, ocp.PyTreeCheckpointHandler)
         )
 
     def steps(self) -> list[int]:
@@ -77,14 +81,44 @@ class Storage:
             MismatchError: The checkpoint is intact, but does not match `wanted`.
             Exception: Damaged files can make the reader raise any type.
         """
-        manifest = read_manifest(self.path(step))
-        if manifest.step != step:
-            raise CheckpointError(f"its manifest is of step {manifest.step}")
+        manifest = self._manifest(step)
         check_fits(manifest, wanted)
         check_files(manifest, self.path(step))
         found = self._load(self.path(step), wanted)
         check_values(manifest, found)
         return found
+
+    def read_part(self, step: int, choose: Callable[[str], bool]) -> Leaves:
+        """Reads some arrays of a step alone, and compares them with its manifest.
+
+        Args:
+            step: One of `steps`.
+            choose: Whether to read the array at a path.
+        """
+        manifest = self._manifest(step)
+        leaves = {name: leaf for name, leaf in manifest.leaves.items() if choose(name)}
+        check_files(manifest, self.path(step))
+        found = {
+            name: np.empty(leaf.shape, jnp.dtype(leaf.dtype))
+            for name, leaf in leaves.items()
+        }
+        item = _storable(found)
+        arguments = ocp.args.PyTreeRestore(
+            item=item,
+            restore_args=dict.fromkeys(item, ocp.RestoreArgs(restore_type=np.ndarray)),
+            partial_restore=True,
+        )
+        with told_once():
+            path = self.path(step) / "state"
+            found.update(self._orbax_of_parts.restore(path, args=arguments))
+        check_values(manifest._replace(leaves=leaves), found)
+        return found
+
+    def _manifest(self, step: int) -> Manifest:
+        manifest = read_manifest(self.path(step))
+        if manifest.step != step:
+            raise CheckpointError(f"its manifest is of step {manifest.step}")
+        return manifest
 
     def write(self, step: int, leaves: Leaves, extra: Mapping[str, Any]) -> None:
         """Writes a checkpoint; it gets its name once it is on disk and verified."""
@@ -148,6 +182,7 @@ class Storage:
     def close(self) -> None:
         """Closes Orbax, and ends its threads."""
         self._orbax.close()
+        self._orbax_of_parts.close()
 
 
 def _remove_while_written(path: Path) -> None:
