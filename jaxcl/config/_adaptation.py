@@ -1,4 +1,4 @@
-"""Rules for what of the networks is trained."""
+"""Rules for what a run starts from, and for what of the networks is trained."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -7,6 +7,9 @@ from jaxcl.config._objective import OBJECTIVES
 
 if TYPE_CHECKING:
     from jaxcl.config._training import TrainConfig
+
+# The name of a field, and the rule that its value breaks.
+Broken = Iterator[tuple[str, str]]
 
 # The value of model.train that uses a field.
 _USED_BY = {
@@ -17,14 +20,32 @@ _USED_BY = {
 }
 
 
-def adaptation_rules(config: "TrainConfig") -> Iterator[tuple[str, str]]:
+def start_rules(config: "TrainConfig") -> Broken:
+    """Weights to start from, which bring architecture and normalization."""
+    model = config.model
+    if model.encoder == "pretrained" and not model.init:
+        yield "model.init", "name a file of weights or a run for encoder = 'pretrained'"
+    if not model.init:
+        return
+    if model.encoder != "pretrained":
+        rule = "be 'pretrained' with model.init, which says what the encoder is"
+        yield "model.encoder", rule
+    if config.data.normalization != "none":
+        rule = "be 'none' with model.init: the weights say how images are normalized"
+        yield "data.normalization", rule
+    for field in ("width", "stages", "stem", "patch_size", "norm"):
+        if getattr(model, field) != getattr(type(model), field):
+            yield f"model.{field}", "be left alone: model.init says what the encoder is"
+
+
+def adaptation_rules(config: "TrainConfig") -> Broken:
     """Names of fields, and the rules that their values break."""
     model, defaults, mode = config.model, type(config.model)(), config.model.train
     for field, user in _USED_BY.items():
         if mode != user and getattr(model, field) != getattr(defaults, field):
             rule = f"be left alone: model.train = {mode!r} does not use it"
             yield f"model.{field}", f"{rule}; {user!r} does"
-    if mode == "lora" and not model.encoder.startswith("vit"):
+    if mode == "lora" and not model.encoder.startswith(("vit", "pretrained")):
         rule = f"be 'all', 'head' or 'last_k' with {model.encoder}, which is no ViT"
         yield "model.train", rule
     if mode == "head":

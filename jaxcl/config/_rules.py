@@ -4,16 +4,13 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from jaxcl.config._adaptation import adaptation_rules
+from jaxcl.config._adaptation import Broken, adaptation_rules, start_rules
 from jaxcl.config._bounds import must
 from jaxcl.config._fields import as_dict, flatten
 from jaxcl.config._objective import OBJECTIVES, PENALTIES
 
 if TYPE_CHECKING:
     from jaxcl.config._training import TrainConfig
-
-# The name of a field, and the rule that its value breaks.
-Broken = Iterator[tuple[str, str]]
 
 
 def broken_rules(config: "TrainConfig") -> list[str]:
@@ -29,7 +26,7 @@ def broken_rules(config: "TrainConfig") -> list[str]:
             _views,
             _penalties,
             _networks,
-            _start,
+            start_rules,
             adaptation_rules,
         )
         for field, rule in check(config)
@@ -171,21 +168,3 @@ def _networks(config: "TrainConfig") -> Broken:
     if config.optimizer.constant_predictor_rate and "predictor" not in networks:
         rule = f"be false with {objective.name}, which has no predictor"
         yield "optimizer.constant_predictor_rate", rule
-
-
-def _start(config: "TrainConfig") -> Broken:
-    """Weights to start from, which bring architecture and normalization."""
-    model = config.model
-    if model.encoder == "pretrained" and not model.init:
-        yield "model.init", "name a file of weights or a run for encoder = 'pretrained'"
-    if not model.init:
-        return
-    if model.encoder != "pretrained":
-        rule = "be 'pretrained' with model.init, which says what the encoder is"
-        yield "model.encoder", rule
-    if config.data.normalization != "none":
-        rule = "be 'none' with model.init: the weights say how images are normalized"
-        yield "data.normalization", rule
-    for field in ("width", "stages", "stem", "patch_size", "norm"):
-        if getattr(model, field) != getattr(type(model), field):
-            yield f"model.{field}", "be left alone: model.init says what the encoder is"

@@ -12,6 +12,7 @@ import optax
 from jaxcl.batch import Batch
 from jaxcl.config import TrainConfig
 from jaxcl.data import RunData, Split
+from jaxcl.models import Pretrained
 from jaxcl.objectives import Objective, uninformed_loss
 from jaxcl.training import (
     Model,
@@ -46,15 +47,15 @@ class Experiment(NamedTuple):
     """Mean and standard deviation of the pixels, applied before the encoder."""
     notes: tuple[str, ...] = ()
     """What the data leaves out of the run, or is likely a mistake."""
-    digest_of_start: str = ""
-    """SHA-256 of the weights that `model.init` names; empty = none."""
+    start: Pretrained | None = None
+    """The weights that `model.init` names, for the images of the run."""
 
     @property
     def facts(self) -> dict[str, str]:
         """SHA-256 of what the run is made from, by name."""
-        if not self.digest_of_start:
+        if self.start is None:
             return self.data.facts
-        return {**self.data.facts, "weights of `model.init`": self.digest_of_start}
+        return {**self.data.facts, "weights of `model.init`": self.start.digest}
 
     @property
     def rates(self) -> np.ndarray:

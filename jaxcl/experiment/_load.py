@@ -1,21 +1,23 @@
 """The encoder of a run, without its data set and without its objective."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxcl.config import TrainConfig
+from jaxcl.experiment._adapt import find_lora
+from jaxcl.experiment._choose import check_encoder, choosing_step
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._models import find_architecture
-from jaxcl.experiment._open_run import check_encoder, choosing_step
 from jaxcl.experiment._trained import Shape, TrainedEncoder
-from jaxcl.models import Architecture, Encoder
+from jaxcl.models import Architecture, Encoder, merge_lora
 from jaxcl.runtime import CheckpointError, Checkpoints, find_workdir
 from jaxcl.training import Normalization
 
@@ -51,9 +53,7 @@ def load(
     ):
         manifest = checkpoints.read_manifest(chosen)
         where = f"step {chosen} in {str(checkpoints.directory)!r}"
-        image_shape, normalization, made = _understand(
-            where, config, manifest.extra, encoder
-        )
+        found = _understand(where, config, manifest.extra, encoder)
         averaged = any(name.startswith(".average[") for name in manifest.leaves)
         places = {
             part: f".average['{part}']" if averaged else f".{part}['encoder']"
@@ -62,34 +62,45 @@ def load(
         prefixes = tuple(places.values())
         leaves = checkpoints.read_part(chosen, lambda name: name.startswith(prefixes))
     hashes = {name: manifest.leaves[name].sha256 for name in leaves}
-    # The factors of LoRA, if any, would be merged here.
     params, model_state = _fill(
         where,
-        _shapes(made, image_shape),
+        _shapes(found.stored, found.weights_shape),
         {part: _strip(leaves, place) for part, place in places.items()},
     )
+    if config.model.train == "lora":
+        params = merge_lora(params, config.model.lora_alpha)
     return TrainedEncoder(
         run=workdir.path,
         step=chosen,
         config=config,
         extra=manifest.extra,
-        encoder=made,
+        encoder=found.encoder,
         params=jax.device_put(params),
         model_state=jax.device_put(model_state),
-        image_shape=image_shape,
-        normalization=normalization,
+        image_shape=found.image_shape,
+        channels=found.weights_shape[-1],
+        normalization=found.normalization,
         digest=hashlib.sha256(json.dumps(hashes).encode()).hexdigest(),
     )
 
 
 def describe_encoder(experiment: Experiment) -> dict[str, Any]:
     """What `load` must know beside the arrays of an encoder, as JSON."""
-    model, normalization = experiment.config.model, experiment.normalization
+    model, shape = experiment.config.model, experiment.data.train.image_shape
+    normalization, start = experiment.normalization, experiment.start
     described: dict[str, Any] = {
         "architecture": None,
-        "image_shape": list(experiment.data.train.image_shape),
+        "image_shape": list(shape),
+        "channels": shape[-1],
     }
-    if model.encoder != "custom":
+    if start is not None:
+        described["architecture"] = start.architecture.as_dict()
+        described["channels"] = start.image_shape[-1]
+        if start.mean or start.std:
+            channels = described["channels"]
+            described["mean"] = [*(start.mean or (0.0,) * channels)]
+            described["std"] = [*(start.std or (1.0,) * channels)]
+    elif model.encoder != "custom":
         described["architecture"] = find_architecture(model).as_dict()
     if normalization is not None:
         # A constant channel is not scaled.
@@ -99,10 +110,22 @@ def describe_encoder(experiment: Experiment) -> dict[str, Any]:
     return described
 
 
+class _Described(NamedTuple):
+    """An encoder as a checkpoint describes it."""
+
+    image_shape: Shape
+    weights_shape: Shape
+    """The same with the channels that the weights take."""
+    normalization: Normalization | None
+    encoder: Encoder
+    stored: Encoder
+    """The encoder whose arrays are stored: with those of LoRA, if there are any."""
+
+
 def _understand(
     where: str, config: TrainConfig, extra: Mapping[str, Any], encoder: Encoder | None
-) -> tuple[Shape, Normalization | None, Encoder]:
-    """Shape of the images, normalization and encoder, as a checkpoint describes it."""
+) -> _Described:
+    """Shapes of the images, normalization and encoder, as a checkpoint has them."""
     described = extra.get("encoder")
     if not described:
         raise CheckpointError(
@@ -110,7 +133,8 @@ def _understand(
             "it; train the run again"
         )
     try:
-        height, width, channels = map(int, described["image_shape"])
+        height, width, last = map(int, described["image_shape"])
+        channels = int(described["channels"])
         shape: Shape = (height, width, channels)
         normalization = None
         if "mean" in described:
@@ -118,13 +142,16 @@ def _understand(
             if mean.shape != (channels,) or std.shape != (channels,):
                 raise ValueError("`mean` and `std` must have one value a channel")
             normalization = Normalization(mean, std)
-        if encoder is None:
+        stored = encoder
+        if encoder is None or stored is None:
             architecture = Architecture.from_dict(described["architecture"])
-            dtype = jnp.dtype(config.model.dtype)
-            encoder = architecture.make_encoder(shape, dtype=dtype)
+            make = functools.partial(
+                architecture.make_encoder, shape, dtype=jnp.dtype(config.model.dtype)
+            )
+            encoder, stored = make(), make(lora=find_lora(config.model))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{where} describes no encoder: {error}") from error
-    return shape, normalization, encoder
+    return _Described((height, width, last), shape, normalization, encoder, stored)
 
 
 def _shapes(encoder: Encoder, image_shape: Shape) -> Any:

@@ -13,7 +13,7 @@ from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._inspect import inspect_data
 from jaxcl.experiment._models import make_model
 from jaxcl.experiment._start import load_start, start_from
-from jaxcl.models import Encoder
+from jaxcl.models import Encoder, Pretrained
 from jaxcl.objectives import Facts, count_log_prior, make_objective
 from jaxcl.training import (
     AXIS,
@@ -74,13 +74,8 @@ def assemble(
         normalization = Normalization(*channel_statistics(data.train))
     shape, start = data.train.image_shape, None
     if config.model.init:
-        start = load_start(
-            config.model.init,
-            shape,
-            axis_name=axis_name if config.model.sync_batch_norm else None,
-            dtype=jnp.dtype(config.model.dtype),
-        )
-        encoder = start.encoder
+        axis = axis_name if config.model.sync_batch_norm else None
+        encoder, start = load_start(config.model, shape, axis_name=axis)
     model = make_model(
         config.model,
         config.objective,
@@ -130,9 +125,14 @@ def assemble(
         project=frozen("head", model.head),
         classify=model.classifier and frozen("classifier", model.classifier),
         normalization=normalization,
-        notes=start.notes if start else (),
-        digest_of_start=start.digest if start else "",
+        start=start,
+        notes=() if start is None else _notes_of(start),
     )
+
+
+def _notes_of(start: Pretrained) -> tuple[str, ...]:
+    kept = f"starts from weights of {start.source}"
+    return tuple(f"`model.init`: {note}" for note in (kept, *start.notes))
 
 
 def _check_batch_size(config: TrainConfig, devices: Devices) -> None:

@@ -1,19 +1,17 @@
 """A run that was trained: its experiment, and its last state."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxcl.config import ConfigError, TrainConfig
+from jaxcl.config import ConfigError
+from jaxcl.experiment._choose import check_encoder, choosing_step
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._make import make_experiment
 from jaxcl.models import Encoder
 from jaxcl.runtime import (
-    CheckpointError,
     Checkpoints,
-    MismatchError,
     Workdir,
     check_same_data,
     check_same_settings,
@@ -81,37 +79,3 @@ def _restore(
         state = checkpoints.restore(initial, chosen)
     assert state is not None
     return state
-
-
-@contextmanager
-def choosing_step(checkpoints: Checkpoints, step: int | None) -> Iterator[int]:
-    """The step to read: by default the newest, and no older one if it is damaged.
-
-    Raises:
-        CheckpointError: There is no such step, or the block cannot read it; the message
-            then says which others there are.
-    """
-    known = checkpoints.steps()
-    if not known:
-        raise CheckpointError(f"no checkpoint in {str(checkpoints.directory)!r}")
-    chosen = known[0] if step is None else step
-    if chosen not in known:
-        raise CheckpointError(f"`step` must be one of {known}, got {chosen}")
-    try:
-        yield chosen
-    except MismatchError:
-        raise
-    except CheckpointError as error:
-        others = ", ".join(f"`--step {other}`" for other in known if other != chosen)
-        advice = f"; an older one can be chosen with {others}" if others else ""
-        raise CheckpointError(f"{error}{advice}") from error
-
-
-def check_encoder(config: TrainConfig, encoder: Encoder | None) -> None:
-    """Checks that an encoder is passed if and only if the config says so."""
-    if (encoder is not None) != (config.model.encoder == "custom"):
-        given = "no encoder" if encoder is None else "an encoder"
-        raise ConfigError(
-            "`model.encoder` must be 'custom' if and only if an encoder is passed, got "
-            f"{config.model.encoder!r} and {given}"
-        )

@@ -6,13 +6,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import PyTree
 
-from jaxcl.config import ConfigError
+from jaxcl.config import ConfigError, ModelConfig
+from jaxcl.experiment._adapt import find_lora
+from jaxcl.experiment._load import load
 from jaxcl.kernels import AxisName
-from jaxcl.models import Encoder, Pretrained, load_pretrained
+from jaxcl.models import Encoder, Pretrained, load_pretrained, with_base
+from jaxcl.runtime import CheckpointError, WorkdirError
 from jaxcl.training import TrainState
+
+Shape = tuple[int, int, int]
 
 
 class Start(NamedTuple):
@@ -21,43 +25,40 @@ class Start(NamedTuple):
     encoder: Encoder
     """It normalizes images as the weights need them. Its `init` is random, because a
     compiled program must not hold the weights as constants."""
-    params: PyTree
-    model_state: PyTree
-    digest: str
-    notes: tuple[str, ...]
+    weights: Pretrained
 
 
 def load_start(
-    path: str,
-    image_shape: Any,
-    *,
-    axis_name: AxisName = None,
-    dtype: DTypeLike | None = None,
+    config: ModelConfig, image_shape: Shape, *, axis_name: AxisName = None
 ) -> Start:
     """The encoder of `model.init`: a file of weights, or the directory of a run.
+
+    Args:
+        config: Names the weights, and says what is trained.
+        image_shape: Height, width and channels of the images of the run.
+        axis_name: The axis over whose devices BatchNorm statistics are averaged.
 
     Raises:
         ConfigError: There is nothing there, or it does not fit the images.
     """
-    found = _read(path)
-    encoder = found.make_encoder(image_shape, axis_name=axis_name, dtype=dtype)
-    shape = (*image_shape[:2], found.image_shape[-1])
-    drawn = found.architecture.make_encoder(shape, axis_name=axis_name, dtype=dtype)
-    images = jnp.zeros((1, *image_shape))
+    found = _read(config.init)
+    shape: Shape = (*image_shape[:2], found.image_shape[-1])
+    options: Any = {"axis_name": axis_name, "dtype": jnp.dtype(config.dtype)}
+    lora, key = find_lora(config), jax.random.key(0)
+    images = jnp.zeros((2, *image_shape))
     try:
-        params, model_state = encoder.init(jax.random.key(0), images)
-        jax.eval_shape(encoder.apply, params, model_state, images, False, None)
+        params, state = found.make_encoder(image_shape).init(key, images)
+        encoder = found.make_encoder(image_shape, lora=lora, **options)
+        drawn = found.architecture.make_encoder(shape, lora=lora, **options)
+        apply = found.make_encoder(image_shape, lora=lora).apply
+        jax.eval_shape(lambda: apply(*drawn.init(key, images), images, False, key))
     except ValueError as error:
         raise ConfigError(
-            f"`model.init` = {path!r} must fit the data: {error}"
+            f"`model.init` = {config.init!r} must fit the data and `model.train`: "
+            f"{error}"
         ) from error
-    return Start(
-        Encoder(drawn.init, encoder.apply),
-        params,
-        model_state,
-        found.digest,
-        tuple(f"`model.init`: {note}" for note in found.notes),
-    )
+    weights = replace(found, params=params, model_state=state, image_shape=shape)
+    return Start(Encoder(drawn.init, encoder.apply), weights)
 
 
 def _read(path: str) -> Pretrained:
@@ -67,18 +68,19 @@ def _read(path: str) -> Pretrained:
             f"{path!r}, which is not there"
         )
     try:
-        return load_pretrained(path)
-    except ValueError as error:
+        is_run = (Path(path) / "checkpoints").is_dir()
+        return load(path).pretrained if is_run else load_pretrained(path)
+    except (CheckpointError, WorkdirError, ValueError) as error:
         raise ConfigError(f"`model.init`: {error}") from error
 
 
-def start_from(state: TrainState, start: Start) -> TrainState:
+def start_from(state: TrainState, weights: Pretrained) -> TrainState:
     """The state with the weights in place of random ones, in all copies of them."""
-    weights = {"params": start.params, "model_state": start.model_state}
+    fields = {"params": weights.params, "model_state": weights.model_state}
 
     def put(part: str, tree: PyTree) -> PyTree:
         # Copied, because the step donates the state: no two leaves may share a buffer.
-        return replace_leaves(tree, jax.tree.map(jnp.array, weights[part]))
+        return with_base(tree, jax.tree.map(jnp.array, fields[part]))
 
     def put_encoder(part: str, tree: PyTree) -> PyTree:
         return {**tree, "encoder": put(part, tree["encoder"])}
@@ -90,18 +92,3 @@ def start_from(state: TrainState, start: Start) -> TrainState:
         target={part: put_encoder(part, tree) for part, tree in state.target.items()},
         average={part: put(part, tree) for part, tree in state.average.items()},
     )
-
-
-def replace_leaves(tree: PyTree, other: PyTree) -> PyTree:
-    """The tree with the leaves that `other` has; nested dicts.
-
-    Example:
-        >>> replace_leaves({"a": {"x": 1, "y": 2}}, {"a": {"x": 3}})
-        {'a': {'x': 3, 'y': 2}}
-    """
-    if not isinstance(tree, dict):
-        return other
-    return {
-        name: replace_leaves(leaf, other[name]) if name in other else leaf
-        for name, leaf in tree.items()
-    }

@@ -7,10 +7,11 @@ from typing import Any
 import jax
 
 from jaxcl.config import EvaluationConfig, TrainConfig, check_bounds
+from jaxcl.experiment._choose import check_encoder
 from jaxcl.experiment._load import describe_encoder
 from jaxcl.experiment._loop import Session, agree_on_stop, run_steps
 from jaxcl.experiment._make import make_experiment
-from jaxcl.experiment._open_run import check_encoder, open_run
+from jaxcl.experiment._open_run import open_run
 from jaxcl.experiment._report import (
     check_newest,
     evaluate_states,

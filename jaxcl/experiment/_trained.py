@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxcl.config import ConfigError, TrainConfig
 from jaxcl.data import fit_images
-from jaxcl.models import Architecture, Encoder, Pretrained
+from jaxcl.models import Architecture, Encoder, Pretrained, repeat_gray
 from jaxcl.training import Normalization, normalize
 
 Shape = tuple[int, int, int]
@@ -35,6 +35,7 @@ class TrainedEncoder:
         params: Its parameters; their moving average if the run has one.
         model_state: Its statistics of BatchNorm, and other state.
         image_shape: Height, width and channels of the images that it takes.
+        channels: Channels that the weights take: gray images are repeated for them.
         normalization: Mean and standard deviation of each channel, if the run
             normalizes its images.
         digest: SHA-256 of `params` and `model_state`.
@@ -48,6 +49,7 @@ class TrainedEncoder:
     params: Any
     model_state: Any
     image_shape: Shape
+    channels: int
     normalization: Normalization | None
     digest: str
 
@@ -111,7 +113,8 @@ class TrainedEncoder:
     def _apply(self, params: Any, model_state: Any, images: jax.Array) -> jax.Array:
         with jax.ensure_compile_time_eval():
             key = jax.random.key(0)  # evaluation mode draws nothing
-        scaled = normalize(images.astype(jnp.float32) / 255.0, self.normalization)
+        scaled = repeat_gray(images.astype(jnp.float32) / 255.0, self.channels)
+        scaled = normalize(scaled, self.normalization)
         rows, _ = self.encoder.apply(params, model_state, scaled, False, key)
         return rows.astype(jnp.float32)
 
@@ -141,7 +144,7 @@ class TrainedEncoder:
             architecture=Architecture.from_dict(architecture),
             params=self.params,
             model_state=self.model_state,
-            image_shape=self.image_shape,
+            image_shape=(*self.image_shape[:2], self.channels),
             mean=mean,
             std=std,
             digest=self.digest,

@@ -19,7 +19,10 @@ from jaxcl.models._lora import (
     with_base as with_base,
 )
 from jaxcl.models._mlp import MLP as MLP
-from jaxcl.models._pretrained import Pretrained as Pretrained
+from jaxcl.models._pretrained import (
+    Pretrained as Pretrained,
+    repeat_gray as repeat_gray,
+)
 from jaxcl.models._resnet import ResNet as ResNet
 from jaxcl.models._simple_convnet import SimpleConvNet as SimpleConvNet
 from jaxcl.models._vit import ViT as ViT
@@ -47,5 +50,6 @@ __all__ = [
     "merge_lora",
     "number_layers",
     "parameter_layers",
+    "repeat_gray",
     "with_base",
 ]

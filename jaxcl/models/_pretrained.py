@@ -83,7 +83,7 @@ class Pretrained:
             return params, state
 
         def apply(params, model_state, images, train, key):
-            images = prepare_images(images, channels, self.mean, self.std)
+            images = _normalize(repeat_gray(images, channels), self.mean, self.std)
             return inner.apply(params, model_state, images, train, key)
 
         return Encoder(init, apply)
@@ -101,19 +101,27 @@ def _move_positions(
     return {**params, "positions": moved}
 
 
-def prepare_images(
-    images: Float[Array, "*batch height width _"],
-    channels: int,
-    mean: Sequence[float],
-    std: Sequence[float],
+def repeat_gray(
+    images: Float[Array, "*batch height width _"], channels: int
 ) -> Float[Array, "*batch height width channels"]:
-    """Repeats gray images for several channels, and normalizes each channel."""
-    if images.shape[-1] != channels:
-        if images.shape[-1] != 1:
-            raise ValueError(
-                f"`images` must have {channels} channels, or 1, got {images.shape[-1]}"
-            )
-        images = jnp.repeat(images, channels, axis=-1)
+    """Repeats gray images for weights of several channels.
+
+    Example:
+        >>> repeat_gray(jnp.ones((2, 4, 4, 1)), 3).shape
+        (2, 4, 4, 3)
+    """
+    if images.shape[-1] == channels:
+        return images
+    if images.shape[-1] != 1:
+        raise ValueError(
+            f"`images` must have {channels} channels, or 1, got {images.shape[-1]}"
+        )
+    return jnp.repeat(images, channels, axis=-1)
+
+
+def _normalize(
+    images: Float[Array, "*batch channels"], mean: Sequence[float], std: Sequence[float]
+) -> Float[Array, "*batch channels"]:
     if mean:
         images = images - jnp.asarray(mean, images.dtype)
     return images / jnp.asarray(std, images.dtype) if std else images
