@@ -16,6 +16,8 @@ from jaxcl.models._vit import ViT as ViT
 from jaxcl.models._weights import (
     WeightsError as WeightsError,
     load_pretrained as load_pretrained,
+    save_pretrained as save_pretrained,
+    to_source as to_source,
 )
 
 __all__ = [
@@ -32,4 +34,6 @@ __all__ = [
     "from_linen",
     "from_nnx",
     "load_pretrained",
+    "save_pretrained",
+    "to_source",
 ]
