@@ -29,6 +29,8 @@ from jaxcl.models._vit import ViT as ViT
 from jaxcl.models._weights import (
     WeightsError as WeightsError,
     load_pretrained as load_pretrained,
+    save_pretrained as save_pretrained,
+    to_source as to_source,
 )
 
 __all__ = [
@@ -51,5 +53,7 @@ __all__ = [
     "number_layers",
     "parameter_layers",
     "repeat_gray",
+    "save_pretrained",
+    "to_source",
     "with_base",
 ]
