@@ -22,6 +22,7 @@ from jaxcl.models._mlp import MLP as MLP
 from jaxcl.models._pretrained import (
     Pretrained as Pretrained,
     repeat_gray as repeat_gray,
+    standardize as standardize,
 )
 from jaxcl.models._resnet import ResNet as ResNet
 from jaxcl.models._simple_convnet import SimpleConvNet as SimpleConvNet
@@ -54,6 +55,7 @@ __all__ = [
     "parameter_layers",
     "repeat_gray",
     "save_pretrained",
+    "standardize",
     "to_source",
     "with_base",
 ]

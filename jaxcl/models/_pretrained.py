@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PyTree
 
@@ -13,6 +14,8 @@ from jaxcl.models._architecture import Architecture, ImageShape
 from jaxcl.models._encoder import Encoder
 from jaxcl.models._lora import Lora, with_base
 from jaxcl.models._positions import patch_grid, resample_positions
+
+Values = Sequence[float] | Float[np.ndarray, " channels"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Pretrained:
             return params, state
 
         def apply(params, model_state, images, train, key):
-            images = _normalize(repeat_gray(images, channels), self.mean, self.std)
+            images = standardize(repeat_gray(images, channels), self.mean, self.std)
             return inner.apply(params, model_state, images, train, key)
 
         return Encoder(init, apply)
@@ -119,9 +122,20 @@ def repeat_gray(
     return jnp.repeat(images, channels, axis=-1)
 
 
-def _normalize(
-    images: Float[Array, "*batch channels"], mean: Sequence[float], std: Sequence[float]
+def standardize(
+    images: Float[Array, "*batch channels"],
+    mean: Values,
+    std: Values,
 ) -> Float[Array, "*batch channels"]:
-    if mean:
-        images = images - jnp.asarray(mean, images.dtype)
-    return images / jnp.asarray(std, images.dtype) if std else images
+    """(images − mean) / std for each channel; empty = no such step.
+
+    Example:
+        >>> standardize(jnp.ones((1, 2)), mean=[0.5, 1.0], std=[0.25, 1.0])
+        Array([[2., 0.]], dtype=float32)
+    """
+    shape = (1,) * (images.ndim - 1) + (-1,)
+    if len(mean):
+        images = images - jnp.asarray(mean, images.dtype).reshape(shape)
+    if len(std):
+        images = images / jnp.asarray(std, images.dtype).reshape(shape)
+    return images

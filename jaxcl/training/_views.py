@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 from jaxcl.augment import augment_batch, augment_small, sample_keys
 from jaxcl.batch import AnyArray, Batch
 from jaxcl.config import AugmentationConfig
+from jaxcl.models import standardize
 
 
 class Normalization(NamedTuple):
@@ -25,12 +26,7 @@ def normalize(images: AnyArray, normalization: Normalization | None) -> AnyArray
         return images
     # A constant channel is not scaled.
     scale = np.where(normalization.deviation > 0, normalization.deviation, 1.0)
-    shape = (1,) * (images.ndim - 1) + (-1,)
-    mean, scale = (
-        jnp.asarray(value, jnp.float32).reshape(shape)
-        for value in (normalization.mean, scale)
-    )
-    return (images - mean) / scale
+    return standardize(jnp.asarray(images), normalization.mean, scale)
 
 
 def with_views(
