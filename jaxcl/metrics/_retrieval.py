@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxcl.kernels import check_arguments, full_product, unit_rows
@@ -161,7 +162,7 @@ def mean_average_precision_at_r(
 
 def _largest_class(labels: Int[Array, " items"]) -> int:
     """Rows of the largest class, or all rows where labels are traced."""
-    if isinstance(labels, jax.core.Tracer):
+    if isinstance(labels, Tracer):
         return len(labels)
     known = np.asarray(labels)
     known = known[known != -1]
