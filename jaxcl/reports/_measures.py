@@ -117,9 +117,8 @@ def _unseen(report: Report) -> Table:
         for name, found in (after.get("domains") or {}).items()
     }
     if rows:
-        means = (
-            _change(report, percent, "unseen_domains", k) for k in ("unseen", "seen")
-        )
+        keys = ("unseen", "seen")
+        means = (_change(report, percent, "unseen_domains", key) for key in keys)
         rows = {"mean": [*means, ""], **rows}
     columns = ["domain", "unseen", "seen", "images"]
     return _table("Probe on an unseen domain", columns, rows, _UNSEEN_NOTE)
@@ -140,11 +139,5 @@ def _change(report: Report, tell: Callable[[Any], str], *path: str) -> str:
 def _table(
     title: str, columns: list[str], rows: Mapping[str, list[str]], note: str
 ) -> Table:
-    folded = len(rows) > _MOST_ROWS
-    return {
-        "title": title,
-        "columns": columns,
-        "rows": rows,
-        "note": note,
-        "folded": folded,
-    }
+    table: Table = {"title": title, "columns": columns, "rows": rows, "note": note}
+    return table | {"folded": len(rows) > _MOST_ROWS}
