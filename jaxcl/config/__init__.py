@@ -9,6 +9,11 @@ from jaxcl.config._data import (
     SelectionConfig as SelectionConfig,
 )
 from jaxcl.config._distributed import DistributedConfig as DistributedConfig
+from jaxcl.config._evaluation import (
+    EvaluationConfig as EvaluationConfig,
+    FineTuneConfig as FineTuneConfig,
+    LinearConfig as LinearConfig,
+)
 from jaxcl.config._fields import (
     ConfigError as ConfigError,
     as_dict as as_dict,
@@ -40,10 +45,7 @@ from jaxcl.config._study import (
     read_study as read_study,
     study_from_dict as study_from_dict,
 )
-from jaxcl.config._training import (
-    EvaluationConfig as EvaluationConfig,
-    TrainConfig as TrainConfig,
-)
+from jaxcl.config._training import TrainConfig as TrainConfig
 
 __all__ = [
     "OBJECTIVES",
@@ -56,6 +58,8 @@ __all__ = [
     "DataConfig",
     "DistributedConfig",
     "EvaluationConfig",
+    "FineTuneConfig",
+    "LinearConfig",
     "MetadataMode",
     "ModelConfig",
     "ObjectiveConfig",

@@ -1,32 +1,17 @@
 """The config of a training run."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Literal
 
-from jaxcl.config._bounds import Count, Size, Weight, at_least, broken_bounds
+from jaxcl.config._bounds import Count, Size, Weight, broken_bounds
 from jaxcl.config._data import AugmentationConfig, DataConfig
 from jaxcl.config._distributed import DistributedConfig
+from jaxcl.config._evaluation import EvaluationConfig
 from jaxcl.config._fields import as_dict, build, raise_broken
 from jaxcl.config._model import ModelConfig
 from jaxcl.config._objective import ObjectiveConfig
 from jaxcl.config._optimizer import OptimizerConfig
 from jaxcl.config._rules import broken_rules
-
-
-@dataclass(frozen=True)
-class EvaluationConfig:
-    """How the frozen embeddings are evaluated."""
-
-    batch_size: Size = 500
-    """Images to embed at a time."""
-    neighbors: Size = 20
-    """Neighbors of the kNN classifier; the near ones have more weight."""
-    max_train: Size = 10_000
-    """Training samples on which the classifiers are fitted, the first of the split."""
-    max_test: Size = 10_000
-    """Samples of each test split, the first ones."""
-    max_pairs: Annotated[int, at_least(2)] = 1_000
-    """Training instances whose views the similarity statistics compare."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +66,7 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """Update rule, learning rate over time, and gradient accumulation."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-    """How the frozen embeddings are evaluated."""
+    """How the embeddings are evaluated."""
 
     def check(self) -> None:
         """Raises a `ConfigError` that lists every rule this config breaks."""

@@ -23,11 +23,17 @@ from jaxcl.evaluation._heads import (
     head_predictions as head_predictions,
     split_for_head as split_for_head,
 )
+from jaxcl.evaluation._neighbors import (
+    choose_neighbors as choose_neighbors,
+    robustness_index as robustness_index,
+)
 from jaxcl.evaluation._probes import (
     domain_probe as domain_probe,
     knn_predictions as knn_predictions,
     linear_probe_predictions as linear_probe_predictions,
 )
+from jaxcl.evaluation._retrieval import retrieval_by_domain as retrieval_by_domain
+from jaxcl.evaluation._unseen import unseen_domain_probe as unseen_domain_probe
 
 __all__ = [
     "Embedded",
@@ -35,6 +41,7 @@ __all__ = [
     "balanced_positions",
     "between_domain_share",
     "check_disjoint",
+    "choose_neighbors",
     "domain_distance",
     "domain_probe",
     "draw_labeled",
@@ -48,7 +55,10 @@ __all__ = [
     "linear_probe_predictions",
     "low_shot_domain_probe",
     "neighbor_domain_share",
+    "retrieval_by_domain",
+    "robustness_index",
     "similarities_by_domain",
     "split_for_head",
     "statistics_of_views",
+    "unseen_domain_probe",
 ]

@@ -43,7 +43,7 @@ def knn_predictions(
         [3]
     """
     _check_labels(labels)
-    weights: Any = _vote_weights
+    weights: Any = vote_weights
     classifier = KNeighborsClassifier(
         n_neighbors=min(neighbors, len(train)),
         weights=weights,
@@ -53,7 +53,7 @@ def knn_predictions(
     return classifier.fit(train, labels).predict(test)
 
 
-def _vote_weights(distances: np.ndarray) -> np.ndarray:
+def vote_weights(distances: np.ndarray) -> np.ndarray:
     """e^{s / 0.07} up to a factor, of the cosine distances 1 − s."""
     return np.exp(-distances / _VOTE_TEMPERATURE)
 

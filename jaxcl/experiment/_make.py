@@ -110,7 +110,7 @@ def assemble(
         )
 
     def frozen(name: str = "", last: Encoder | None = None):
-        return _frozen(model.encoder, name, last, normalization)
+        return apply_frozen(model.encoder, name, last, normalization)
 
     return Experiment(
         config=config,
@@ -193,7 +193,7 @@ def _step_options(config: TrainConfig) -> StepOptions:
     )
 
 
-def _frozen(
+def apply_frozen(
     encoder: Encoder,
     name: str,
     last: Encoder | None,

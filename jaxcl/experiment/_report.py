@@ -16,7 +16,9 @@ from jaxcl.evaluation import (
     knn_accuracies,
     statistics_of_views,
 )
+from jaxcl.experiment._classifiers import start_from
 from jaxcl.experiment._experiment import Experiment
+from jaxcl.experiment._supervised import judge_classifiers, notes_on
 from jaxcl.files import read_regular, write_whole
 from jaxcl.reports import look, render_html
 from jaxcl.runtime import (
@@ -80,25 +82,30 @@ def quick_evaluation(
 
 
 def evaluate_states(
-    experiment: Experiment, initial: TrainState, state: TrainState, progress: Progress
+    experiment: Experiment,
+    devices: Devices,
+    initial: TrainState,
+    state: TrainState,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Evaluates the first and the last state of a run."""
     start = time.monotonic()
     progress.say("evaluating the encoder before training")
-    before = _evaluate_state(experiment, initial, progress)
+    before = _evaluate_state(experiment, devices, initial, progress)
     left = time_left(time.monotonic() - start)
     progress.say(f"evaluating the encoder after training: {left}")
+    after = _evaluate_state(experiment, devices, state, progress)
     return {
         "before": before,
-        "after": _evaluate_state(experiment, state, progress),
-        "notes": [],
+        "after": after,
+        "notes": notes_on(experiment, after),
         "settings": as_dict(experiment.config.evaluation),
         "versions": describe_versions(),
     }
 
 
 def _evaluate_state(
-    experiment: Experiment, state: TrainState, progress: Progress
+    experiment: Experiment, devices: Devices, state: TrainState, progress: Progress
 ) -> dict[str, Any]:
     config = experiment.config
     train, tests = _embed_all(experiment, state, progress)
@@ -114,11 +121,14 @@ def _evaluate_state(
         train,
         tests,
         neighbors=config.evaluation.neighbors,
+        unseen_domains=config.evaluation.unseen_domains,
         domain_names=experiment.data.train.names.get("domain"),
     )
+    start = start_from(experiment, devices, state, train.embeddings, progress)
     return {
         "step": int(state.step),
         **accuracies,
+        **judge_classifiers(start, accuracies["splits"]),
         "similarity_statistics": statistics,
     }
 

@@ -125,7 +125,9 @@ def _train(
                 )
                 leave_by(signal)
             with clock("evaluate"):
-                evaluation = evaluate_states(experiment, initial, state, progress)
+                evaluation = evaluate_states(
+                    experiment, devices, initial, state, progress
+                )
         finally:
             # Evaluating a finished run again adds nothing to its timings.
             if jax.process_index() == 0 and first < config.num_steps:
@@ -180,8 +182,8 @@ def evaluate(
     progress.say(f"evaluating step {int(state.step)} of {run.path}")
     for note in (*experiment.notes, *notes):
         progress.say(f"note: {note}")
-    evaluation = evaluate_states(experiment, initial, state, progress)
-    evaluation["notes"] = [*notes]
+    evaluation = evaluate_states(experiment, devices, initial, state, progress)
+    evaluation["notes"] += notes
     # The report is of the run, whose config is that of its training.
     trained = opened.experiment
     report = renew_report(run, trained, evaluation)

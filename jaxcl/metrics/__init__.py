@@ -14,6 +14,12 @@ from jaxcl.metrics._recovery import (
     mean_correlation as mean_correlation,
     orthogonality_error as orthogonality_error,
 )
+from jaxcl.metrics._retrieval import (
+    RetrievalScores as RetrievalScores,
+    mean_average_precision_at_r as mean_average_precision_at_r,
+    recall_at_k as recall_at_k,
+    retrieval_scores as retrieval_scores,
+)
 from jaxcl.metrics._similarities import (
     SimilarityStatistics as SimilarityStatistics,
     negative_variance_bounds as negative_variance_bounds,
@@ -21,6 +27,7 @@ from jaxcl.metrics._similarities import (
 )
 
 __all__ = [
+    "RetrievalScores",
     "SimilarityStatistics",
     "affine_r2",
     "alignment",
@@ -28,9 +35,12 @@ __all__ = [
     "effective_rank",
     "excessive_separation",
     "fiber_gram_error",
+    "mean_average_precision_at_r",
     "mean_correlation",
     "negative_variance_bounds",
     "orthogonality_error",
+    "recall_at_k",
+    "retrieval_scores",
     "separation_threshold",
     "similarity_statistics",
     "uniformity",

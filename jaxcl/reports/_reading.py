@@ -6,7 +6,12 @@ from typing import Any
 
 from jaxcl.reports._numbers import MISSING, TIMES, is_number, number
 
-METHODS = {"linear_probe": "linear probe", "knn": "kNN"}
+METHODS = {
+    "linear_probe": "linear probe",
+    "knn": "kNN",
+    "linear": "linear, augmented",
+    "fine_tuned": "fine-tuned",
+}
 
 Report = Mapping[str, Any]
 

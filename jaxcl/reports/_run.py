@@ -4,6 +4,7 @@ from typing import Any
 
 from jaxcl.reports._curves import SMALL, Figure, curves
 from jaxcl.reports._figures import domain_bars, histogram, histogram_reach
+from jaxcl.reports._measures import measures, remarks
 from jaxcl.reports._numbers import duration, fixed, is_number, minute, number, percent
 from jaxcl.reports._reading import (
     METHODS,
@@ -33,7 +34,8 @@ def run_page(report: Report) -> dict[str, Any]:
         "scores": rows,
         "has_before": any(is_number(row["before"]) for row in rows),
         "has_worst": any(row["worst_after"] for row in rows),
-        "probe": _probe(report),
+        "remarks": [*filter(None, [_probe(report)]), *remarks(report)],
+        "measures": measures(report),
         "curves": _main_curves(report),
         "small_curves": _other_curves(report),
         "domains": _domains(report),

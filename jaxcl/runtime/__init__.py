@@ -31,7 +31,11 @@ from jaxcl.runtime._jsonl import (
     read_lines as read_lines,
     read_logged as read_logged,
 )
-from jaxcl.runtime._progress import Progress as Progress, time_left as time_left
+from jaxcl.runtime._progress import (
+    Progress as Progress,
+    in_words as in_words,
+    time_left as time_left,
+)
 from jaxcl.runtime._record import (
     describe_devices as describe_devices,
     describe_settings as describe_settings,
@@ -93,6 +97,7 @@ __all__ = [
     "find_commit",
     "find_digest",
     "find_workdir",
+    "in_words",
     "join_cluster",
     "leave_by",
     "open_workdir",

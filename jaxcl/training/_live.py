@@ -16,12 +16,13 @@ def live_statistics(
 
     Returns:
         The mean similarity of positives, the mean and variance of those of negatives,
-        and the effective `rank`. A variance of 0 or a rank of 1 is a collapse.
+        and the effective `rank`. A variance of 0 or a rank of 1 is a collapse. A single
+        view is its own positive.
     """
     rows = views_of(outputs.projections)
     if outputs.targets is not None:
         rows += views_of(outputs.targets)
-    u, v = map(lax.stop_gradient, rows[:2])
+    u, v = map(lax.stop_gradient, rows[:2] if len(rows) > 1 else rows * 2)
     statistics = similarity_statistics(u, v, where=where, axis_name=axis_name)
     return {
         "positive_similarity": statistics.positive_mean,

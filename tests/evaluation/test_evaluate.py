@@ -152,5 +152,5 @@ def of_labels(label):
 def test_no_split_is_judged_without_labels_or_with_one_class(train, test):
     splits = {"test": of_labels(test)}
     found = evaluate_embeddings(of_labels(train), splits, neighbors=3)
-    assert found == {"splits": {}, "domain_probe": None}
+    assert found["splits"] == {} and found["domain_probe"] is None
     assert knn_accuracies(of_labels(train), splits, 3) == {}
