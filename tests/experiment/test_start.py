@@ -88,7 +88,7 @@ def test_images_are_normalized_as_the_weights_need(vit):
     weights = load_pretrained(vit)
     bare = weights.architecture.make_encoder((16, 16, 3))
     scaled = jnp.asarray((images - 0.5) / 0.25)
-    wanted, _ = bare.apply(weights.params, {}, scaled, False, None)
+    wanted, _ = bare.apply(weights.params, {}, scaled, False, jax.random.key(0))
     found = experiment.encode(experiment.init(), jnp.asarray(images))
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
@@ -148,9 +148,13 @@ def test_gray_images_are_repeated_for_three_channels(vit):
     weights = load_pretrained(vit)
     encoder = weights.make_encoder((16, 16, 1))
     images = np.random.default_rng(0).random((2, 16, 16, 1)).astype(np.float32)
-    rows, _ = encoder.apply(weights.params, {}, jnp.asarray(images), False, None)
+    rows, _ = encoder.apply(
+        weights.params, {}, jnp.asarray(images), False, jax.random.key(0)
+    )
     color = jnp.repeat(images, 3, -1)
-    wanted, _ = weights.make_encoder().apply(weights.params, {}, color, False, None)
+    wanted, _ = weights.make_encoder().apply(
+        weights.params, {}, color, False, jax.random.key(0)
+    )
     np.testing.assert_allclose(rows, wanted, rtol=1e-6)
 
 
