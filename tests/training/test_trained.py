@@ -308,9 +308,9 @@ def test_frozen_layers_cost_no_arithmetic_of_the_way_back(wide):
     modes = ("all", "head", "last")
     cost = [program("mlp", mode).cost_analysis()["flops"] for mode in modes]
     _, head, last = np.array(cost) / cost[0]
-    # Back costs twice as much as there, less what the first layer does not pass on.
-    assert 0.33 < head < 0.48
-    # The last layer back is its weights alone: a twelfth of four layers there and back.
+    # Back costs twice as much as there.
+    assert 0.3 < head < 0.36
+    # The last of four layers back is its weights alone.
     assert 0.05 < last - head < 0.15
 
 
