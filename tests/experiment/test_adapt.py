@@ -70,7 +70,9 @@ def test_an_encoder_of_ones_own_needs_numbered_blocks():
     "changes", [*slow({"parallel": "pmap"}, {"steps_per_dispatch": 2})]
 )
 def test_a_run_whose_head_is_first_is_audited_and_evaluated(tmp_path, changes):
-    config = small(audit_every=2, model__head_steps=2, model__average=0.9, **changes)
+    config = small(
+        audit_every=2, eval_every=2, model__head_steps=2, model__average=0.9, **changes
+    )
     report = jaxcl.train(config, tmp_path, quiet=True)
     assert report["run"]["steps"] == 6
     assert jaxcl.evaluate(tmp_path, quiet=True)["evaluation"] == report["evaluation"]
