@@ -7,7 +7,7 @@ import signal
 import jax
 import numpy as np
 import pytest
-from long_tests import LONG, long, long_only
+from long_tests import LONG, long, long_only, slow
 from small_runs import small
 
 from jaxcl.experiment import Session, _loop, make_experiment, run_steps
@@ -40,6 +40,13 @@ RUNS = {
         "objective__group_dro": 0.1,
         "data__sampler__name": "domain_balanced",
         "parallel": "shard_map",
+    },
+    "head first, then the last blocks": {
+        "model__train": "last_k",
+        "model__last_k": 1,
+        "model__head_steps": 5,
+        "model__average": 0.9,
+        "optimizer__layer_decay": 0.5,
     },
 }
 
@@ -111,7 +118,9 @@ def stop_at(session, step):
     session.progress.show = show_and_stop
 
 
-@pytest.mark.parametrize("name", ["plain", *long_only(*list(RUNS)[1:])])
+@pytest.mark.parametrize(
+    "name", ["plain", *slow(list(RUNS)[-1]), *long_only(*list(RUNS)[1:-1])]
+)
 def test_a_run_in_two_parts_has_the_digest_of_one_in_one_part(name, tmp_path):
     straight = run(name, tmp_path / "straight")
     assert straight[2] == STEPS
