@@ -40,7 +40,7 @@ SIZE = 256  # of a batch
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", default="convnet")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--images", type=int, default=10_000)

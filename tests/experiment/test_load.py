@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from PIL import Image
-from small_runs import last_state, small
+from small_runs import TAKEN, last_state, small
 
 import jaxcl
 from jaxcl.config import ConfigError
@@ -18,29 +18,12 @@ from jaxcl.experiment import load
 from jaxcl.models import from_nnx
 from jaxcl.runtime import CheckpointError, WorkdirError
 
-CONFIG = small(
-    num_steps=3,
-    checkpoint_every=2,
-    eval_every=0,
-    data__normalization="train",
-    data__test_splits=(),
-    evaluation__max_train=40,
-)
-
-
 CHANGES = {
     "num_steps": 2,
     "eval_every": 0,
     "data__test_splits": (),
     "evaluation__max_train": 40,
 }
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("load") / "run"
-    jaxcl.train(CONFIG, workdir, quiet=True)
-    return workdir
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +37,7 @@ def pixels(count, shape=(16, 16, 3), seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)
 
 
-def by_hand(run, images, config=CONFIG):
+def by_hand(run, images, config=TAKEN):
     """The encoder of the config, applied to the whole state that was saved."""
     from jaxcl.experiment import make_encoder
 
