@@ -118,9 +118,9 @@ FORMATS = {
         "jax",
         _STABLEHLO_CODE,
         "It needs the packages jax and flatbuffers, on a CPU, a CUDA GPU or a TPU.\n"
-        "JAX promises to read such a file for six months after the version that wrote it,\n"
-        "and to read files of a version up to three weeks newer than itself. Later\n"
-        "versions may refuse it: keep the run, to write it again.",
+        "JAX promises to read such a file for six months after the version that\n"
+        "wrote it, and to read files of a version up to three weeks newer than\n"
+        "itself. Later versions may refuse it: keep the run, to write it again.",
     ),
     "onnx": Format(
         ".onnx",
