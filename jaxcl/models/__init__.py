@@ -13,6 +13,12 @@ from jaxcl.models._pretrained import Pretrained as Pretrained
 from jaxcl.models._resnet import ResNet as ResNet
 from jaxcl.models._simple_convnet import SimpleConvNet as SimpleConvNet
 from jaxcl.models._vit import ViT as ViT
+from jaxcl.models._weights import (
+    WeightsError as WeightsError,
+    load_pretrained as load_pretrained,
+    save_pretrained as save_pretrained,
+    to_source as to_source,
+)
 
 __all__ = [
     "MLP",
@@ -24,6 +30,10 @@ __all__ = [
     "ResNet",
     "SimpleConvNet",
     "ViT",
+    "WeightsError",
     "from_linen",
     "from_nnx",
+    "load_pretrained",
+    "save_pretrained",
+    "to_source",
 ]

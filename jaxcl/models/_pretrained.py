@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PyTree
@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxcl.kernels import AxisName
 from jaxcl.models._architecture import Architecture, ImageShape
 from jaxcl.models._encoder import Encoder
+from jaxcl.models._positions import patch_grid, resample_positions
 
 
 @dataclass(frozen=True)
@@ -58,22 +59,38 @@ class Pretrained:
 
         Returns:
             The encoder. It takes images with values in [0, 1], and its `init` returns
-            these weights, whatever its key.
+            these weights, whatever its key; learned positions are interpolated for
+            `image_shape`, bicubic with antialias, as in timm.
         """
         channels = self.image_shape[-1]
-        shape = (*(image_shape or self.image_shape)[:2], channels)
+        height, width = (image_shape or self.image_shape)[:2]
+        shape = (height, width, channels)
+        old = self.image_shape
         inner = self.architecture.make_encoder(shape, axis_name=axis_name, dtype=dtype)
 
         def init(key, images):
             del key, images
-            copied: Any = (self.params, self.model_state)
-            return copied
+            params = _move_positions(self.params, self.architecture, old, shape)
+            # A step may give the memory of its parameters away.
+            return jax.tree.map(jnp.array, (params, self.model_state))
 
         def apply(params, model_state, images, train, key):
             images = prepare_images(images, channels, self.mean, self.std)
             return inner.apply(params, model_state, images, train, key)
 
         return Encoder(init, apply)
+
+
+def _move_positions(
+    params: PyTree, architecture: Architecture, old: ImageShape, new: ImageShape
+) -> PyTree:
+    """Interpolates learned positions, where images have another number of patches."""
+    if architecture.kind != "vit" or "positions" not in params:
+        return params
+    side = architecture.options["patch_size"]
+    before, after = (patch_grid(h, w, side) for h, w, _ in (old, new))
+    moved = resample_positions(jnp.asarray(params["positions"]), before, after)
+    return {**params, "positions": moved}
 
 
 def prepare_images(

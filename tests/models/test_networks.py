@@ -45,7 +45,7 @@ def small(monkeypatch):
     """One block a stage, two stages; a transformer of two narrow blocks."""
     monkeypatch.setitem(_resnet._STAGES, 18, (1, 1))
     monkeypatch.setitem(_resnet._STAGES, 50, (1, 1))
-    monkeypatch.setitem(_vit._SIZES, "ti", (16, 2, 2))
+    monkeypatch.setitem(_vit.SIZES, "ti", (16, 2, 2))
 
 
 def make(name, **options):

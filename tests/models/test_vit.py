@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxcl.models import ViT, _vit, from_nnx
+from jaxcl.models import ViT, _positions, _vit, _vit_block, from_nnx
 
 KEY = jax.random.key(0)
 GENERATOR = np.random.default_rng(0)
@@ -23,7 +23,7 @@ def make(shape=(8, 12, 2), size="ti", patch_size=4, **options):
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setitem(_vit._SIZES, "ti", (16, 2, 2))
+    monkeypatch.setitem(_vit.SIZES, "ti", (16, 2, 2))
 
 
 def moved(encoder):
@@ -138,12 +138,12 @@ def test_embeddings_are_those_of_the_papers(small, pool, heads):
 
 
 def test_positions_are_those_of_moco_v3():
-    found = _vit._positions(2, 3, (2, 3), 16)
+    found = _positions.sincos_positions(2, 3, (2, 3), 16)
     np.testing.assert_allclose(found, positions(2, 3, 16), atol=1e-6)
 
 
 def test_patches_of_a_smaller_view_are_spread_over_the_same_square():
-    found = _vit._positions(2, 2, (6, 6), 16)
+    found = _positions.sincos_positions(2, 2, (6, 6), 16)
     # Each stands where the middle of three patches by three stood: at 1 and at 4.
     np.testing.assert_allclose(found, positions(2, 2, 16, 3.0, 1.0), atol=1e-5)
 
@@ -194,7 +194,7 @@ def test_products_alone_are_narrow(small):
 
 @pytest.mark.slow
 def test_the_sums_are_not_narrow():
-    block = _vit._Block(16, 2, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    block = _vit_block.Block(16, 2, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
     for last in (block.out, block.down):
         last.kernel[...] = jnp.zeros(last.kernel[...].shape)
     tokens = jnp.float32(1 + 1e-4 * GENERATOR.normal(size=(2, 3, 16)))
@@ -205,7 +205,7 @@ def test_the_slope_of_gelu_is_that_of_finite_differences():
     values = jnp.linspace(-5.0, 5.0, 41)
     at = np.float64(values)
     expected = (gelu(at + 1e-5) - gelu(at - 1e-5)) / 2e-5
-    found = jax.vmap(jax.grad(_vit._gelu))(values)
+    found = jax.vmap(jax.grad(_vit_block.gelu))(values)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -225,7 +225,7 @@ def test_heads_must_share_the_dimension():
 
 
 def test_initial_parameters_are_those_of_moco_v3(monkeypatch):
-    monkeypatch.setitem(_vit._SIZES, "s", (384, 1, 6))
+    monkeypatch.setitem(_vit.SIZES, "s", (384, 1, 6))
     params, _ = make((16, 16, 3), "s", 16).init(KEY, None)
     block = params["block0"]
     # Uniform between ± √(6 / (fan in + fan out)), queries, keys and values apart.
