@@ -79,6 +79,7 @@ def write_card(
     to: str,
     form: Format,
     file: str,
+    said: str,
     *,
     difference: float,
     sizes: tuple[int, ...],
@@ -91,6 +92,7 @@ def write_card(
         to: The name of the format.
         form: The format.
         file: The name of the file.
+        said: What else there is to say of it.
         difference: The largest difference from the run.
         sizes: Batch sizes of the comparison.
         versions: Of the packages that wrote the file.
@@ -118,7 +120,7 @@ def write_card(
         jax=_plain(then.get("jax", "?")),
         digest=trained.digest,
         code=form.code.format(file=file, shape=shape, dim=trained.dim),
-        notes=form.notes,
+        notes="\n\n".join(filter(None, (form.notes, said))),
         channels=channels,
         height=height,
         width=width,

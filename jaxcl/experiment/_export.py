@@ -74,13 +74,14 @@ def export_run(
     out.parent.mkdir(parents=True, exist_ok=True)
     with _scratch(out) as folder:
         file, page = folder / out.name, folder / card.name
-        form.write(trained, file)
+        said = form.write(trained, file)
         difference = _compare(trained, form, file)
         text = write_card(
             trained,
             to,
             form,
             out.name,
+            said,
             difference=difference,
             sizes=_SIZES,
             versions=describe_versions(),
@@ -120,13 +121,12 @@ def _scratch(out: Path) -> Iterator[Path]:
 
 def _compare(trained: TrainedEncoder, form: Format, file: Path) -> float:
     """The largest difference of a file from its run; raises where it is too large."""
-    run = form.open(file)
+    run = form.open(trained, file)
     rng, largest = np.random.default_rng(0), 0.0
     for size in _SIZES:
         images = rng.integers(0, 256, (size, *trained.image_shape), np.uint8)
         with jax.default_matmul_precision(form.precision):  # type: ignore[arg-type]
-            expected = np.asarray(trained.embed(images))
-        found = run(images)
+            expected, found = np.asarray(trained.embed(images)), run(images)
         if found.shape != expected.shape:
             raise ExportError(
                 f"the file must return rows {expected.shape}, got {found.shape}"

@@ -10,6 +10,7 @@ import numpy as np
 from jax import export
 
 from jaxcl.experiment._trained import TrainedEncoder
+from jaxcl.models import load_pretrained, save_pretrained
 
 Run = Callable[[np.ndarray], np.ndarray]
 """uint8 images `[b, h, w, c]` to float32 rows `[b, dim]`."""
@@ -27,8 +28,9 @@ class Format(NamedTuple):
     """The largest difference from the run, as a share of the largest entry."""
     precision: str | None
     """That of the run's products in the comparison; None = as JAX is set."""
-    write: Callable[[TrainedEncoder, Path], None]
-    open: Callable[[Path], Run]
+    write: Callable[[TrainedEncoder, Path], str]
+    """Returns what else there is to say to a reader."""
+    open: Callable[[TrainedEncoder, Path], Run]
     """Runs a file of this format by other code than that of the run."""
     library: str
     """What the Hugging Face hub calls the library that reads it."""
@@ -37,22 +39,44 @@ class Format(NamedTuple):
     notes: str
 
 
-def _write_stablehlo(trained: TrainedEncoder, path: Path) -> None:
+def _write_safetensors(trained: TrainedEncoder, path: Path) -> str:
+    """Writes the weights alone, under the names that other libraries know."""
+    line = save_pretrained(trained.pretrained, path)
+    return f"In one line: `{line.replace(str(path), path.name)}`"
+
+
+def _open_safetensors(trained: TrainedEncoder, path: Path) -> Run:
+    dtype = jnp.dtype(trained.config.model.dtype)
+    encoder = load_pretrained(path).make_encoder(dtype=dtype)
+    key = jax.random.key(0)
+    params, model_state = encoder.init(key, jnp.zeros(()))
+
+    @jax.jit
+    def embed(images):
+        scaled = images.astype(jnp.float32) / 255.0
+        return encoder.apply(params, model_state, scaled, False, key)[0]
+
+    return lambda images: np.asarray(embed(images), np.float32)
+
+
+def _write_stablehlo(trained: TrainedEncoder, path: Path) -> str:
     """Writes a program with its weights, for any number of images."""
-    import flatbuffers as flatbuffers  # JAX needs it, and does not require it
+    import flatbuffers as flatbuffers  # JAX needs it and does not require it
 
     (batch,) = export.symbolic_shape("b")
     images = jax.ShapeDtypeStruct((batch, *trained.image_shape), jnp.uint8)
     write = export.export(jax.jit(trained.apply), platforms=("cpu", "cuda", "tpu"))
     path.write_bytes(write(images).serialize())
+    return ""
 
 
-def _open_stablehlo(path: Path) -> Run:
+def _open_stablehlo(trained: TrainedEncoder, path: Path) -> Run:
+    del trained
     call = export.deserialize(bytearray(path.read_bytes())).call
     return lambda images: np.asarray(call(images))
 
 
-def _write_onnx(trained: TrainedEncoder, path: Path) -> None:
+def _write_onnx(trained: TrainedEncoder, path: Path) -> str:
     import jax2onnx  # type: ignore[import-not-found]
 
     try:
@@ -68,9 +92,11 @@ def _write_onnx(trained: TrainedEncoder, path: Path) -> None:
         raise
     except Exception as error:  # whatever the converter raises
         raise ExportError(f"jax2onnx cannot convert this encoder: {error}") from error
+    return ""
 
 
-def _open_onnx(path: Path) -> Run:
+def _open_onnx(trained: TrainedEncoder, path: Path) -> Run:
+    del trained
     import onnxruntime  # type: ignore[import-not-found]
 
     options = onnxruntime.SessionOptions()
@@ -88,6 +114,19 @@ def _open_onnx(path: Path) -> Run:
 
     return run
 
+
+_SAFETENSORS_CODE = """\
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxcl.models import load_pretrained
+
+images = np.zeros((2, {shape}), np.uint8)  # yours
+encoder, key = load_pretrained("{file}").make_encoder(), jax.random.key(0)
+params, model_state = encoder.init(key, jnp.zeros(()))
+scaled = jnp.asarray(images, jnp.float32) / 255
+embeddings, _ = encoder.apply(params, model_state, scaled, False, key)
+"""
 
 _STABLEHLO_CODE = """\
 import numpy as np
@@ -109,6 +148,17 @@ session = onnxruntime.InferenceSession("{file}")
 """
 
 FORMATS = {
+    "safetensors": Format(
+        ".safetensors",
+        1e-5,
+        "highest",
+        _write_safetensors,
+        _open_safetensors,
+        "jaxcl",
+        _SAFETENSORS_CODE,
+        "These are weights alone, and no program. The file says what encoder they are\n"
+        "of, and how its images are normalized.",
+    ),
     "stablehlo": Format(
         ".stablehlo",
         1e-6,

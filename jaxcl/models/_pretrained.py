@@ -106,6 +106,7 @@ def prepare_images(
                 f"`images` must have {channels} channels, or 1, got {images.shape[-1]}"
             )
         images = jnp.repeat(images, channels, axis=-1)
+    shape = (1,) * (images.ndim - 1) + (-1,)
     if mean:
-        images = images - jnp.asarray(mean, images.dtype)
-    return images / jnp.asarray(std, images.dtype) if std else images
+        images = images - jnp.asarray(mean, images.dtype).reshape(shape)
+    return images / jnp.asarray(std, images.dtype).reshape(shape) if std else images

@@ -13,7 +13,7 @@ import pytest
 import jaxcl
 from jaxcl.cli import main
 from jaxcl.config import ConfigError
-from jaxcl.experiment import FORMATS, ExportError, export_run
+from jaxcl.experiment import FORMATS, ExportError, _export, export_run
 from jaxcl.runtime import WorkdirError
 
 pytest.importorskip("flatbuffers", reason="jax.export needs it to write files")
@@ -111,7 +111,7 @@ def test_a_file_that_embeds_otherwise_is_not_kept(run, tmp_path, monkeypatch):
     right = FORMATS["stablehlo"]
 
     def forget_normalization(trained, path):
-        right.write(dataclasses.replace(trained, normalization=None), path)
+        return right.write(dataclasses.replace(trained, normalization=None), path)
 
     wrong = right._replace(write=forget_normalization)
     monkeypatch.setitem(FORMATS, "stablehlo", wrong)
@@ -175,6 +175,34 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
         main(["export", str(run), "--to", "onnx", "--out", str(tmp_path / "a.onnx")])
     assert "pip install 'jaxcl[onnx]'" in capsys.readouterr().err
     assert not [*tmp_path.iterdir()]
+
+
+def test_weights_are_loaded_by_the_program_on_the_page(run, tmp_path):
+    exported = export_run(run, tmp_path / "encoder.safetensors", to="safetensors")
+    images = pixels(5)
+    np.save(tmp_path / "images.npy", images)
+    program = re.sub(
+        r"images = .*# yours",
+        'images = np.load("images.npy")',
+        code_of(exported.card),
+    )
+    start(program + '\nnp.save("rows.npy", np.asarray(embeddings))', tmp_path)
+    expected = jaxcl.load(run).encode(images)
+    found = np.load(tmp_path / "rows.npy")
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert "In one line: `" in exported.card.read_text()
+
+
+def test_an_encoder_without_a_name_has_no_weights_file(run, tmp_path, monkeypatch):
+    trained = jaxcl.load(run)
+    unnamed = {**trained.extra, "encoder": {"architecture": None}}
+    unnamed = dataclasses.replace(trained, extra=unnamed)
+    monkeypatch.setattr(_export, "load", lambda *_, **__: unnamed)
+    with pytest.raises(ConfigError, match="`pretrained` must be of an encoder"):
+        export_run(run, tmp_path / "a.safetensors", to="safetensors")
+    assert not [*tmp_path.iterdir()]
+    export_run(run, tmp_path / "a.stablehlo", to="stablehlo")
+    assert "one of the author's own" in (tmp_path / "a.md").read_text()
 
 
 @pytest.mark.slow

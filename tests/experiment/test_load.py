@@ -122,8 +122,7 @@ def test_the_pretrained_weights_start_another_encoder(run):
     encoder = start.make_encoder()
     params, state = encoder.init(jax.random.key(9), None)
     images = jnp.asarray(pixels(3) / 255, jnp.float32)
-    with jax.numpy_rank_promotion("allow"):
-        found, _ = encoder.apply(params, state, images, False, jax.random.key(0))
+    found, _ = encoder.apply(params, state, images, False, jax.random.key(0))
     np.testing.assert_allclose(found, trained.encode(pixels(3)), rtol=1e-5, atol=1e-6)
     assert start.image_shape == (16, 16, 3) == trained.image_shape
 
