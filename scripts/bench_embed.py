@@ -9,7 +9,6 @@ cores. `--memory` embeds once, and prints the peak memory of the command.
 """
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
@@ -119,11 +118,15 @@ def compare(run: Path, name: str, options: argparse.Namespace, place: Path) -> N
 
 def measure_memory(run: Path, name: str, place: Path) -> None:
     command = ["embed", run, "--data", name, "--data-dir", place, "--quiet"]
-    program = "import sys; from jaxcl.cli import main; main(sys.argv[1:])"
+    # Its own peak: that of a child counts the memory of its parent.
+    program = (
+        "import sys; from jaxcl.cli import main; main(sys.argv[1:]); "
+        "print([s for s in open('/proc/self/status') if s.startswith('VmHWM')][0])"
+    )
     out = place / "out.parquet"
     arguments = [sys.executable, "-c", program, *map(str, command), "--out", out]
-    subprocess.run(arguments, check=True)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10
+    ran = subprocess.run(arguments, check=True, capture_output=True, text=True)
+    peak = int(ran.stdout.split()[1]) / 2**10
     print(f"{parquet.read_metadata(out).num_rows:,} rows: peak {peak:.0f} MiB")
 
 
