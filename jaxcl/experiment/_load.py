@@ -62,7 +62,7 @@ def load(
         prefixes = tuple(places.values())
         leaves = checkpoints.read_part(chosen, lambda name: name.startswith(prefixes))
     hashes = {name: manifest.leaves[name].sha256 for name in leaves}
-    # The factors of LoRA, if any, would be merged here.
+    # An encoder with LoRA is filled as it is stored, and merged right after.
     params, model_state = _fill(
         where,
         _shapes(made, image_shape),
