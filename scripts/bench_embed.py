@@ -9,7 +9,6 @@ cores. `--memory` embeds once, and prints the peak memory of the command.
 """
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,13 +22,7 @@ from PIL import Image
 from pyarrow import parquet
 
 import jaxcl
-from jaxcl.config import (
-    DataConfig,
-    EvaluationConfig,
-    ModelConfig,
-    OptimizerConfig,
-    TrainConfig,
-)
+from jaxcl.config import from_dict
 from jaxcl.data import from_arrays
 from jaxcl.experiment._embeddings import _digest, _embed, _schema
 from jaxcl.experiment._parts import open_parts
@@ -40,12 +33,11 @@ SIZE = 256  # of a batch
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", default="convnet")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--memory", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -69,24 +61,17 @@ def make_images(count: int, size: int, place: Path) -> str:
 
 
 def train(options: argparse.Namespace, name: str, place: Path) -> Path:
-    data = DataConfig(
-        name=name,
-        data_dir=str(place),
-        batch_size=16,
-        label="",
-        train_split="train[:64]",
-        test_splits=(),
-        workers=options.workers,
-    )
-    config = TrainConfig(
-        num_steps=1,
-        eval_every=0,
-        data=data,
-        model=ModelConfig(encoder=options.encoder, stem="imagenet"),
-        optimizer=OptimizerConfig(warmup_steps=0),
-        evaluation=EvaluationConfig(max_train=16, max_test=16, max_pairs=8),
-    )
-    jaxcl.train(config, place / "run", quiet=True)
+    data = {"name": name, "data_dir": str(place)}
+    data |= {"train_split": "train[:64]", "test_splits": [], "label": ""}
+    fields = {
+        "num_steps": 1,
+        "eval_every": 0,
+        "data": {**data, "batch_size": 16},
+        "model": {"encoder": options.encoder, "stem": "imagenet"},
+        "optimizer": {"warmup_steps": 0},
+        "evaluation": {"max_train": 16, "max_test": 16, "max_pairs": 8},
+    }
+    jaxcl.train(from_dict(fields), place / "run", quiet=True)
     return place / "run"
 
 
@@ -119,11 +104,15 @@ def compare(run: Path, name: str, options: argparse.Namespace, place: Path) -> N
 
 def measure_memory(run: Path, name: str, place: Path) -> None:
     command = ["embed", run, "--data", name, "--data-dir", place, "--quiet"]
-    program = "import sys; from jaxcl.cli import main; main(sys.argv[1:])"
+    # Its own peak: that of a child counts the memory of its parent.
+    program = (
+        "import sys; from jaxcl.cli import main; main(sys.argv[1:]); "
+        "print([s for s in open('/proc/self/status') if s.startswith('VmHWM')][0])"
+    )
     out = place / "out.parquet"
     arguments = [sys.executable, "-c", program, *map(str, command), "--out", out]
-    subprocess.run(arguments, check=True)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10
+    ran = subprocess.run(arguments, check=True, capture_output=True, text=True)
+    peak = int(ran.stdout.split()[1]) / 2**10
     print(f"{parquet.read_metadata(out).num_rows:,} rows: peak {peak:.0f} MiB")
 
 

@@ -51,3 +51,14 @@ def last_state(workdir):
     template = make_experiment(config, make_devices()).init()
     with Checkpoints(workdir / "checkpoints") as checkpoints:
         return checkpoints.restore(template)
+
+
+# Of a run whose encoder is taken elsewhere.
+TAKEN = small(
+    num_steps=3,
+    checkpoint_every=2,
+    eval_every=0,
+    data__normalization="train",
+    data__test_splits=(),
+    evaluation__max_train=40,
+)

@@ -82,6 +82,21 @@ def test_dashes_and_underscores_are_alike(config, monkeypatch):
         (["train", "{config}", "--objective.name", "nt-xnet"], 2, "nt_xent"),
         (["embed", "nowhere", "--out", "a.parquet"], 1, "has no config.toml"),
         (["embed", "nowhere", "--out", "a.csv"], 1, "must be a file *.parquet"),
+        (
+            ["export", "nowhere", "--to", "onnx", "--out", "a.onnx"],
+            1,
+            "has no config.toml",
+        ),
+        (
+            ["export", "nowhere", "--to", "onyx", "--out", "a.onnx"],
+            1,
+            "did you mean `onnx`",
+        ),
+        (
+            ["export", "nowhere", "--to", "onnx", "--out", "a.md"],
+            1,
+            "must be a file *.onnx for onnx",
+        ),
         (["report"], 1, "at least one"),
         (["train", "{config}", "--distributed.enabled"], 1, "no cluster to join"),
         (["train", "{config}", "--data.name", "../data"], 1, "unknown data set"),
@@ -206,9 +221,10 @@ def test_all_the_help_names_every_field_with_meaning_and_default(capsys):
 def test_every_command_explains_itself(capsys):
     main(["--help"])
     said = capsys.readouterr().out
-    for command in ("train", "evaluate", "embed", "report", "data", "doctor"):
+    commands = ("train", "evaluate", "embed", "export", "report", "data", "doctor")
+    for command in commands:
         assert command in said
-    for command in (["evaluate"], ["report"], ["doctor"], ["data", "show"]):
+    for command in (["evaluate"], ["export"], ["report"], ["doctor"], ["data", "show"]):
         code, _ = fails([*command, "--help"], capsys)
         assert code == 0
 

@@ -6,6 +6,7 @@ examples:
   jaxcl train configs/folder.toml --data.path photos --data.label ""
   jaxcl report runs/quickstart runs/folder     compares two runs
   jaxcl embed runs/folder --out photos.parquet
+  jaxcl export runs/folder --to onnx --out encoder.onnx
 
 `jaxcl COMMAND --help` explains a command, `jaxcl train --help all` every field."""
 

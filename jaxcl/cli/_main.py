@@ -15,7 +15,13 @@ import tyro
 from jaxcl.cli._bench import run_bench
 from jaxcl.cli._data import run_data
 from jaxcl.cli._help import EXAMPLES, TRAIN
-from jaxcl.cli._runs import run_embed, run_evaluate, run_report, show_report
+from jaxcl.cli._runs import (
+    run_embed,
+    run_evaluate,
+    run_export,
+    run_report,
+    show_report,
+)
 from jaxcl.cli._words import (
     Arguments,
     Commands,
@@ -35,6 +41,7 @@ _FORMAT_WARNING = warnings.formatwarning
 
 _ERRORS = {
     "jaxcl.data": ("DataError",),
+    "jaxcl.experiment": ("ExportError",),
     "jaxcl.reports": ("ReportError",),
     "jaxcl.labs.reproduce": ("ClaimError",),
     "jaxcl.labs.studies": ("StudyError",),
@@ -49,7 +56,9 @@ _ERRORS = {
 
 # Packages of other extras than `train`.
 _EXTRAS = {
+    "jax2onnx": "onnx",
     "lightly": "bench",
+    "onnxruntime": "onnx",
     "pytorch_metric_learning": "bench",
     "tensorflow": "tf",
     "torch": "bench",
@@ -238,6 +247,7 @@ _COMMANDS: Commands = {
     "train": _train,
     "evaluate": run_evaluate,
     "embed": run_embed,
+    "export": run_export,
     "report": run_report,
     "data": run_data,
     "study": _study,

@@ -1,4 +1,4 @@
-"""`jaxcl evaluate`, `embed` and `report`: what is done with trained runs."""
+"""`jaxcl evaluate`, `embed`, `export` and `report`: what is done with trained runs."""
 
 import dataclasses
 import time
@@ -100,6 +100,37 @@ def run_embed(arguments: Arguments) -> None:
             show(f"{out}: {found.num_rows:,} rows, {seconds:.0f} s")
 
     parse(command, arguments, "jaxcl embed")
+
+
+def run_export(arguments: Arguments) -> None:
+    """Writes the encoder of a run for other programs."""
+
+    def command(
+        run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+        to: str,
+        out: Path,
+        step: int | None = None,
+        quiet: Switch = False,
+    ) -> None:
+        """Writes the encoder of a run for other programs, and a page about it.
+
+        Its data are not needed. The file is compared with the run before it is kept.
+
+        Args:
+            run: Directory of a run.
+            to: safetensors (weights), stablehlo (a program for JAX) or onnx.
+            out: The file, *.safetensors, *.stablehlo or *.onnx.
+            step: Step of an older checkpoint to use.
+            quiet: Print errors only.
+        """
+        from jaxcl.experiment import export_run
+
+        found = export_run(run, out, to=to, step=step)
+        if not quiet:
+            show(f"{found.file}: differs from the run by {found.difference:.1e}")
+            show(f"about it: {found.card}")
+
+    parse(command, arguments, "jaxcl export")
 
 
 def run_report(arguments: Arguments) -> None:

@@ -3,6 +3,8 @@
 from jaxcl.experiment._columns import fit_columns as fit_columns
 from jaxcl.experiment._embeddings import embed_run as embed_run
 from jaxcl.experiment._experiment import Experiment as Experiment
+from jaxcl.experiment._export import Exported as Exported, export_run as export_run
+from jaxcl.experiment._formats import FORMATS as FORMATS, ExportError as ExportError
 from jaxcl.experiment._inspect import inspect_data as inspect_data
 from jaxcl.experiment._load import load as load
 from jaxcl.experiment._loop import Session as Session, run_steps as run_steps
@@ -22,12 +24,16 @@ from jaxcl.experiment._whole import (
 )
 
 __all__ = [
+    "FORMATS",
     "Experiment",
+    "ExportError",
+    "Exported",
     "Session",
     "TrainedEncoder",
     "WholeRun",
     "embed_run",
     "evaluate",
+    "export_run",
     "find_facts",
     "fit_columns",
     "inspect_data",

@@ -124,6 +124,10 @@ class TrainedEncoder:
         images = jax.ShapeDtypeStruct((2, *self.image_shape), jnp.uint8)
         return jax.eval_shape(self.apply, images).shape[1]
 
+    def count_parameters(self) -> int:
+        """How many numbers `params` holds."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.params))
+
     @property
     def pretrained(self) -> Pretrained:
         """The weights, with what is needed to run them or to start from them.

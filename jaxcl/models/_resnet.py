@@ -6,7 +6,6 @@ from typing import Literal, get_args
 
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
@@ -150,6 +149,6 @@ def _max_pool(
 ) -> Float[Array, "batch rows columns channels"]:
     """3×3 max pooling with stride 2."""
     padding = ((0, 0), (1, 1), (1, 1), (0, 0))
-    return lax.reduce_window(
-        features, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding
-    )
+    padded = jnp.pad(features, padding, constant_values=-jnp.inf)
+    # By this name and without padding, jax2onnx converts it rightly.
+    return nnx.max_pool(padded, window_shape=(3, 3), strides=(2, 2), padding="VALID")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from PIL import Image
-from small_runs import last_state, small
+from small_runs import TAKEN, last_state, small
 
 import jaxcl
 from jaxcl.config import ConfigError
@@ -18,29 +18,12 @@ from jaxcl.experiment import load
 from jaxcl.models import from_nnx
 from jaxcl.runtime import CheckpointError, WorkdirError
 
-CONFIG = small(
-    num_steps=3,
-    checkpoint_every=2,
-    eval_every=0,
-    data__normalization="train",
-    data__test_splits=(),
-    evaluation__max_train=40,
-)
-
-
 CHANGES = {
     "num_steps": 2,
     "eval_every": 0,
     "data__test_splits": (),
     "evaluation__max_train": 40,
 }
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("load") / "run"
-    jaxcl.train(CONFIG, workdir, quiet=True)
-    return workdir
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +37,7 @@ def pixels(count, shape=(16, 16, 3), seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)
 
 
-def by_hand(run, images, config=CONFIG):
+def by_hand(run, images, config=TAKEN):
     """The encoder of the config, applied to the whole state that was saved."""
     from jaxcl.experiment import make_encoder
 
@@ -139,8 +122,7 @@ def test_the_pretrained_weights_start_another_encoder(run):
     encoder = start.make_encoder()
     params, state = encoder.init(jax.random.key(9), None)
     images = jnp.asarray(pixels(3) / 255, jnp.float32)
-    with jax.numpy_rank_promotion("allow"):
-        found, _ = encoder.apply(params, state, images, False, jax.random.key(0))
+    found, _ = encoder.apply(params, state, images, False, jax.random.key(0))
     np.testing.assert_allclose(found, trained.encode(pixels(3)), rtol=1e-5, atol=1e-6)
     assert start.image_shape == (16, 16, 3) == trained.image_shape
 
