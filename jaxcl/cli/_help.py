@@ -6,6 +6,7 @@ examples:
   jaxcl train configs/folder.toml --data.path photos --data.label ""
   jaxcl report runs/quickstart runs/folder     compares two runs
   jaxcl embed runs/folder --out photos.parquet
+  jaxcl explore runs/folder                    a map of its images, as a page
 
 `jaxcl COMMAND --help` explains a command, `jaxcl train --help all` every field."""
 

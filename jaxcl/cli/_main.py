@@ -14,6 +14,7 @@ import tyro
 
 from jaxcl.cli._bench import run_bench
 from jaxcl.cli._data import run_data
+from jaxcl.cli._explore import run_explore
 from jaxcl.cli._help import EXAMPLES, TRAIN
 from jaxcl.cli._runs import run_embed, run_evaluate, run_report, show_report
 from jaxcl.cli._words import (
@@ -49,6 +50,7 @@ _ERRORS = {
 
 # Packages of other extras than `train`.
 _EXTRAS = {
+    "bokeh": "explore",
     "lightly": "bench",
     "pytorch_metric_learning": "bench",
     "tensorflow": "tf",
@@ -238,6 +240,7 @@ _COMMANDS: Commands = {
     "train": _train,
     "evaluate": run_evaluate,
     "embed": run_embed,
+    "explore": run_explore,
     "report": run_report,
     "data": run_data,
     "study": _study,

@@ -2,6 +2,7 @@
 
 from jaxcl.data._batches import BadRecords as BadRecords
 from jaxcl.data._build import build as build
+from jaxcl.data._decode import read_picture as read_picture
 from jaxcl.data._errors import DataError as DataError
 from jaxcl.data._folder_summary import describe_folder as describe_folder
 from jaxcl.data._image_cache import ImageCache as ImageCache
@@ -53,6 +54,7 @@ __all__ = [
     "open_split",
     "open_splits",
     "read_images",
+    "read_picture",
     "training_batches",
     "use_as_ids",
 ]

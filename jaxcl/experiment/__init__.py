@@ -3,6 +3,7 @@
 from jaxcl.experiment._columns import fit_columns as fit_columns
 from jaxcl.experiment._embeddings import embed_run as embed_run
 from jaxcl.experiment._experiment import Experiment as Experiment
+from jaxcl.experiment._explore import explore_run as explore_run
 from jaxcl.experiment._inspect import inspect_data as inspect_data
 from jaxcl.experiment._loop import Session as Session, run_steps as run_steps
 from jaxcl.experiment._make import (
@@ -25,6 +26,7 @@ __all__ = [
     "WholeRun",
     "embed_run",
     "evaluate",
+    "explore_run",
     "find_facts",
     "fit_columns",
     "inspect_data",

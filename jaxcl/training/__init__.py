@@ -23,7 +23,11 @@ from jaxcl.training._step import (
     init_state as init_state,
     make_train_step as make_train_step,
 )
-from jaxcl.training._views import Normalization as Normalization, normalize as normalize
+from jaxcl.training._views import (
+    Normalization as Normalization,
+    normalize as normalize,
+    with_views as with_views,
+)
 
 __all__ = [
     "AXIS",
@@ -45,4 +49,5 @@ __all__ = [
     "stack_batches",
     "state_digest",
     "wait_for_all",
+    "with_views",
 ]
