@@ -1,5 +1,6 @@
 """Embeddings as a page to look at: maps, thumbnails, columns and neighbors."""
 
+import importlib
 import tempfile
 import warnings
 from pathlib import Path
@@ -102,11 +103,11 @@ def _page(
     images = thumbnails(read(sides, drawn), len(drawn))
     count, sides = len(sides), sides.take(pa.array(drawn))
     # Neighbors go by cosine, and so do the maps.
-    rows = normalize(rows)
+    rows = np.asarray(normalize(rows))
     nearest = NearestNeighbors(metric="cosine", algorithm="brute")
     nearest.set_params(n_neighbors=min(_NEIGHBORS, len(rows) - 1)).fit(rows)
     # Without an argument, no image is its own neighbor.
-    near = nearest.kneighbors(return_distance=False)
+    near = np.asarray(nearest.kneighbors(return_distance=False))
     shown = f"{len(rows):,} of {count:,}" if len(rows) < count else f"{count:,}"
     missing = sum(image is None for image in images)
     return {
@@ -168,10 +169,9 @@ def _import_umap() -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import umap
+            return importlib.import_module("umap")
     except ImportError:
         return None
-    return umap
 
 
 def _coordinates(place: np.ndarray) -> list[list[float]]:

@@ -39,32 +39,30 @@ def find_neighbors(
         positions and cosine similarities of its neighbors; of each split the shares
         of neighbors with the label and the domain of the query.
     """
-    data = experiment.data
+    data, own = experiment.data, not tests
     name = experiment.config.data.train_split
-    asked = dict(tests) or {name: train}
-    splits = data.tests or {name: data.train}
+    splits, asked = data.tests or {name: data.train}, dict(tests) or {name: train}
+    trained = np.asarray(train.position)
     index = NearestNeighbors(metric="cosine", algorithm="brute")
     index.fit(_finite(train.embeddings))
     counts = np.diff(np.linspace(0, _QUERIES, len(asked) + 1).astype(int))
     queries, shares = [], {}
     for (split, embedded), count in zip(asked.items(), counts.tolist(), strict=True):
-        own = not tests
-        places = draw_evenly(_columns(splits[split], embedded), count)
-        near, cosines = _nearest(index, embedded, places, _SHOWN, own)
+        rows, embeddings = np.asarray(embedded.position), _finite(embedded.embeddings)
+        places = draw_evenly(_columns(splits[split], rows), count)
+        near, cosines = _nearest(index, embeddings, places, _SHOWN, own)
         queries += [
             {
                 "split": split,
-                "row": int(embedded.position[place]),
-                "rows": train.position[near[i]].tolist(),
+                "row": int(rows[place]),
+                "rows": trained[near[i]].tolist(),
                 "similarities": cosines[i].tolist(),
             }
             for i, place in enumerate(places)
         ]
-        places = np.random.default_rng(0).permutation(len(embedded.position))
-        places = places[:_MOST_COUNTED]
-        near, _ = _nearest(index, embedded, places, _COUNTED, own)
-        rows = embedded.position[places]
-        sides = (_sides(splits[split], rows), _sides(data.train, train.position))
+        places = np.random.default_rng(0).permutation(len(rows))[:_MOST_COUNTED]
+        near, _ = _nearest(index, embeddings, places, _COUNTED, own)
+        sides = _sides(splits[split], rows[places]), _sides(data.train, trained)
         shares[split] = agreement(*sides, near)
     return {"queries": queries, "shares": shares}
 
@@ -73,47 +71,47 @@ def make_looks(
     experiment: Experiment, step: int, before: Found, after: Found
 ) -> dict[str, Any]:
     """All that the page of a run shows as images: plain values, and data URIs."""
-    data, name = experiment.data, experiment.config.data.train_split
-    splits = data.tests or {name: data.train}
-    asked = {(query["split"], query["row"]) for query in after["queries"]}
-    trained = {
-        row for found in (before, after) for query in found["queries"]
-        for row in query["rows"]
-    }  # fmt: skip
-    near = _described(experiment, data.train, sorted(trained))
-    shown = {
-        split: _described(
-            experiment, opened, sorted(row for name, row in asked if name == split)
-        )
-        for split, opened in splits.items()
-    }
-    queries = []
-    for old, new in zip(before["queries"], after["queries"], strict=True):
-        both = {
-            when: [
-                near[row] | {"similarity": cosine}
-                for row, cosine in zip(
-                    found["rows"], found["similarities"], strict=True
-                )
-            ]
-            for when, found in (("before", old), ("after", new))
-        }
-        told = {"split": new["split"], "row": new["row"]}
-        queries.append(told | shown[new["split"]][new["row"]] | both)
+    train = experiment.data.train
     return {
         "step": step,
-        "columns": {role: data.train.roles.get(role) for role in _roles(data.train)},
-        "pixelated": max(data.train.image_shape[:2]) <= SMALL,
+        "columns": {key: train.roles[role] for key, role in _roles(train).items()},
+        "pixelated": max(train.image_shape[:2]) <= SMALL,
         "views": _views(experiment),
-        "queries": queries,
+        "queries": _queries(experiment, before["queries"], after["queries"]),
         "shares": {"before": before["shares"], "after": after["shares"]},
     }
+
+
+def _queries(
+    experiment: Experiment, before: list[Found], after: list[Found]
+) -> list[dict[str, Any]]:
+    """The test images, each with its neighbors before and after training."""
+    data, name = experiment.data, experiment.config.data.train_split
+    found = {row for query in (*before, *after) for row in query["rows"]}
+    near = _described(experiment, data.train, sorted(found))
+    shown = {
+        name: _described(
+            experiment, split, [one["row"] for one in after if one["split"] == name]
+        )
+        for name, split in (data.tests or {name: data.train}).items()
+    }
+
+    def neighbors(query: Found) -> list[dict[str, Any]]:
+        pairs = zip(query["rows"], query["similarities"], strict=True)
+        return [near[row] | {"similarity": cosine} for row, cosine in pairs]
+
+    return [
+        {"split": new["split"], "row": new["row"]}
+        | shown[new["split"]][new["row"]]
+        | {"before": neighbors(old), "after": neighbors(new)}
+        for old, new in zip(before, after, strict=True)
+    ]
 
 
 def _views(experiment: Experiment) -> list[dict[str, Any]]:
     """A few training images with the views that the loss sees in the first epoch."""
     config, split = experiment.config, experiment.data.train
-    rows = draw_evenly(_columns(split), _VIEWED)
+    rows = draw_evenly(_columns(split, np.arange(len(split))), _VIEWED)
     part = split.take(rows)
     (batch,) = experiment.data.evaluation_batches(part, len(rows), len(rows))
     batch = dataclasses.replace(batch, epoch=np.zeros(len(rows), np.int32))
@@ -161,8 +159,11 @@ def _names(split: Split, rows: np.ndarray) -> list[dict[str, str | None]]:
 
 
 def _words(ids: np.ndarray, names: Sequence[str] | None) -> list[str | None]:
-    known = names or {i: str(i) for i in ids.tolist()}
-    return [None if i == -1 else known[i] for i in ids.tolist()]
+    def word(i: int) -> str | None:
+        known = names[i] if names else str(i)
+        return None if i == -1 else known
+
+    return [word(i) for i in ids.tolist()]
 
 
 def _roles(split: Split) -> dict[str, str]:
@@ -176,15 +177,14 @@ def _sides(split: Split, rows: np.ndarray) -> dict[str, np.ndarray]:
     return {key: split.values(role)[rows] for key, role in _roles(split).items()}
 
 
-def _columns(split: Split, embedded: Embedded | None = None) -> list[np.ndarray]:
+def _columns(split: Split, rows: np.ndarray) -> list[np.ndarray]:
     """What an even draw looks at; a constant where nothing is known."""
-    rows = np.arange(len(split)) if embedded is None else embedded.position
-    return [*_sides(split, np.asarray(rows)).values()] or [np.zeros(len(rows), int)]
+    return [*_sides(split, rows).values()] or [np.zeros(len(rows), int)]
 
 
 def _nearest(
     index: NearestNeighbors,
-    embedded: Embedded,
+    embeddings: np.ndarray,
     places: np.ndarray,
     count: int,
     own: bool,
@@ -194,8 +194,7 @@ def _nearest(
     `own` = the samples are those of the index, and are not their own neighbors.
     """
     count = min(count, index.n_samples_fit_ - own)
-    rows = _finite(embedded.embeddings)[places]
-    distances, near = index.kneighbors(rows, count + own)
+    distances, near = index.kneighbors(embeddings[places], count + own)
     if own:
         # Equal images can come before the image itself, so it can also be absent.
         others = near != places[:, None]

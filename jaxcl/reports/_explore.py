@@ -71,8 +71,8 @@ def _plot() -> Any:
     plot: Any = figure(
         name="plot",
         tools=[],
-        x_range=Range1d(0, 1),
-        y_range=Range1d(0, 1),
+        x_range=Range1d(start=0, end=1),
+        y_range=Range1d(start=0, end=1),
         sizing_mode="stretch_both",
         min_border=0,
         background_fill_alpha=0,
@@ -80,7 +80,7 @@ def _plot() -> Any:
         outline_line_alpha=0.3,
     )
     plot.axis.visible = plot.grid.visible = False
-    empty: dict[str, list[Any]] = {"x": [], "y": [], "color": [], "marker": []}
+    empty: Any = {"x": [], "y": [], "color": [], "marker": []}
     points = ColumnDataSource(empty, name="points")
     thumbs = ColumnDataSource({"x": [], "y": [], "color": [], "url": []}, name="thumbs")
     style = {"fill_color": "color", "line_color": None, "fill_alpha": 0.75}
