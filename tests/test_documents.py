@@ -58,13 +58,14 @@ def test_the_commands_of_readme_and_training_guide_work(tmp_path, monkeypatch):
     lines = [line for block in blocks("bash") for line in block.splitlines()]
     lines = [line for line in lines if line.startswith("jaxcl ")]
     commands = [shlex.split(line, comments=True)[1:] for line in lines]
-    assert len(commands) == 13
+    assert len(commands) == 14
     for arguments in commands:
         main(arguments)
     for name in (
         "views.png",
         "comparison.html",
         "runs/within/report.html",
+        "runs/within/explore.html",
         "studies/quick/report.html",
     ):
         assert (tmp_path / name).is_file()

@@ -7,6 +7,7 @@ examples:
   jaxcl report runs/quickstart runs/folder     compares two runs
   jaxcl embed runs/folder --out photos.parquet
   jaxcl export runs/folder --to onnx --out encoder.onnx
+  jaxcl explore runs/folder                    a map of its images, as a page
 
 `jaxcl COMMAND --help` explains a command, `jaxcl train --help all` every field."""
 

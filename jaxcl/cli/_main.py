@@ -14,6 +14,7 @@ import tyro
 
 from jaxcl.cli._bench import run_bench
 from jaxcl.cli._data import run_data
+from jaxcl.cli._explore import run_explore
 from jaxcl.cli._help import EXAMPLES, TRAIN
 from jaxcl.cli._runs import (
     run_embed,
@@ -57,6 +58,7 @@ _ERRORS = {
 # Packages of other extras than `train`.
 _EXTRAS = {
     "jax2onnx": "onnx",
+    "bokeh": "explore",
     "lightly": "bench",
     "onnxruntime": "onnx",
     "pytorch_metric_learning": "bench",
@@ -248,6 +250,7 @@ _COMMANDS: Commands = {
     "evaluate": run_evaluate,
     "embed": run_embed,
     "export": run_export,
+    "explore": run_explore,
     "report": run_report,
     "data": run_data,
     "study": _study,

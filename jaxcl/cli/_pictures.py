@@ -4,14 +4,13 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from jaxcl.augment import augment_batch, sample_keys
 from jaxcl.batch import Batch
 from jaxcl.config import ConfigError, DataConfig, TrainConfig, read_toml
 from jaxcl.data import REGISTRY, EpochSampler, Split, open_data, training_batches
 from jaxcl.reports import printable
+from jaxcl.training import with_views
 
 _LINE = 24
 
@@ -44,11 +43,8 @@ def show_data(
         raise ConfigError(f"`count` must be between 1 and {len(opened)}, got {count}")
     sampler = EpochSampler(len(opened), count, seed)
     batch = next(training_batches(opened, sampler, stop=1))
-    keys = sample_keys(seed, jnp.int32(0), jnp.asarray(batch.instance))
-    views = augment_batch(
-        keys, jnp.asarray(batch.image), config.data.views, config.augmentation
-    )
-    _draw_grid(opened, batch, np.asarray(views), out)
+    drawn = with_views(batch, seed, config.data.views, config.augmentation, None)
+    _draw_grid(opened, batch, np.asarray(drawn.views), out)
 
 
 def _config_of(

@@ -152,6 +152,7 @@ def run_report(arguments: Arguments) -> None:
         """
         from jaxcl.reports import (
             ReportError,
+            read_looks,
             read_reports,
             render_html,
             render_table,
@@ -160,12 +161,12 @@ def run_report(arguments: Arguments) -> None:
 
         if not runs:
             raise ReportError("name at least one run directory")
-        reports = read_reports(runs)
+        reports, looks = read_reports(runs), read_looks(runs)
         one = runs[0] / "report.html" if len(runs) == 1 else Path("comparison.html")
         target = out or one
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            page, table = render_html(reports), render_table(reports)
+            page, table = render_html(reports, looks), render_table(reports)
         except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
             # A stranger's report can hold anything in place of a number.
             raise ReportError(f"a report holds something else: {error!r}") from error

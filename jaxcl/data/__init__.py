@@ -2,6 +2,7 @@
 
 from jaxcl.data._batches import BadRecords as BadRecords
 from jaxcl.data._build import build as build
+from jaxcl.data._decode import read_picture as read_picture
 from jaxcl.data._errors import DataError as DataError
 from jaxcl.data._folder_summary import describe_folder as describe_folder
 from jaxcl.data._given import fit_images as fit_images
@@ -57,6 +58,7 @@ __all__ = [
     "open_splits",
     "ordered_images",
     "read_images",
+    "read_picture",
     "training_batches",
     "use_as_ids",
 ]

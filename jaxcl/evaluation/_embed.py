@@ -17,6 +17,8 @@ class Embedded(NamedTuple):
     label: AnyArray | None
     domain: AnyArray | None
     instance: AnyArray
+    position: AnyArray | None = None
+    """Of each sample in its split."""
 
 
 def embed(
@@ -34,5 +36,6 @@ def embed(
 
 def _embed_batch(encode: Callable[[jax.Array], jax.Array], batch: Batch) -> Embedded:
     images = jnp.asarray(batch.image, jnp.float32) / 255.0
-    columns = Embedded(encode(images), batch.label, batch.domain, batch.instance)
+    side = (batch.label, batch.domain, batch.instance, batch.position)
+    columns = Embedded(encode(images), *side)
     return jax.tree.map(lambda column: np.asarray(column)[batch.where], columns)

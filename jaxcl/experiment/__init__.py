@@ -3,6 +3,7 @@
 from jaxcl.experiment._columns import fit_columns as fit_columns
 from jaxcl.experiment._embeddings import embed_run as embed_run
 from jaxcl.experiment._experiment import Experiment as Experiment
+from jaxcl.experiment._explore import explore_run as explore_run
 from jaxcl.experiment._export import Exported as Exported, export_run as export_run
 from jaxcl.experiment._formats import FORMATS as FORMATS, ExportError as ExportError
 from jaxcl.experiment._inspect import inspect_data as inspect_data
@@ -33,6 +34,7 @@ __all__ = [
     "WholeRun",
     "embed_run",
     "evaluate",
+    "explore_run",
     "export_run",
     "find_facts",
     "fit_columns",

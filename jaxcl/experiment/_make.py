@@ -12,7 +12,7 @@ from jaxcl.experiment._columns import fit_columns
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._inspect import inspect_data
 from jaxcl.experiment._models import make_model
-from jaxcl.experiment._start import load_start, start_from
+from jaxcl.experiment._start import load_start, with_weights
 from jaxcl.models import Encoder, Pretrained
 from jaxcl.objectives import Facts, count_log_prior, make_objective
 from jaxcl.training import (
@@ -95,7 +95,7 @@ def assemble(
     def init(seed: Seed = config.seed) -> TrainState:
         images, average = jnp.zeros((2, *shape)), config.model.average
         state = init_state(model, objective, optimizer, seed, images, average=average)
-        return state if start is None else start_from(state, start)
+        return state if start is None else with_weights(state, start)
 
     def make_step(seed: Seed = config.seed) -> Step:
         return make_train_step(

@@ -18,6 +18,7 @@ from jaxcl.evaluation import (
 )
 from jaxcl.experiment._classifiers import start_from
 from jaxcl.experiment._experiment import Experiment
+from jaxcl.experiment._looks import Found, find_neighbors, make_looks
 from jaxcl.experiment._supervised import judge_classifiers, notes_on
 from jaxcl.files import read_regular, write_whole
 from jaxcl.reports import look, render_html
@@ -87,26 +88,31 @@ def evaluate_states(
     initial: TrainState,
     state: TrainState,
     progress: Progress,
-) -> dict[str, Any]:
-    """Evaluates the first and the last state of a run."""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Evaluates the first and the last state of a run.
+
+    Returns:
+        The evaluation, and the images to look at.
+    """
     start = time.monotonic()
     progress.say("evaluating the encoder before training")
-    before = _evaluate_state(experiment, devices, initial, progress)
+    before, old = _evaluate_state(experiment, devices, initial, progress)
     left = time_left(time.monotonic() - start)
     progress.say(f"evaluating the encoder after training: {left}")
-    after = _evaluate_state(experiment, devices, state, progress)
-    return {
+    after, new = _evaluate_state(experiment, devices, state, progress)
+    evaluation = {
         "before": before,
         "after": after,
         "notes": notes_on(experiment, after),
         "settings": as_dict(experiment.config.evaluation),
         "versions": describe_versions(),
     }
+    return evaluation, make_looks(experiment, after["step"], old, new)
 
 
 def _evaluate_state(
     experiment: Experiment, devices: Devices, state: TrainState, progress: Progress
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Found]:
     config = experiment.config
     train, tests = _embed_all(experiment, state, progress)
     statistics = statistics_of_views(
@@ -125,12 +131,13 @@ def _evaluate_state(
         domain_names=experiment.data.train.names.get("domain"),
     )
     start = start_from(experiment, devices, state, train.embeddings, progress)
-    return {
+    evaluation = {
         "step": int(state.step),
         **accuracies,
         **judge_classifiers(start, accuracies["splits"]),
         "similarity_statistics": statistics,
     }
+    return evaluation, find_neighbors(experiment, train, tests)
 
 
 def make_report(
@@ -244,16 +251,21 @@ def _stored_report(run: Workdir) -> dict[str, Any]:
 
 
 def write_report(
-    run: Workdir, report: dict[str, Any], *, replace_newer: bool = False
+    run: Workdir,
+    report: dict[str, Any],
+    looks: dict[str, Any],
+    *,
+    replace_newer: bool = False,
 ) -> None:
-    """Writes `report.json` and `report.html`, both by the same process.
+    """Writes `report.json`, `looks.json` and `report.html`, all by the same process.
 
     Raises:
         WorkdirError: A report of a later step was written meanwhile.
     """
-    page = render_html([report])
+    page = render_html([report], [looks])
     with FileLock(run.report_lock):
         if not replace_newer:
             check_newest(run, report["run"]["steps"])
+        write_whole(run.looks, json.dumps(looks, indent=1))
         write_whole(run.report_json, json.dumps(report, indent=1))
         write_whole(run.report_html, page)

@@ -74,7 +74,7 @@ def _read(path: str) -> Pretrained:
         raise ConfigError(f"`model.init`: {error}") from error
 
 
-def start_from(state: TrainState, weights: Pretrained) -> TrainState:
+def with_weights(state: TrainState, weights: Pretrained) -> TrainState:
     """The state with the weights in place of random ones, in all copies of them."""
     fields = {"params": weights.params, "model_state": weights.model_state}
 

@@ -57,8 +57,8 @@ def train(
 
     Args:
         config: The config of the run.
-        workdir: Receives `config.toml`, `metrics.jsonl`, `checkpoints/`, `report.json`
-            and `report.html`.
+        workdir: Receives `config.toml`, `metrics.jsonl`, `checkpoints/`, `report.json`,
+            `looks.json` (images) and `report.html`.
         encoder: An encoder of your own; `model.encoder` must then be "custom". See
             `jaxcl.models.from_linen` and `from_nnx`.
         quiet: Whether to hide the progress.
@@ -125,7 +125,7 @@ def _train(
                 )
                 leave_by(signal)
             with clock("evaluate"):
-                evaluation = evaluate_states(
+                evaluation, looks = evaluate_states(
                     experiment, devices, initial, state, progress
                 )
         finally:
@@ -138,7 +138,7 @@ def _train(
             extra = checkpoints.read_manifest(int(state.step)).extra
             report = make_report(experiment, devices, run, extra, started, evaluation)
         if jax.process_index() == 0:
-            write_report(run, report)
+            write_report(run, report, looks)
             progress.say(f"report: {run.report_html}")
         # A signal during the evaluation takes effect here, when all is saved.
         leave_by(agree_on_stop(stop))
@@ -182,14 +182,14 @@ def evaluate(
     progress.say(f"evaluating step {int(state.step)} of {run.path}")
     for note in (*experiment.notes, *notes):
         progress.say(f"note: {note}")
-    evaluation = evaluate_states(experiment, devices, initial, state, progress)
+    evaluation, looks = evaluate_states(experiment, devices, initial, state, progress)
     evaluation["notes"] += notes
     # The report is of the run, whose config is that of its training.
     trained = opened.experiment
     report = renew_report(run, trained, evaluation)
     if report is None:
         report = make_report(trained, devices, run, extra, started, evaluation)
-    write_report(run, report, replace_newer=step is not None)
+    write_report(run, report, looks, replace_newer=step is not None)
     return report
 
 

@@ -8,8 +8,8 @@ import jax
 from jaxtyping import PyTree
 
 # The names that the encoders of this library give to parts that have no number.
-_FIRST = {"embed", "positions", "registers", "stem", "token"}
-_LAST = {"norm"}
+_FIRST = {"embed", "norm_pre", "positions", "registers", "stem", "token"}
+_LAST = {"norm", "project"}
 # Parts of one layer, which share its number.
 _TOGETHER = ({"conv", "norm"}, {"linear", "norm"})
 

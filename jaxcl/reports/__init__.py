@@ -4,8 +4,10 @@ All read plain values, such as those of `report.json`, and nothing else: a repor
 last year renders today, on a machine without an accelerator and without the data.
 """
 
+from jaxcl.reports._explore import render_explore as render_explore
 from jaxcl.reports._files import (
     ReportError as ReportError,
+    read_looks as read_looks,
     read_reports as read_reports,
 )
 from jaxcl.reports._numbers import (
@@ -42,7 +44,9 @@ __all__ = [
     "one_plot",
     "p_value",
     "printable",
+    "read_looks",
     "read_reports",
+    "render_explore",
     "render_html",
     "render_page",
     "render_table",

@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxcl.reports._curves import Figure, color, curves
 from jaxcl.reports._labels import labels
+from jaxcl.reports._looks import Looks, compared_looks
 from jaxcl.reports._numbers import MISSING, duration, is_number, number, percent
 from jaxcl.reports._reading import (
     METHODS,
@@ -22,13 +23,16 @@ from jaxcl.reports._reading import (
 Row = dict[str, Any]
 
 
-def comparison_page(reports: Sequence[Report]) -> dict[str, Any]:
+def comparison_page(
+    reports: Sequence[Report], looks: Sequence[Looks]
+) -> dict[str, Any]:
     """All values of the template, as text and figures."""
     names = labels(reports)
     return {
         "title": f"{len(reports)} runs compared",
         "summary": _summary(names, reports),
         "runs": [(color(place), name) for place, name in enumerate(names)],
+        "looks": compared_looks(names, looks),
         "groups": _groups(reports),
         "curves": _figures(names, reports),
         "mixed": len({objective(report) for report in reports}) > 1,

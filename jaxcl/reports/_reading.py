@@ -63,7 +63,7 @@ def headline(report: Report) -> dict[str, Any]:
     """The row a reader looks for first: the linear probe where the data has shifted."""
     rows = scores(report)
     # Stable: of several splits out of distribution, or of none, the first one leads.
-    rows.sort(key=lambda row: (row["method"] == "knn", not _is_shifted(row["split"])))
+    rows.sort(key=lambda row: (row["method"] == "knn", not is_shifted(row["split"])))
     return rows[0] if rows else {}
 
 
@@ -115,5 +115,6 @@ def plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def _is_shifted(split: str) -> bool:
+def is_shifted(split: str) -> bool:
+    """Whether the name of a split says that its data are not as in training."""
     return split.lower().startswith("ood")

@@ -4,6 +4,7 @@ from typing import Any
 
 from jaxcl.reports._curves import SMALL, Figure, curves
 from jaxcl.reports._figures import domain_bars, histogram, histogram_reach
+from jaxcl.reports._looks import Looks, run_looks
 from jaxcl.reports._measures import measures, remarks
 from jaxcl.reports._numbers import duration, fixed, is_number, minute, number, percent
 from jaxcl.reports._reading import (
@@ -22,7 +23,7 @@ _MOST_ROWS = 14  # a longer table of domains is folded
 _MOST_NAMES = 12
 
 
-def run_page(report: Report) -> dict[str, Any]:
+def run_page(report: Report, looks: Looks) -> dict[str, Any]:
     """All values of the template, as text and figures."""
     rows = scores(report)
     return {
@@ -31,6 +32,7 @@ def run_page(report: Report) -> dict[str, Any]:
         "origin": origin(report),
         "notes": _notes(report),
         "tiles": tiles(report),
+        "looks": run_looks(looks),
         "scores": rows,
         "has_before": any(is_number(row["before"]) for row in rows),
         "has_worst": any(row["worst_after"] for row in rows),

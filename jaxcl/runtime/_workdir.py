@@ -33,7 +33,7 @@ _MAY_CHANGE = (
 _MAY_CHANGE_IN_LONGER = {"num_steps", "checkpoint_every", "eval_every", "log_every"}
 _FILES = (
     *("config.toml", "metrics.jsonl", "timings.jsonl", "incidents.jsonl"),
-    *("report.json", "report.html", "selection.json", ".lock"),
+    *("report.json", "report.html", "looks.json", "selection.json", ".lock"),
     ".report.lock",
 )
 _FOLDERS = ("checkpoints", "tensorboard", ".hosts")
@@ -64,6 +64,7 @@ class Workdir:
         self.checkpoints = self.path / "checkpoints"
         self.report_json = self.path / "report.json"
         self.report_html = self.path / "report.html"
+        self.looks = self.path / "looks.json"
         self.selection = self.path / "selection.json"
         self.lock = self.path / ".lock"
         self.report_lock = self.path / ".report.lock"

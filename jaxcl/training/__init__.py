@@ -31,7 +31,11 @@ from jaxcl.training._trained import (
     split_params as split_params,
     train_last as train_last,
 )
-from jaxcl.training._views import Normalization as Normalization, normalize as normalize
+from jaxcl.training._views import (
+    Normalization as Normalization,
+    normalize as normalize,
+    with_views as with_views,
+)
 
 __all__ = [
     "ALL",
@@ -59,4 +63,5 @@ __all__ = [
     "state_digest",
     "train_last",
     "wait_for_all",
+    "with_views",
 ]

@@ -50,6 +50,7 @@ def test_a_run_leaves_what_its_readers_expect(finished):
         "checkpoints",
         "report.json",
         "report.html",
+        "looks.json",
     }
     assert json.loads((workdir / "report.json").read_text()) == report
     assert report["run"]["steps"] == 6

@@ -32,6 +32,12 @@ function faults(doc, width) {
     if (box.scrollWidth > box.clientWidth + 1
         && !getComputedStyle(box).backgroundImage.includes("gradient"))
       say("scrolls without a cue", box);
+  for (const image of doc.querySelectorAll("img")) {
+    const box = image.getBoundingClientRect(), text = {data: image.alt};
+    if (!image.complete || !image.naturalWidth) say("image not shown", text);
+    if (!image.alt.trim()) say("image without a text", image);
+    if (!scrolls(image) && box.right > width + 1) say("image cut", text);
+  }
   const all = texts(doc);
   for (const [node, box] of all) {
     const parent = node.parentElement;
@@ -81,6 +87,53 @@ def find_faults(pages: dict[str, str], widths: tuple[int, ...], folder: Path):
         for key, faults in every.items()
         for name, width in [key.rsplit("@", 1)]
     }
+
+
+# Whatever the page says to its console, or is forbidden to load.
+_LISTEN = """<script>
+window.complaints = [];
+window.onerror = message => { complaints.push(message); };
+for (const kind of ["error", "warn"])
+  console[kind] = (...words) => { complaints.push(words.join(" ")); };
+document.addEventListener("securitypolicyviolation", event => {
+  complaints.push(`${event.violatedDirective} ${event.blockedURI}`); });
+</script>"""
+_ASK = """<script>
+window.addEventListener("load", () => setTimeout(async () => {
+  const told = document.createElement("pre");
+  told.id = "told";
+  let answer;
+  try { answer = await (async () => { %s })(); } catch (error) { answer = error.stack; }
+  told.textContent = JSON.stringify([answer, complaints]);
+  document.body.append(told);
+}, 1000));
+</script>"""
+
+
+def ask_page(page: str, script: str, width: int, folder: Path):
+    """What a script returns on an open page, and what the page complains of."""
+    file = folder / "asked.html"
+    text = page.replace("<title>", f"{_LISTEN}<title>", 1)
+    file.write_text(text.replace("</body>", f"{_ASK % script}</body>"))
+    # Chromium has no window as narrow as a phone, but a frame can be.
+    frame = folder / "frame.html"
+    frame.write_text(f'<iframe src="asked.html" width="{width}" height="900"></iframe>')
+    shown = file if width >= 500 else frame
+    listen = "--allow-file-access-from-files"
+    if shown == frame:
+        script = (
+            "<script>onload = () => setInterval(() => { const told = document."
+            'querySelector("iframe").contentDocument.querySelector("#told");'
+            'if (told && !document.querySelector("#told"))'
+            "document.body.append(told.cloneNode(true)); }, 100)</script>"
+        )
+        frame.write_text(frame.read_text() + script)
+    ran = _chromium(
+        listen, f"--window-size={max(width, 500)},900", "--dump-dom", f"file://{shown}"
+    )
+    found = re.search(r'<pre id="told">(.*?)</pre>', ran, re.DOTALL)
+    assert found, "the browser has not answered"
+    return json.loads(html.unescape(found[1]))
 
 
 def take_picture(page: str, width: int, height: int, out: Path) -> None:

@@ -1,5 +1,6 @@
 """Made-up reports, and a reader of the pages that they become."""
 
+import base64
 from html.parser import HTMLParser
 from typing import Any
 
@@ -131,3 +132,40 @@ def a_report(*domains: str, name: str = "quickstart") -> dict[str, Any]:
 
 def with_domains() -> dict[str, Any]:
     return a_report("red", "green", "blue")
+
+
+def an_image(name: str) -> str:
+    """An address as that of an image; it need not be one."""
+    data = base64.b64encode(f"image{name}".encode()).decode()
+    return f"data:image/webp;base64,{data}"
+
+
+def a_looks() -> dict[str, Any]:
+    """The images of `a_report`: one training image, and two test images."""
+
+    def one(name: str, label: str, **more: Any) -> dict[str, Any]:
+        return {"image": an_image(name), "label": label, "domain": "red", **more}
+
+    def near(*labels: str) -> list[dict[str, Any]]:
+        return [
+            one(f"{place}", label, similarity=0.5) for place, label in enumerate(labels)
+        ]
+
+    shares = {"queries": 300, "neighbors": 10, "label": 0.12, "domain": 0.93}
+    shares |= {"label_chance": 0.1, "domain_chance": 0.1}
+    shares |= {"only_label": 0.01, "only_label_chance": 0.09}
+    shares |= {"only_domain": 0.8, "only_domain_chance": 0.09}
+    old = shares | {"label": 0.11, "domain": 0.97}
+    return {
+        "step": 600,
+        "columns": {"label": "label", "domain": "domain"},
+        "pixelated": True,
+        "views": [one("x", "7", views=[an_image("v"), an_image("w")])],
+        "queries": [
+            one("a", "3", split="id_test", before=near("3", "3"), after=near("3", "3")),
+            one(
+                "b", "3", split="ood_test", before=near("3", "3"), after=near("8", "3")
+            ),
+        ],
+        "shares": {"before": {"ood_test": old}, "after": {"ood_test": shares}},
+    }

@@ -1,8 +1,11 @@
 """The four kinds of pages, with names and numbers that are hard to lay out."""
 
+import base64
+import io
 import itertools
 
-from reports.fakes import a_report
+from PIL import Image
+from reports.fakes import a_looks, a_report
 
 from jaxcl.reports import as_svg, drawing, one_plot, render_html, render_page
 
@@ -24,11 +27,25 @@ def make_pages() -> dict[str, str]:
     for i, one in enumerate(several):
         one["config"]["data"]["path"] = f"/data/{LONG}/{i}"
     return {
-        "run": render_html([report]),
-        "comparison": render_html(several),
+        "run": render_html([report], [_looks()]),
+        "comparison": render_html(several, [_looks()] * 3),
         "claims": render_page("claims", **_claims()),
         "study": render_page("study", **_study()),
     }
+
+
+def _looks():
+    """Real images, under names that are too long for them."""
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16), (200, 60, 20)).save(file, "webp", lossless=True)
+    image = f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+    looks = a_looks()
+    one = {"image": image, "label": "a", "domain": LONG}
+    looks["views"] = [{**one, "views": [image] * 4}] * 8
+    near = [{**one, "label": label, "similarity": 0.5} for label in ("a", LONG) * 3]
+    query = {**one, "split": LONG, "before": near[:5], "after": near[1:]}
+    looks["queries"] = [query, {**query, "domain": None, "split": "ood"}] * 3
+    return looks
 
 
 def _figure():

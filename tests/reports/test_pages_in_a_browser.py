@@ -29,6 +29,7 @@ def test_no_text_is_cut_or_overlaps(page, width, faults):
         ("overlaps", ".tiles dd { white-space: nowrap; font-size: 90px }"),
         ("page wider than its window", "table { min-width: 700px }"),
         ("scrolls without a cue", ".scroll { background: none }"),
+        ("image cut", ".thumb img { width: 500px }"),
     ],
 )
 def test_a_broken_layout_is_found(fault, broken, tmp_path):

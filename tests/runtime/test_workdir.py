@@ -51,7 +51,7 @@ def run(saved, tmp_path):
     [
         *("config.toml", "metrics.jsonl", "timings.jsonl", "incidents.jsonl"),
         *("report.json", "report.html", "selection.json", ".lock", ".hosts/0.json"),
-        ".report.lock",
+        *(".report.lock", "looks.json"),
         *("checkpoints", "tensorboard", ".hosts"),
     ],
 )
