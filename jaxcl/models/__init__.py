@@ -7,6 +7,7 @@ from jaxcl.models._encoder import (
     from_linen as from_linen,
     from_nnx as from_nnx,
 )
+from jaxcl.models._equinox import from_equinox as from_equinox
 from jaxcl.models._heads import MLPHead as MLPHead
 from jaxcl.models._mlp import MLP as MLP
 from jaxcl.models._pretrained import Pretrained as Pretrained
@@ -31,6 +32,7 @@ __all__ = [
     "SimpleConvNet",
     "ViT",
     "WeightsError",
+    "from_equinox",
     "from_linen",
     "from_nnx",
     "load_pretrained",

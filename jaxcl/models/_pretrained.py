@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxcl.kernels import AxisName
 from jaxcl.models._architecture import Architecture, ImageShape
 from jaxcl.models._encoder import Encoder
+from jaxcl.models._moments import along
 from jaxcl.models._positions import patch_grid, resample_positions
 
 
@@ -107,5 +108,5 @@ def prepare_images(
             )
         images = jnp.repeat(images, channels, axis=-1)
     if mean:
-        images = images - jnp.asarray(mean, images.dtype)
-    return images / jnp.asarray(std, images.dtype) if std else images
+        images = images - along(jnp.asarray(mean, images.dtype), images)
+    return images / along(jnp.asarray(std, images.dtype), images) if std else images
