@@ -108,7 +108,7 @@ def timm_cases() -> Iterator[Case]:
         )
         yield make(name, 224, dynamic_img_size=True)
     for name in ("vit_small_patch16_dinov3", "vit_small_patch16_dinov3_qkvb"):
-        pool = {"global_pool": "token"} if "qkvb" in name else {}
+        pool: Any = {"global_pool": "token"} if "qkvb" in name else {}
         yield make(name, 48, recorded=True, width=64, **small, **pool)
         yield make(name, 224, **pool)
 

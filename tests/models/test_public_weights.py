@@ -84,6 +84,7 @@ def test_positions_are_interpolated_as_in_timm(name, tmp_path):
     check_answer(tmp_path, ANSWERED[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in RECORDED if n not in ANSWERED])
 def test_names_and_shapes_of_published_networks_are_known(name):
     shapes = {key: tuple(shape) for key, shape in RECORDED[name]["shapes"].items()}
