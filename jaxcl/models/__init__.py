@@ -12,6 +12,7 @@ from jaxcl.models._encoder import (
     from_linen as from_linen,
     from_nnx as from_nnx,
 )
+from jaxcl.models._equinox import from_equinox as from_equinox
 from jaxcl.models._heads import MLPHead as MLPHead
 from jaxcl.models._lora import (
     Lora as Lora,
@@ -47,6 +48,7 @@ __all__ = [
     "ViT",
     "WeightsError",
     "count_blocks",
+    "from_equinox",
     "from_linen",
     "from_nnx",
     "load_pretrained",

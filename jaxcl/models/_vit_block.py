@@ -10,6 +10,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxcl.models._moments import along
 from jaxcl.models._positions import Rotation, rotate
 
 Activation = Literal["gelu", "quick_gelu"]
@@ -69,10 +70,10 @@ class Block(nnx.Module):
     ) -> Float[Array, "batch tokens dim"]:
         # The residual stream sums 24 terms, and would lose small ones in bfloat16.
         mixed = self._attend(self.norm1(tokens), rotation)
-        tokens = tokens + (self.scale1[...] * mixed if self.scaled else mixed)
+        tokens = tokens + (_times(self.scale1, mixed) if self.scaled else mixed)
         activate = gelu if self.activation == "gelu" else _quick_gelu
         changed = self.down(activate(self.up(self.norm2(tokens))))
-        return tokens + (self.scale2[...] * changed if self.scaled else changed)
+        return tokens + (_times(self.scale2, changed) if self.scaled else changed)
 
     def _attend(
         self, tokens: Float[Array, "batch tokens dim"], rotation: Rotation | None
@@ -82,7 +83,7 @@ class Block(nnx.Module):
         if self.qkv_bias == "query_value":
             query_bias, value_bias = self.query_bias[...], self.value_bias[...]
             bias = [query_bias, jnp.zeros_like(query_bias), value_bias]
-            qkv = qkv + jnp.concatenate(bias).astype(qkv.dtype)
+            qkv = qkv + along(jnp.concatenate(bias).astype(qkv.dtype), qkv)
         qkv = qkv.reshape(batch, count, 3, self.heads, dim // self.heads)
         query, key, value = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
         if rotation is not None:
@@ -90,6 +91,12 @@ class Block(nnx.Module):
         # This computes logits and softmax in float32.
         mixed = jax.nn.dot_product_attention(query, key, value)
         return self.out(mixed.reshape(batch, count, dim))
+
+
+def _times(
+    scale: nnx.Param, tokens: Float[Array, "batch tokens dim"]
+) -> Float[Array, "batch tokens dim"]:
+    return along(scale[...], tokens) * tokens
 
 
 @jax.custom_jvp

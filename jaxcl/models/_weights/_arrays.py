@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
+from flax import nnx
 
 from jaxcl.models._architecture import Architecture, ImageShape
 from jaxcl.models._weights._errors import WeightsError
@@ -50,11 +50,13 @@ def expected_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """Shapes of our arrays: params, and state after its prefix."""
     try:
-        encoder = architecture.make_encoder(image_shape)
+        module = nnx.eval_shape(
+            lambda: architecture.make_module(image_shape, rngs=nnx.Rngs(0))
+        )
     except (TypeError, ValueError) as error:
         raise WeightsError(f"its encoder cannot be made: {error}") from error
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    params, state = jax.eval_shape(lambda key: encoder.init(key, None), key)  # type: ignore[arg-type]
+    _, params, _, rest = nnx.split(module, nnx.Param, nnx.RngState, ...)
+    params, state = nnx.to_pure_dict(params), nnx.to_pure_dict(rest)
     found = {path: leaf.shape for path, leaf in flatten(params).items()}
     return found | {STATE + path: leaf.shape for path, leaf in flatten(state).items()}
 

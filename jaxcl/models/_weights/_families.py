@@ -156,7 +156,9 @@ def find_family(keys: Iterable[str]) -> tuple[Family, dict[str, str]]:
         if not absent:
             return family, names
         missing[family.name] = (_likeness(family, names), absent)
-    name, (likeness, absent) = max(missing.items(), key=lambda item: item[1][0])
+    name, (likeness, absent) = min(
+        missing.items(), key=lambda item: (len(item[1][1]), -item[1][0])
+    )
     first = ", ".join(repr(key) for key in sorted(keys)[:3])
     nearest = f"; the nearest is {name}, which has {', '.join(map(repr, absent))}"
     raise WeightsError(
