@@ -112,7 +112,8 @@ def _embed(
     if found.label is None:
         raise ConfigError("`data.label` must name a column in a study, got none")
     known = found.label >= 0
-    return Labeled(*jax.tree.map(lambda column: column[known], found))
+    columns = (getattr(found, name) for name in Labeled._fields)
+    return Labeled(*jax.tree.map(lambda column: column[known], tuple(columns)))
 
 
 def _domain_left(test: Labeled, seed: int) -> Iterator[Value]:
