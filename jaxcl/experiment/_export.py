@@ -68,7 +68,7 @@ def export_run(
     if to not in FORMATS:
         raise ConfigError(f"`to` must be a format, got {to!r}; {nearest(to, FORMATS)}")
     form = FORMATS[to]
-    card = out.with_suffix(".md")
+    card = out.with_name(f"{out.name}.md")
     _check_paths(out, card, to, form)
     trained = load(workdir, step=step, encoder=encoder)
     out.parent.mkdir(parents=True, exist_ok=True)

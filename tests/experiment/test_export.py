@@ -77,7 +77,7 @@ def test_one_file_is_for_all_platforms(exported):
 
 def test_the_page_says_what_the_file_is(run, exported):
     page = exported.card.read_text()
-    assert exported.card.name == "encoder.md"
+    assert exported.card.name == "encoder.stablehlo.md"
     assert page.startswith("---\nlibrary_name: jax\n")
     trained = jaxcl.load(run)
     for fact in (
@@ -101,7 +101,7 @@ def test_neither_data_nor_report_are_needed(run, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
     out = tmp_path / "a.stablehlo"
     export_run(alone, out, to="stablehlo", step=2)
-    page = out.with_suffix(".md").read_text()
+    page = out.with_name(f"{out.name}.md").read_text()
     assert "# `a'<b>run`" in page
     assert "No report of this step is in the run." in page
     assert not (tmp_path / "nothing").exists()
@@ -148,10 +148,10 @@ def test_wrong_options_are_refused_first(tmp_path, options, words):
 
 
 def test_a_page_of_somebody_else_is_not_replaced(run, tmp_path):
-    (tmp_path / "README.md").write_text("mine")
-    with pytest.raises(ConfigError, match=r"README\.md' must not exist"):
-        export_run(run, tmp_path / "README.stablehlo", to="stablehlo")
-    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    (tmp_path / "a.stablehlo.md").write_text("mine")
+    with pytest.raises(ConfigError, match=r"a\.stablehlo\.md' must not exist"):
+        export_run(run, tmp_path / "a.stablehlo", to="stablehlo")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.stablehlo.md"]
 
 
 def test_a_run_that_is_not_there_is_named(tmp_path):
@@ -164,7 +164,7 @@ def test_the_command_says_how_far_it_differs(run, tmp_path, capsys):
     main(["export", str(run), "--to", "stablehlo", "--out", str(out)])
     first, second = capsys.readouterr().out.splitlines()
     assert re.fullmatch(rf"{out}: differs from the run by \d\.\de-\d\d", first)
-    assert second == f"about it: {out.with_suffix('.md')}"
+    assert second == f"about it: {out}.md"
 
 
 def test_a_package_that_is_missing_is_named_with_its_extra(
@@ -202,7 +202,7 @@ def test_an_encoder_without_a_name_has_no_weights_file(run, tmp_path, monkeypatc
         export_run(run, tmp_path / "a.safetensors", to="safetensors")
     assert not [*tmp_path.iterdir()]
     export_run(run, tmp_path / "a.stablehlo", to="stablehlo")
-    assert "one of the author's own" in (tmp_path / "a.md").read_text()
+    assert "one of the author's own" in (tmp_path / "a.stablehlo.md").read_text()
 
 
 @pytest.mark.slow
