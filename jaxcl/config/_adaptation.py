@@ -25,6 +25,9 @@ def start_rules(config: "TrainConfig") -> Broken:
     model = config.model
     if model.encoder == "pretrained" and not model.init:
         yield "model.init", "name a file of weights or a run for encoder = 'pretrained'"
+    for field in ("init_mean", "init_std"):
+        if getattr(model, field) and not model.init:
+            yield f"model.{field}", "come with model.init"
     if not model.init:
         return
     if model.encoder != "pretrained":

@@ -28,6 +28,11 @@ class ModelConfig:
     """Weights to start from, with encoder = "pretrained": a file of public weights
     (*.safetensors, *.npz), or the directory of a run. They say how images are
     normalized."""
+    init_mean: tuple[float, ...] = ()
+    """Mean of each channel in [0, 1] that the file of `init` was trained with; empty =
+    as the files beside it say, or as is usual for such weights."""
+    init_std: tuple[float, ...] = ()
+    """Standard deviation of each channel, likewise."""
     width: Size = 32
     """convnet: channels of the first stage, doubled by each further stage; mlp: hidden
     units."""

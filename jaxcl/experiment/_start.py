@@ -41,7 +41,7 @@ def load_start(
     Raises:
         ConfigError: There is nothing there, or it does not fit the images.
     """
-    found = _read(config.init)
+    found = _read(config)
     shape: Shape = (*image_shape[:2], found.image_shape[-1])
     options: Any = {"axis_name": axis_name, "dtype": jnp.dtype(config.dtype)}
     lora, key = find_lora(config), jax.random.key(0)
@@ -61,15 +61,19 @@ def load_start(
     return Start(Encoder(drawn.init, encoder.apply), weights)
 
 
-def _read(path: str) -> Pretrained:
+def _read(config: ModelConfig) -> Pretrained:
+    path, mean, std = config.init, config.init_mean, config.init_std
     if not Path(path).exists():
         raise ConfigError(
             "`model.init` must be a file of weights or the directory of a run, got "
             f"{path!r}, which is not there"
         )
     try:
-        is_run = (Path(path) / "checkpoints").is_dir()
-        return load(path).pretrained if is_run else load_pretrained(path)
+        if not (Path(path) / "checkpoints").is_dir():
+            return load_pretrained(path, mean=mean, std=std)
+        if mean or std:
+            raise ValueError("a run knows its own mean and std: leave them out")
+        return load(path).pretrained
     except (CheckpointError, WorkdirError, ValueError) as error:
         raise ConfigError(f"`model.init`: {error}") from error
 

@@ -269,6 +269,8 @@ START = {"encoder": "pretrained", "init": "vit_small.safetensors"}
 
 def test_a_config_can_start_from_weights():
     assert broken(changed("nt_xent", model=START)) == []
+    (rule,) = broken(changed("nt_xent", model={"init_mean": [0.5]}))
+    assert rule.startswith("`model.init_mean` must come with model.init")
 
 
 @pytest.mark.parametrize(

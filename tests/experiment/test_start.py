@@ -65,6 +65,10 @@ def adapted(vit, tmp_path_factory):
     return workdir, jaxcl.train(config, workdir, quiet=True)
 
 
+def on_device(params):
+    return jax.tree.map(jnp.asarray, params)
+
+
 def same(one, other):
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
@@ -88,7 +92,9 @@ def test_images_are_normalized_as_the_weights_need(vit):
     weights = load_pretrained(vit)
     bare = weights.architecture.make_encoder((16, 16, 3))
     scaled = jnp.asarray((images - 0.5) / 0.25)
-    wanted, _ = bare.apply(weights.params, {}, scaled, False, jax.random.key(0))
+    wanted, _ = bare.apply(
+        on_device(weights.params), {}, scaled, False, jax.random.key(0)
+    )
     found = experiment.encode(experiment.init(), jnp.asarray(images))
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
@@ -144,6 +150,13 @@ def test_other_weights_under_the_same_name_are_refused(vit, tmp_path):
         jaxcl.train(replace(config, num_steps=2), tmp_path / "run", quiet=True)
 
 
+def test_mean_and_std_can_be_given(vit):
+    config = from_file(vit, model__init_mean=(0.1, 0.2, 0.3))
+    experiment = make_experiment(config, make_devices())
+    assert experiment.start.mean == (0.1, 0.2, 0.3)
+    assert experiment.start.std == (0.25, 0.25, 0.25)
+
+
 def test_gray_images_are_repeated_for_three_channels(vit):
     weights = load_pretrained(vit)
     encoder = weights.make_encoder((16, 16, 1))
@@ -153,7 +166,7 @@ def test_gray_images_are_repeated_for_three_channels(vit):
     )
     color = jnp.repeat(images, 3, -1)
     wanted, _ = weights.make_encoder().apply(
-        weights.params, {}, color, False, jax.random.key(0)
+        on_device(weights.params), {}, color, False, jax.random.key(0)
     )
     np.testing.assert_allclose(rows, wanted, rtol=1e-6)
 
@@ -163,6 +176,7 @@ def test_gray_images_are_repeated_for_three_channels(vit):
     [
         ({"model__init": "nowhere.safetensors"}, "is not there"),
         ({"data__image_size": 18}, "must fit the data"),
+        ({"model__init_std": (0.5,)}, "a number for each of 3 channels"),
     ],
 )
 def test_what_cannot_start_says_why(vit, changes, message):
