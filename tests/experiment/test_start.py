@@ -162,7 +162,7 @@ def test_gray_images_are_repeated_for_three_channels(vit):
     encoder = weights.make_encoder((16, 16, 1))
     images = np.random.default_rng(0).random((2, 16, 16, 1)).astype(np.float32)
     rows, _ = encoder.apply(
-        weights.params, {}, jnp.asarray(images), False, jax.random.key(0)
+        on_device(weights.params), {}, jnp.asarray(images), False, jax.random.key(0)
     )
     color = jnp.repeat(images, 3, -1)
     wanted, _ = weights.make_encoder().apply(

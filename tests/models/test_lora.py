@@ -18,7 +18,7 @@ LAYERS["all"] = LAYERS["attention"] | LAYERS["mlp"]
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setitem(_vit._SIZES, "ti", (16, 2, 2))
+    monkeypatch.setitem(_vit.SIZES, "ti", (16, 2, 2))
 
 
 def embed(encoder, params, state=None):

@@ -41,7 +41,7 @@ MODES = {
 def small():
     """A ViT of two blocks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(_vit._SIZES, "ti", (16, 2, 2))
+        patch.setitem(_vit.SIZES, "ti", (16, 2, 2))
         yield
 
 
@@ -298,7 +298,7 @@ def program(encoder, mode):
 def wide(monkeypatch):
     """Networks beside whose arithmetic that of views, loss and optimizer is little."""
     monkeypatch.setitem(ENCODERS, "mlp", dataclasses.replace(MLP, width=256))
-    monkeypatch.setitem(_vit._SIZES, "ti", (64, 2, 2))
+    monkeypatch.setitem(_vit.SIZES, "ti", (64, 2, 2))
     program.cache_clear()
     yield
     program.cache_clear()
