@@ -36,7 +36,7 @@ An image encoder: uint8 images `[batch, {shape}]` to float32 embeddings
 `[batch, {dim}]`, trained by the loss `{objective}` for {step} steps with jaxcl.
 
 - Encoder: {architecture}, {parameters:,} parameters{average}
-- Trained on: {data}
+{start}- Trained on: {data}
 - Run: step {step}, jaxcl {version}, commit {commit}, JAX {jax}
 - Weights: SHA-256 `{digest}`
 
@@ -63,14 +63,18 @@ with `data.fit = "{fit}"`{fitting}.
 Largest difference {difference:.1e} of the largest entry, over random images in batches
 of {sizes}; refused above {bound:.0e}. Checked with JAX {checked} when it was written.
 
+## License
+
+Set by whoever owns the data and this run{owners}.
+
 ## Config
+
+<details><summary>All fields</summary>
 
 ```toml
 {config}```
 
-## License
-
-Set by whoever owns the data and this run.
+</details>
 """
 
 
@@ -114,6 +118,8 @@ def write_card(
         architecture=_describe(extra["encoder"].get("architecture")),
         parameters=trained.count_parameters(),
         average=", their moving average" if config.model.average else "",
+        start=_start(trained),
+        owners=", and the weights it starts from" if config.model.init else "",
         data=_data(trained),
         version=_plain(then.get("jaxcl", "?")),
         commit=_plain((extra.get("origin") or {}).get("commit") or "unknown"),
@@ -149,6 +155,15 @@ def _describe(architecture: Mapping[str, Any] | None) -> str:
     return _plain(f"{architecture['kind']} ({options})")
 
 
+def _start(trained: TrainedEncoder) -> str:
+    """The weights that the run started from, if any."""
+    if not trained.config.model.init:
+        return ""
+    name = Path(trained.config.model.init).name
+    source = trained.extra["encoder"].get("source", "unknown")
+    return f"- Starts from: {_plain(name)}, weights of {_plain(source)}\n"
+
+
 def _data(trained: TrainedEncoder) -> str:
     data = trained.config.data
     name = Path(data.path).name if data.path else data.name
@@ -173,7 +188,9 @@ def _public(trained: TrainedEncoder) -> dict[str, Any]:
     data = trained.config.data
     named = {name: Path(getattr(data, name)).name for name in ("path", "table")}
     public = dataclasses.replace(data, data_dir="", **named)
-    return as_dict(dataclasses.replace(trained.config, data=public))
+    model = trained.config.model
+    model = dataclasses.replace(model, init=Path(model.init).name)
+    return as_dict(dataclasses.replace(trained.config, data=public, model=model))
 
 
 def _results(trained: TrainedEncoder) -> Iterator[str]:

@@ -95,6 +95,7 @@ def describe_encoder(experiment: Experiment) -> dict[str, Any]:
     }
     if start is not None:
         described["architecture"] = start.architecture.as_dict()
+        described["source"] = start.source
         described["channels"] = start.image_shape[-1]
         if start.mean or start.std:
             channels = described["channels"]

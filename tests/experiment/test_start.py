@@ -10,7 +10,7 @@ from small_runs import last_state, small
 
 import jaxcl
 from jaxcl.config import ConfigError
-from jaxcl.experiment import load, make_experiment
+from jaxcl.experiment import export_run, load, make_experiment
 from jaxcl.models import Architecture, Pretrained, load_pretrained, save_pretrained
 from jaxcl.training import make_devices
 
@@ -107,6 +107,9 @@ def test_a_run_goes_on_from_another(adapted, tmp_path):
     start = load(first)
     same(make_experiment(config, make_devices()).init().params["encoder"], start.params)
     assert report["notes"][0] == "`model.init`: starts from weights of jaxcl"
+    out = tmp_path / "encoder.safetensors"
+    page = export_run(tmp_path / "next", out, to="safetensors").card.read_text()
+    assert "- Starts from: `run`, weights of `jaxcl`" in page
     # Neither needs the file, nor the run, that it started from.
     images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
     moved = first.rename(first.parent / "away")

@@ -88,7 +88,9 @@ def save_pretrained(
         names=names,
     )
     with replacing(Path(path)) as unfinished:
+        mode = unfinished.stat().st_mode
         save_file(arrays, unfinished, own_metadata(pretrained, chosen))
+        unfinished.chmod(mode)  # it writes a file that only its owner can read
     return loading_line(made, image_shape, chosen, os.fspath(path))
 
 
