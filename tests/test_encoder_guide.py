@@ -1,0 +1,87 @@
+"""The commands and the code of the guide to encoders work, in their order."""
+
+import dataclasses
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+from small_runs import SMALL
+
+from jaxcl.cli import main
+from jaxcl.config import read_toml, write_toml
+from jaxcl.models import Architecture, Pretrained, save_pretrained
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "encoders.md").read_text()
+TINY = {"size": "ti", "depth": 2, "dim": 16, "heads": 2, "patch_size": 4}
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def prepare(folder):
+    """A folder of images, a directory of weights, and the config for seconds."""
+    for domain in ("north", "south"):
+        for label in ("a", "b"):
+            place = folder / "photos" / domain / label
+            place.mkdir(parents=True)
+            for i in range(10):
+                color = (25 * i, 200 * (domain == "south"), 200 * (label == "b"))
+                Image.new("RGB", (20, 16), color).save(place / f"{i}.png")
+    made = Architecture("vit", {**TINY, "positions": "learned"})
+    params, state = made.make_encoder((16, 16, 3)).init(
+        jax.random.key(0), jnp.zeros((1, 16, 16, 3))
+    )
+    (folder / "dinov3").mkdir()
+    weights = Pretrained(made, params, state, (16, 16, 3))
+    save_pretrained(weights, folder / "dinov3" / "model.safetensors")
+    shipped = read_toml(ROOT / "configs" / "adapt.toml")
+    selection = dataclasses.replace(shipped.data.selection, held_out_domains=("south",))
+    data = dataclasses.replace(
+        shipped.data, batch_size=8, image_size=16, selection=selection
+    )
+    config = dataclasses.replace(
+        SMALL, num_steps=2, eval_every=0, data=data, model=shipped.model
+    )
+    (folder / "configs").mkdir()
+    write_toml(config, folder / "configs" / "adapt.toml")
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    prepare(tmp_path)
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    commands = [shlex.split(line, comments=True)[1:] for line in lines]
+    assert len(commands) == 7
+    for arguments in commands:
+        if arguments[:1] == ["report"]:
+            train = [*commands[0][:-1], "runs/other"]
+            main([*train, "--quiet"])
+        if "onnx" in arguments and not importlib.util.find_spec("jax2onnx"):
+            continue
+        main(arguments)
+    for name in (
+        *("runs/photos/report.html", "runs/photos/explore.html", "comparison.html"),
+        *("photos.parquet", "encoder.safetensors", "encoder.stablehlo"),
+    ):
+        assert (tmp_path / name).is_file()
+    _, load, project = blocks("python")
+    images = np.zeros((3, 20, 16, 3), np.uint8)
+    found = {"images": images}
+    exec(compile(load, "encoders.md", "exec"), found)
+    assert found["embeddings"].shape == (3, 16)
+    exec(compile(project, "encoders.md", "exec"), {})
+    assert [*(tmp_path / "projector").rglob("tensors.tsv")]
+
+
+def test_the_code_that_loads_weights_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(blocks("python")[0], "encoders.md", "exec"), {})
