@@ -22,8 +22,18 @@ PAGE = (ROOT / "docs" / "encoders.md").read_text()
 TINY = {"size": "ti", "depth": 2, "dim": 16, "heads": 2, "patch_size": 4}
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+def blocks(language, page=PAGE):
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+
+
+def commands_of(page):
+    lines = [line for block in blocks("bash", page) for line in block.splitlines()]
+    return [shlex.split(line, comments=True)[1:] for line in lines]
+
+
+def run(arguments):
+    if "onnx" not in arguments or importlib.util.find_spec("jax2onnx"):
+        main(arguments)
 
 
 def prepare(folder):
@@ -58,16 +68,13 @@ def prepare(folder):
 def test_the_commands_of_the_page_work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     prepare(tmp_path)
-    lines = [line for block in blocks("bash") for line in block.splitlines()]
-    commands = [shlex.split(line, comments=True)[1:] for line in lines]
+    commands = commands_of(PAGE)
     assert len(commands) == 7
     for arguments in commands:
         if arguments[:1] == ["report"]:
             train = [*commands[0][:-1], "runs/other"]
             main([*train, "--quiet"])
-        if "onnx" in arguments and not importlib.util.find_spec("jax2onnx"):
-            continue
-        main(arguments)
+        run(arguments)
     for name in (
         *("runs/photos/report.html", "runs/photos/explore.html", "comparison.html"),
         *("photos.parquet", "encoder.safetensors", "encoder.stablehlo"),
@@ -80,6 +87,20 @@ def test_the_commands_of_the_page_work(tmp_path, monkeypatch):
     assert found["embeddings"].shape == (3, 16)
     exec(compile(project, "encoders.md", "exec"), {})
     assert [*(tmp_path / "projector").rglob("tensors.tsv")]
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    prepare(tmp_path)
+    weights = tmp_path / "dinov3" / "model.safetensors"
+    weights.rename(tmp_path / "vit_small_patch16_224.safetensors")
+    commands = commands_of((ROOT / "README.md").read_text())
+    adapting = [one for one in commands if "adapt" in " ".join(one)]
+    assert [one[0] for one in adapting] == ["train", "explore", "embed", "export"]
+    for arguments in adapting:
+        run(arguments)
+    assert (tmp_path / "runs" / "adapt" / "explore.html").is_file()
 
 
 def test_the_code_that_loads_weights_works(tmp_path, monkeypatch):
