@@ -1,6 +1,7 @@
 """Reads files of arrays, and refuses what is none. Nothing is unpickled."""
 
 import hashlib
+import math
 import os
 import stat
 import zipfile
@@ -119,7 +120,12 @@ def _open_safetensors(path: Path, digest: str) -> Iterator[WeightFile]:
         shapes = {k: tuple(file.get_slice(k).get_shape()) for k in file.offset_keys()}
 
         def read(name):
-            return _as_float32(name, file.get_tensor(name))
+            try:
+                return _as_float32(name, file.get_tensor(name))
+            except (AttributeError, TypeError, SafetensorError) as error:
+                raise WeightsError(f"{name!r} has a type NumPy lacks: {error}") from (
+                    error
+                )
 
         yield WeightFile(shapes, read, file.metadata() or {}, digest)
 
@@ -164,6 +170,8 @@ def _stored_shape(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[in
             shape, _, dtype = read(file)
         except ValueError as error:
             raise WeightsError(f"{member.filename!r} is no array: {error}") from error
+    if math.prod(shape) * dtype.itemsize > member.file_size:
+        raise WeightsError(f"{member.filename!r} is cut off: it has not all of {shape}")
     if dtype.hasobject:
         raise WeightsError(f"{member.filename!r} holds pickled objects, not numbers")
     return shape
