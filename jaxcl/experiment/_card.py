@@ -162,8 +162,11 @@ def _normalization(trained: TrainedEncoder) -> str:
         ", ".join(f"{value:.4f}" for value in values.tolist())
         for values in trained.normalization
     )
+    like = "the weights need that it started from"
+    if not trained.config.model.init:
+        like = "the training images"
     return (
-        "The encoder divides them by 255 and normalizes them as the training images:\n"
+        f"The encoder divides them by 255 and normalizes them as {like}:\n"
         f"mean ({mean}), standard deviation ({std})."
     )
 
@@ -172,8 +175,14 @@ def _public(trained: TrainedEncoder) -> dict[str, Any]:
     """The config without the directories of a machine."""
     data = trained.config.data
     named = {name: Path(getattr(data, name)).name for name in ("path", "table")}
-    public = dataclasses.replace(data, data_dir="", **named)
-    return as_dict(dataclasses.replace(trained.config, data=public))
+    model = trained.config.model
+    return as_dict(
+        dataclasses.replace(
+            trained.config,
+            data=dataclasses.replace(data, data_dir="", **named),
+            model=dataclasses.replace(model, init=Path(model.init).name),
+        )
+    )
 
 
 def _results(trained: TrainedEncoder) -> Iterator[str]:
