@@ -428,3 +428,14 @@ def test_types_that_numpy_lacks_are_refused(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(content)
     with pytest.raises(WeightsError, match="has a type NumPy lacks"):
         load_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(("offset", "value"), [(8, 1), (10, 99)])
+def test_archives_that_cannot_be_unpacked_are_refused(offset, value, tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, a=np.ones(3, np.float32))
+    content = bytearray(path.read_bytes())
+    content[content.find(b"PK\x01\x02") + offset] = value  # encrypted, unknown method
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"no whole \.npz"):
+        load_pretrained(path)
