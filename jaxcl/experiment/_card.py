@@ -8,7 +8,7 @@ from typing import Any
 
 import tomli_w
 
-from jaxcl.config import as_dict
+from jaxcl.config import DistributedConfig, as_dict
 from jaxcl.experiment._formats import Format
 from jaxcl.experiment._trained import TrainedEncoder
 from jaxcl.files import read_regular
@@ -18,6 +18,12 @@ MARK = "<!-- written by `jaxcl export` -->"
 
 _METHODS = {"knn": "kNN", "linear_probe": "linear probe"}
 _MOST_BYTES = 2**28
+_PARTS = {
+    "all": "all of them were trained further",
+    "head": "none of them was changed",
+    "last_k": "the last blocks were trained further",
+    "lora": "LoRA was trained, and is merged into them",
+}
 
 _PAGE = """\
 ---
@@ -161,7 +167,8 @@ def _start(trained: TrainedEncoder) -> str:
         return ""
     name = Path(trained.config.model.init).name
     source = trained.extra["encoder"].get("source", "unknown")
-    return f"- Starts from: {_plain(name)}, weights of {_plain(source)}\n"
+    part = _PARTS[trained.config.model.train]
+    return f"- Starts from: {_plain(name)}, weights of {_plain(source)}; {part}\n"
 
 
 def _data(trained: TrainedEncoder) -> str:
@@ -177,8 +184,11 @@ def _normalization(trained: TrainedEncoder) -> str:
         ", ".join(f"{value:.4f}" for value in values.tolist())
         for values in trained.normalization
     )
+    like = "the weights need that it started from"
+    if not trained.config.model.init:
+        like = "the training images"
     return (
-        "The encoder divides them by 255 and normalizes them as the training images:\n"
+        f"The encoder divides them by 255 and normalizes them as {like}:\n"
         f"mean ({mean}), standard deviation ({std})."
     )
 
@@ -187,10 +197,14 @@ def _public(trained: TrainedEncoder) -> dict[str, Any]:
     """The config without the directories of a machine."""
     data = trained.config.data
     named = {name: Path(getattr(data, name)).name for name in ("path", "table")}
-    public = dataclasses.replace(data, data_dir="", **named)
     model = trained.config.model
-    model = dataclasses.replace(model, init=Path(model.init).name)
-    return as_dict(dataclasses.replace(trained.config, data=public, model=model))
+    public = dataclasses.replace(
+        trained.config,
+        data=dataclasses.replace(data, data_dir="", **named),
+        model=dataclasses.replace(model, init=Path(model.init).name),
+        distributed=DistributedConfig(),
+    )
+    return as_dict(public)
 
 
 def _results(trained: TrainedEncoder) -> Iterator[str]:

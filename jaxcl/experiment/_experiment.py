@@ -53,9 +53,13 @@ class Experiment(NamedTuple):
     @property
     def facts(self) -> dict[str, str]:
         """SHA-256 of what the run is made from, by name."""
-        if self.start is None:
-            return self.data.facts
-        return {**self.data.facts, "weights of `model.init`": self.start.digest}
+        return {**self.data.facts, **self.facts_of_start}
+
+    @property
+    def facts_of_start(self) -> dict[str, str]:
+        """SHA-256 of the weights of `model.init`, if the run starts from some."""
+        start = self.start
+        return {} if start is None else {"weights of `model.init`": start.digest}
 
     @property
     def rates(self) -> np.ndarray:

@@ -63,9 +63,10 @@ def open_run(
         state = _restore(checkpoints, initial, step)
         extra = checkpoints.read_manifest(int(state.step)).extra
     check_same_settings(extra)
+    check_same_data(extra, experiment.facts_of_start)
     notes: tuple[str, ...] = ()
     try:
-        check_same_data(extra, experiment.facts)
+        check_same_data(extra, experiment.data.facts)
     except ConfigError as error:
         notes = (str(error),)
     return OpenRun(run, experiment, devices, initial, state, extra, notes)

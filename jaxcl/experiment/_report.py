@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from filelock import FileLock
 
 from jaxcl.config import ConfigError, as_dict, from_dict
@@ -23,6 +24,7 @@ from jaxcl.experiment._supervised import judge_classifiers, notes_on
 from jaxcl.files import read_regular, write_whole
 from jaxcl.reports import look, render_html
 from jaxcl.runtime import (
+    NonFiniteError,
     Progress,
     Workdir,
     WorkdirError,
@@ -70,6 +72,16 @@ def _embed_all(
     return train, tests
 
 
+def _not_finite(embedded: Mapping[str, Embedded]) -> str:
+    """Which embeddings are NaN or infinite, in words; empty if none are."""
+    for name, split in embedded.items():
+        finite = np.isfinite(np.asarray(split.embeddings)).all(axis=1)
+        if not np.all(finite):
+            bad = np.size(finite) - np.sum(finite)
+            return f"{bad} of {np.size(finite)} embeddings of {name} are not finite"
+    return ""
+
+
 def quick_evaluation(
     experiment: Experiment, state: TrainState, progress: Progress
 ) -> dict[str, float]:
@@ -77,6 +89,8 @@ def quick_evaluation(
     if "label" not in experiment.data.train.roles:
         return {}
     train, tests = _embed_all(experiment, host_copy(state), progress)
+    if _not_finite({"train": train, **tests}):
+        return {}  # the next step ends the run
     neighbors = experiment.config.evaluation.neighbors
     accuracies = knn_accuracies(train, tests, neighbors)
     return {f"knn_accuracy/{name}": value for name, value in accuracies.items()}
@@ -115,6 +129,9 @@ def _evaluate_state(
 ) -> tuple[dict[str, Any], Found]:
     config = experiment.config
     train, tests = _embed_all(experiment, state, progress)
+    if wrong := _not_finite({"train": train, **tests}):
+        cause = "the weights are damaged, or the last update was too large"
+        raise NonFiniteError(f"{wrong}: {cause}")
     statistics = statistics_of_views(
         lambda images: experiment.project(state, images),
         experiment.evaluation_batches(

@@ -14,6 +14,7 @@ import jaxcl
 from jaxcl.cli import main
 from jaxcl.config import ConfigError
 from jaxcl.experiment import FORMATS, ExportError, _export, export_run
+from jaxcl.experiment._card import write_card
 from jaxcl.runtime import WorkdirError
 
 pytest.importorskip("flatbuffers", reason="jax.export needs it to write files")
@@ -93,6 +94,24 @@ def test_the_page_says_what_the_file_is(run, exported):
     ):
         assert fact in page
     assert 0 <= exported.difference < 1e-6
+
+
+def test_the_page_of_a_run_from_weights_names_no_directory(run):
+    trained = jaxcl.load(run)
+    model = dataclasses.replace(trained.config.model, init="/home/ann/tiny.safetensors")
+    config = dataclasses.replace(trained.config, model=model)
+    page = write_card(
+        dataclasses.replace(trained, config=config),
+        "stablehlo",
+        FORMATS["stablehlo"],
+        "encoder.stablehlo",
+        "",
+        difference=0.0,
+        sizes=(1,),
+        versions={"jax": "1"},
+    )
+    assert 'init = "tiny.safetensors"' in page and "/home/ann" not in page
+    assert "as the weights need that it started from" in page
 
 
 def test_neither_data_nor_report_are_needed(run, tmp_path, monkeypatch):

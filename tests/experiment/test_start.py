@@ -11,7 +11,9 @@ from small_runs import last_state, small
 import jaxcl
 from jaxcl.config import ConfigError
 from jaxcl.experiment import export_run, load, make_experiment
+from jaxcl.experiment._report import evaluate_states
 from jaxcl.models import Architecture, Pretrained, load_pretrained, save_pretrained
+from jaxcl.runtime import NonFiniteError, Progress
 from jaxcl.training import make_devices
 
 TINY = {"size": "ti", "depth": 2, "dim": 16, "heads": 2, "patch_size": 4}
@@ -109,7 +111,7 @@ def test_a_run_goes_on_from_another(adapted, tmp_path):
     assert report["notes"][0] == "`model.init`: starts from weights of jaxcl"
     out = tmp_path / "encoder.safetensors"
     page = export_run(tmp_path / "next", out, to="safetensors").card.read_text()
-    assert "- Starts from: `run`, weights of `jaxcl`" in page
+    assert "- Starts from: `run`, weights of `jaxcl`; all of them were" in page
     # Neither needs the file, nor the run, that it started from.
     images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
     moved = first.rename(first.parent / "away")
@@ -151,6 +153,9 @@ def test_other_weights_under_the_same_name_are_refused(vit, tmp_path):
     save_pretrained(weights_of(made, (16, 16, 3), seed=1), path)
     with pytest.raises(ConfigError, match=r"the weights of `model\.init` must be what"):
         jaxcl.train(replace(config, num_steps=2), tmp_path / "run", quiet=True)
+    # Their normalization would be that of the evaluation too.
+    with pytest.raises(ConfigError, match=r"the weights of `model\.init` must be what"):
+        jaxcl.evaluate(tmp_path / "run", quiet=True)
 
 
 def test_mean_and_std_can_be_given(vit):
@@ -198,3 +203,13 @@ def test_lora_of_an_encoder_without_such_layers_says_why(tmp_path):
     config = from_file(tmp_path / "conv.safetensors", model__train="lora")
     with pytest.raises(ConfigError, match="linear layers of a transformer"):
         make_experiment(config, make_devices())
+
+
+def test_embeddings_that_are_not_finite_are_not_judged():
+    experiment = make_experiment(small(**QUICK), make_devices())
+    state = experiment.init()
+    broken = experiment._replace(
+        encode=lambda state, images: experiment.encode(state, images) * jnp.nan
+    )
+    with pytest.raises(NonFiniteError, match="40 of 40 embeddings of train"):
+        evaluate_states(broken, make_devices(), state, state, Progress(1, quiet=True))

@@ -359,3 +359,83 @@ def test_damaged_metadata_is_refused(stored, tmp_path):
     )
     with pytest.raises(WeightsError, match="what jaxcl wrote in it is damaged"):
         load_pretrained(tmp_path / "a.safetensors")
+
+
+LIED = {"dim": 8, "depth": 1, "heads": 2, "patch_size": 4, "positions": "learned"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"architecture": {"kind": "vit", "options": {**LIED, "dim": 0}}},
+        {"architecture": {"kind": "vit", "options": {**LIED, "mlp_dim": 10**30}}},
+        {"architecture": {"kind": "convnet", "options": {"stages": 2}}},
+        {"architecture": {"kind": "vit", "options": ["depth"]}},
+        {"image_shape": [float("inf")] * 3},
+    ],
+)
+def test_metadata_that_lies_is_refused(changes, tmp_path):
+    told = {"architecture": {"kind": "vit", "options": LIED}}
+    told |= {"image_shape": [8, 8, 3], "mean": [], "std": [], "names": "timm"}
+    path = tmp_path / "a.safetensors"
+    save_file(
+        {"a": np.ones(2, np.float32)}, path, {"jaxcl": json.dumps(told | changes)}
+    )
+    with pytest.raises(WeightsError, match="cannot load weights"):
+        load_pretrained(path)
+
+
+def test_no_memory_is_taken_for_arrays_that_only_metadata_has(tmp_path):
+    made = Architecture("vit", LIED)
+    params, _ = made.make_encoder((8, 8, 3)).init(jax.random.key(0), np.ones(1))
+    path = tmp_path / "a.safetensors"
+    save_pretrained(Pretrained(made, params, {}, (8, 8, 3)), path)
+    told = made.as_dict() | {"options": {**LIED, "mlp_dim": 10**9}}
+    stored = {"architecture": told, "image_shape": [8, 8, 3], "mean": [], "std": []}
+    metadata = {"jaxcl": json.dumps(stored | {"names": "timm"})}
+    save_file(load_file(path), path, metadata)
+    with pytest.raises(WeightsError, match="must have the values of"):
+        load_pretrained(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("config.json", {"num_attention_heads": 4, "layer_norm_eps": float("nan")}),
+        ("config.json", {"num_attention_heads": 4, "layer_norm_eps": -1.0}),
+        ("config.json", {"pretrained_cfg": {"mean": "123", "std": "123"}}),
+        ("config.json", {"pretrained_cfg": {"mean": [10**400] * 3}}),
+        ("open_clip_config.json", {"model_cfg": {"vision_cfg": {"head_width": 0}}}),
+    ],
+)
+def test_a_config_that_lies_is_refused(name, told, tmp_path):
+    arrays = draw_weights(ANSWERED[SMALL]["shapes"])
+    save_file(arrays, tmp_path / "model.safetensors")
+    (tmp_path / name).write_text(json.dumps(told))
+    with pytest.raises(WeightsError, match=f"{name} beside it is wrong"):
+        load_pretrained(tmp_path)
+
+
+@pytest.mark.skipif(hasattr(np, "float8_e4m3fn"), reason="NumPy has the type")
+def test_types_that_numpy_lacks_are_refused(tmp_path):
+    arrays = draw_weights(ANSWERED[SMALL]["shapes"])
+    header, end = {}, 0
+    for name, values in arrays.items():
+        header[name] = {"dtype": "F8_E4M3", "shape": values.shape}
+        header[name]["data_offsets"] = [end, end := end + values.size]
+    text = json.dumps(header).encode()
+    content = len(text).to_bytes(8, "little") + text + bytes(end)
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(WeightsError, match="has a type NumPy lacks"):
+        load_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(("offset", "value"), [(8, 1), (10, 99)])
+def test_archives_that_cannot_be_unpacked_are_refused(offset, value, tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, a=np.ones(3, np.float32))
+    content = bytearray(path.read_bytes())
+    content[content.find(b"PK\x01\x02") + offset] = value  # encrypted, unknown method
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"no whole \.npz"):
+        load_pretrained(path)

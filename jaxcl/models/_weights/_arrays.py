@@ -1,5 +1,6 @@
 """Arrays of a file as parameters of our encoders, and what must hold of them."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,10 @@ from jaxcl.models._weights._table import (
 
 Read = Callable[[str], Values]
 STATE = "state:"
+# What options that a stranger has written can raise: sizes of 0, or of 10**30.
+NO_ENCODER = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+# Values that no array of a file has, but for which shapes may be made all the same.
+_MOST_MISSING = 2**22
 
 
 def check_keys(rows: Sequence[Row], keys: Mapping[str, Any], name: str) -> None:
@@ -53,7 +58,7 @@ def expected_shapes(
         module = nnx.eval_shape(
             lambda: architecture.make_module(image_shape, rngs=nnx.Rngs(0))
         )
-    except (TypeError, ValueError) as error:
+    except NO_ENCODER as error:
         raise WeightsError(f"its encoder cannot be made: {error}") from error
     _, params, _, rest = nnx.split(module, nnx.Param, nnx.RngState, ...)
     params, state = nnx.to_pure_dict(params), nnx.to_pure_dict(rest)
@@ -69,6 +74,12 @@ def check_shapes(
 ) -> None:
     """Raises a `WeightsError` unless each array has the shape of ours."""
     for row in rows:
+        ours, held = expected[row.ours], sum(math.prod(shapes[key]) for key in row.keys)
+        # Below, arrays are made in these shapes, which a stranger can choose.
+        if math.prod(ours) > held + _MOST_MISSING:
+            raise WeightsError(
+                f"{row.keys[0]!r} must have the values of {ours}, got {held}"
+            )
         wanted = their_shapes(expected[row.ours], row, place)
         for key, shape in zip(row.keys, wanted, strict=True):
             found = tuple(shapes[key])

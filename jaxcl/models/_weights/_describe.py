@@ -223,7 +223,10 @@ def _find_grid(
         said = (facts.image_size[0] // patch_size, facts.image_size[1] // patch_size)
     if "learned" not in has:
         return said, 0
-    count = shapes[keys["positions"]][-2]
+    shape = shapes[keys["positions"]]
+    if len(shape) < 2:
+        raise WeightsError(f"{keys['positions']!r} must be a table, got {shape}")
+    count = shape[-2]
     first = int("class_token" in has)
     # With registers, timm embeds the patches alone; its first such models embed all.
     for prefix in dict.fromkeys((first, 0, first + registers)):

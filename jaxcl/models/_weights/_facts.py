@@ -54,7 +54,13 @@ def read_facts(directory: Path) -> Facts:
         if stored:
             try:
                 found = _merge(found, understand(stored))
-            except (TypeError, ValueError, AttributeError, KeyError) as error:
+            except (
+                ArithmeticError,
+                AttributeError,
+                KeyError,
+                TypeError,
+                ValueError,
+            ) as error:
                 raise WeightsError(f"{name} beside it is wrong: {error}") from error
     return found
 
@@ -82,7 +88,6 @@ def _from_config(stored: Mapping[str, Any]) -> Facts:
     """``config.json`` of timm or transformers."""
     if "pretrained_cfg" in stored or "architecture" in stored:
         return _from_timm(stored)
-    epsilon = stored.get("layer_norm_eps")
     if stored.get("rope_theta", 100.0) != 100.0:
         raise ValueError(f"`rope_theta` must be 100, got {stored['rope_theta']!r}")
     if stored.get("use_gated_mlp") or stored.get("use_swiglu_ffn"):
@@ -94,7 +99,7 @@ def _from_config(stored: Mapping[str, Any]) -> Facts:
         image_size=_size(stored.get("image_size")),
         heads=_count(stored.get("num_attention_heads")),
         activation=activation,
-        norm_epsilon=None if epsilon is None else float(epsilon),
+        norm_epsilon=_epsilon(stored.get("layer_norm_eps")),
     )
 
 
@@ -130,7 +135,7 @@ def _from_open_clip(stored: Mapping[str, Any]) -> Facts:
         heads=_count(width // head_width) if isinstance(width, int) else None,
         pool=_POOLS[vision.get("pool_type", "tok")],
         activation="quick_gelu" if model.get("quick_gelu") else "gelu",
-        norm_epsilon=(vision.get("norm_kwargs") or {}).get("eps"),
+        norm_epsilon=_epsilon((vision.get("norm_kwargs") or {}).get("eps")),
         late_norm=bool(vision.get("final_ln_after_pool")),
         mean=_numbers(preprocess.get("mean")),
         std=_numbers(preprocess.get("std")),
@@ -154,7 +159,15 @@ _READERS = {
 
 
 def _numbers(stored: Any) -> tuple[float, ...]:
+    if isinstance(stored, str):
+        raise ValueError(f"mean and std must be lists of numbers, got {stored!r}")
     return tuple(float(value) for value in stored or ())
+
+
+def _epsilon(stored: Any) -> float | None:
+    if stored is None or 0 < float(stored) < 1:
+        return None if stored is None else float(stored)
+    raise ValueError(f"the epsilon of norms must be in (0, 1), got {stored!r}")
 
 
 def _count(stored: Any) -> int | None:

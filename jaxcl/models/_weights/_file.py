@@ -1,13 +1,16 @@
 """Reads files of arrays, and refuses what is none. Nothing is unpickled."""
 
 import hashlib
+import math
 import os
 import stat
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import jax.numpy as jnp
@@ -119,7 +122,12 @@ def _open_safetensors(path: Path, digest: str) -> Iterator[WeightFile]:
         shapes = {k: tuple(file.get_slice(k).get_shape()) for k in file.offset_keys()}
 
         def read(name):
-            return _as_float32(name, file.get_tensor(name))
+            try:
+                return _as_float32(name, file.get_tensor(name))
+            except (AttributeError, TypeError, SafetensorError) as error:
+                raise WeightsError(f"{name!r} has a type NumPy lacks: {error}") from (
+                    error
+                )
 
         yield WeightFile(shapes, read, file.metadata() or {}, digest)
 
@@ -145,7 +153,8 @@ def _open_archive(path: Path, digest: str) -> Iterator[WeightFile]:
                 return _as_float32(name, arrays[name])
 
             yield WeightFile(shapes, read, {}, digest)
-    except (zipfile.BadZipFile, EOFError) as error:
+    # RuntimeError: it is encrypted, or compressed in a way that Python lacks.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise WeightsError(
             f"it is no whole .npz file; perhaps it is cut off ({error})"
         ) from error
@@ -162,8 +171,10 @@ def _stored_shape(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[in
                 else np.lib.format.read_array_header_2_0
             )
             shape, _, dtype = read(file)
-        except ValueError as error:
+        except (ValueError, SyntaxError, TokenError) as error:
             raise WeightsError(f"{member.filename!r} is no array: {error}") from error
+    if math.prod(shape) * dtype.itemsize > member.file_size:
+        raise WeightsError(f"{member.filename!r} is cut off: it has not all of {shape}")
     if dtype.hasobject:
         raise WeightsError(f"{member.filename!r} holds pickled objects, not numbers")
     return shape

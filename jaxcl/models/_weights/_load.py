@@ -90,6 +90,11 @@ def _read_public(weights: WeightFile, facts: Facts) -> Pretrained:
         notes = (*notes, *_normalization_notes(family))
     channels = found.image_shape[-1]
     if len(mean) != channels:
+        if len(mean) != len(family.normalization[0]):
+            raise WeightsError(
+                f"its config has a mean of {len(mean)} channels, and the weights take "
+                f"{channels}"
+            )
         mean, std = (), ()
         notes = (*notes, f"Images of {channels} channels are not normalized.")
     source = f"timm {facts.name}" if facts.name else family.name

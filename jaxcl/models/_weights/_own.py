@@ -8,6 +8,7 @@ from typing import Any
 from jaxcl.models._architecture import Architecture, ImageShape
 from jaxcl.models._pretrained import Pretrained
 from jaxcl.models._weights._arrays import (
+    NO_ENCODER,
     STATE,
     check_keys,
     check_shapes,
@@ -82,12 +83,15 @@ def read_own(weights: WeightFile) -> Pretrained:
         names, image_shape = stored["names"], _shape(stored["image_shape"])
         mean, std = _numbers(stored["mean"]), _numbers(stored["std"])
         _check_sizes(architecture)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (*NO_ENCODER, RecursionError) as error:
         raise WeightsError(f"what jaxcl wrote in it is damaged: {error}") from error
     if names not in ("timm", "torchvision", "jaxcl"):
         raise WeightsError(f"its arrays have names that are not known: {names!r}")
     expected = expected_shapes(architecture, image_shape)
-    rows, place = own_table(architecture, image_shape, names)
+    try:
+        rows, place = own_table(architecture, image_shape, names)
+    except NO_ENCODER as error:
+        raise WeightsError(f"{names} has no such encoder: {error}") from error
     shapes = dict(weights.shapes)
     if architecture.options.get("positions", "sincos") == "sincos" and names == "timm":
         shapes.pop("pos_embed", None)  # computed, and written for timm alone
