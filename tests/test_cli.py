@@ -80,12 +80,16 @@ def test_dashes_and_underscores_are_alike(config, monkeypatch):
             "`objective.temperature` must be positive, got -1.0",
         ),
         (["train", "{config}", "--objective.name", "nt-xnet"], 2, "nt_xent"),
-        (["embed", "nowhere", "--out", "a.parquet"], 1, "has no config.toml"),
+        (
+            ["embed", "nowhere", "--out", "a.parquet"],
+            1,
+            "is not a run directory: it is not there",
+        ),
         (["embed", "nowhere", "--out", "a.csv"], 1, "must be a file *.parquet"),
         (
             ["export", "nowhere", "--to", "onnx", "--out", "a.onnx"],
             1,
-            "has no config.toml",
+            "is not a run directory: it is not there",
         ),
         (
             ["export", "nowhere", "--to", "onyx", "--out", "a.onnx"],
@@ -101,7 +105,7 @@ def test_dashes_and_underscores_are_alike(config, monkeypatch):
         (["train", "{config}", "--distributed.enabled"], 1, "no cluster to join"),
         (["train", "{config}", "--data.name", "../data"], 1, "unknown data set"),
         (["train", "{config}", "--workdir", "gs://b/c"], 1, "local or shared path"),
-        (["evaluate", "nowhere"], 1, "has no config.toml"),
+        (["evaluate", "nowhere"], 1, "is not a run directory: it is not there"),
         (["report", "nowhere"], 1, "no report in 'nowhere'"),
         (["data", "build", "nothing_like_it"], 1, "unknown data set"),
     ],

@@ -52,16 +52,13 @@ def prepare(folder):
     (folder / "dinov3").mkdir()
     weights = Pretrained(made, params, state, (16, 16, 3))
     save_pretrained(weights, folder / "dinov3" / "model.safetensors")
-    shipped = read_toml(ROOT / "configs" / "adapt.toml")
-    selection = dataclasses.replace(shipped.data.selection, held_out_domains=("south",))
-    data = dataclasses.replace(
-        shipped.data, batch_size=8, image_size=16, selection=selection
-    )
+    shipped = read_toml(ROOT / "configs" / "adapt_folder.toml")
+    data = dataclasses.replace(shipped.data, batch_size=8, image_size=16)
     config = dataclasses.replace(
         SMALL, num_steps=2, eval_every=0, data=data, model=shipped.model
     )
     (folder / "configs").mkdir()
-    write_toml(config, folder / "configs" / "adapt.toml")
+    write_toml(config, folder / "configs" / "adapt_folder.toml")
 
 
 @pytest.mark.slow
@@ -100,7 +97,7 @@ def test_the_commands_of_the_readme_work(tmp_path, monkeypatch):
     assert [one[0] for one in adapting] == ["train", "explore", "embed", "export"]
     for arguments in adapting:
         run(arguments)
-    assert (tmp_path / "runs" / "adapt" / "explore.html").is_file()
+    assert (tmp_path / "runs" / "adapt_folder" / "explore.html").is_file()
 
 
 def test_the_code_that_loads_weights_works(tmp_path, monkeypatch):

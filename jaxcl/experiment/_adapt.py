@@ -11,7 +11,7 @@ Shape = tuple[int, ...]
 
 
 def find_trained(config: ModelConfig, encoder: Encoder, image_shape: Shape) -> Trained:
-    """What of the encoder is trained.
+    """Which part of the encoder is trained.
 
     Args:
         config: The mode, and the number of blocks.

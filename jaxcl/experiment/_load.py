@@ -42,7 +42,7 @@ def load(
         The encoder. Its `encode` maps uint8 images to float32 rows.
 
     Raises:
-        WorkdirError: The directory is none of a run.
+        WorkdirError: It is not a run directory.
         CheckpointError: There is no such checkpoint, or it is damaged.
     """
     workdir, config = find_workdir(run)

@@ -12,7 +12,7 @@ from jaxcl.experiment._columns import fit_columns
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._inspect import inspect_data
 from jaxcl.experiment._models import make_model
-from jaxcl.experiment._start import load_start, with_weights
+from jaxcl.experiment._start import check_init, load_start, with_weights
 from jaxcl.models import Encoder, Pretrained
 from jaxcl.objectives import Facts, count_log_prior, make_objective
 from jaxcl.training import (
@@ -46,6 +46,7 @@ def make_experiment(
         DataError: The data is missing, or does not match the config.
     """
     _check_batch_size(config, devices)
+    check_init(config.model)
     data = fit_columns(config.objective, open_data(config.data, config.seed))
     notes = inspect_data(config, data)
     made = assemble(config, data, encoder=encoder, axis_name=AXIS)
@@ -126,12 +127,12 @@ def assemble(
         classify=model.classifier and frozen("classifier", model.classifier),
         normalization=normalization,
         start=start,
-        notes=() if start is None else _notes_of(start),
+        notes=() if start is None else _notes_of(config.model.init, start),
     )
 
 
-def _notes_of(start: Pretrained) -> tuple[str, ...]:
-    kept = f"starts from weights of {start.source}"
+def _notes_of(path: str, start: Pretrained) -> tuple[str, ...]:
+    kept = f"starts from {path}, weights of {start.source}"
     return tuple(f"`model.init`: {note}" for note in (kept, *start.notes))
 
 

@@ -42,6 +42,7 @@ def load_start(
         ConfigError: There is nothing there, or it does not fit the images.
     """
     found = _read(config)
+    _check_fit(config, image_shape, found)
     shape: Shape = (*image_shape[:2], found.image_shape[-1])
     options: Any = {"axis_name": axis_name, "dtype": jnp.dtype(config.dtype)}
     lora, key = find_lora(config), jax.random.key(0)
@@ -61,13 +62,35 @@ def load_start(
     return Start(Encoder(drawn.init, encoder.apply), weights)
 
 
-def _read(config: ModelConfig) -> Pretrained:
-    path, mean, std = config.init, config.init_mean, config.init_std
-    if not Path(path).exists():
+def check_init(config: ModelConfig) -> None:
+    """Raises a `ConfigError` if `model.init` names nothing, before data is read."""
+    if config.init and not Path(config.init).exists():
         raise ConfigError(
             "`model.init` must be a file of weights or the directory of a run, got "
-            f"{path!r}, which is not there"
+            f"{config.init!r}, which is not there; jaxcl downloads none"
         )
+
+
+def _check_fit(config: ModelConfig, image_shape: Shape, found: Pretrained) -> None:
+    """Mistakes that are likely, in the words of the config."""
+    kind, options = found.architecture.kind, found.architecture.options
+    side = options.get("patch_size")
+    if side and (image_shape[0] % side or image_shape[1] % side):
+        near = max(side, image_shape[0] // side * side)
+        raise ConfigError(
+            f"`data.image_size` must be a multiple of the {side} pixels of a patch of "
+            f"{config.init!r}, got {image_shape[0]}×{image_shape[1]}: try {near}"
+        )
+    if config.train == "lora" and kind != "vit":
+        raise ConfigError(
+            "`model.train` must be 'all', 'head' or 'last_k': 'lora' is for ViTs, and "
+            f"{config.init!r} is a {kind}"
+        )
+
+
+def _read(config: ModelConfig) -> Pretrained:
+    path, mean, std = config.init, config.init_mean, config.init_std
+    check_init(config)
     try:
         if not (Path(path) / "checkpoints").is_dir():
             return load_pretrained(path, mean=mean, std=std)

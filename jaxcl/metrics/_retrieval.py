@@ -92,7 +92,7 @@ def recall_at_k(
     Args:
         embeddings: The queries.
         labels: Their ids; queries of unknown label (−1), or whose label the gallery
-            does not have, leave the mean.
+            does not have, are left out of the mean.
         k: Neighbors that count.
         gallery: Rows to search; None = the queries, each without itself.
         gallery_labels: Their ids.
@@ -123,7 +123,7 @@ def mean_average_precision_at_r(
     gallery: Float[Array, "items dim"] | None = None,
     gallery_labels: Int[Array, " items"] | None = None,
 ) -> Float[Array, ""]:
-    r"""MAP@R: how purely the R nearest rows are of the query's label, near ones first.
+    r"""MAP@R: precision among the R nearest rows, weighted toward early ranks.
 
         (1/R) Σ_{i=1}^{R} P(i) · [row i has the label]
 
@@ -135,7 +135,7 @@ def mean_average_precision_at_r(
     Args:
         embeddings: The queries.
         labels: Their ids; queries of unknown label (−1), or whose label the gallery
-            does not have, leave the mean.
+            does not have, are left out of the mean.
         gallery: Rows to search; None = the queries, each without itself.
         gallery_labels: Their ids.
 

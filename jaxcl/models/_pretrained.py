@@ -33,7 +33,7 @@ class Pretrained:
             empty = 1.
         source: Where the weights come from, in words: "timm", "torchvision", "jaxcl".
         digest: SHA-256 of the file.
-        notes: What was guessed about them, a sentence each.
+        notes: Guesses made while loading, one sentence each.
     """
 
     architecture: Architecture

@@ -185,9 +185,8 @@ def find_workdir(path: str | Path) -> tuple[Workdir, TrainConfig]:
     workdir = Workdir(path)
     record = read_record(workdir)
     if record is None:
-        raise WorkdirError(
-            f"{str(workdir.path)!r} is not a run directory: it has no config.toml"
-        )
+        why = "it has no config.toml" if workdir.path.exists() else "it is not there"
+        raise WorkdirError(f"{str(workdir.path)!r} is not a run directory: {why}")
     record.config.check()
     return workdir, record.config
 

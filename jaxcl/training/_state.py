@@ -29,7 +29,7 @@ class Model(NamedTuple):
     has_target: bool = False
     """Whether encoder and head have target networks."""
     trained: Trained = ALL
-    """What of the encoder is trained, after `head_steps`."""
+    """Which part of the encoder is trained, after `head_steps`."""
     head_steps: int = 0
     """First steps in which only what comes after the encoder is trained."""
 

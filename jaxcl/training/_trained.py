@@ -11,7 +11,7 @@ from jaxcl.models import count_blocks, number_layers
 
 
 class Trained(NamedTuple):
-    """What of the encoder is trained; what comes after it always is."""
+    """Which part of the encoder is trained; what comes after it always is."""
 
     select: Callable[[PyTree], PyTree] = lambda encoder: jax.tree.map(
         lambda _: True, encoder

@@ -108,7 +108,7 @@ def test_a_run_goes_on_from_another(adapted, tmp_path):
     report = jaxcl.train(config, tmp_path / "next", quiet=True)
     start = load(first)
     same(make_experiment(config, make_devices()).init().params["encoder"], start.params)
-    assert report["notes"][0] == "`model.init`: starts from weights of jaxcl"
+    assert report["notes"][0] == f"`model.init`: starts from {first}, weights of jaxcl"
     out = tmp_path / "encoder.safetensors"
     page = export_run(tmp_path / "next", out, to="safetensors").card.read_text()
     assert "- Starts from: `run`, weights of `jaxcl`; all of them were" in page
@@ -183,7 +183,7 @@ def test_gray_images_are_repeated_for_three_channels(vit):
     ("changes", "message"),
     [
         ({"model__init": "nowhere.safetensors"}, "is not there"),
-        ({"data__image_size": 18}, "must fit the data"),
+        ({"data__image_size": 18}, "a multiple of the 4 pixels of a patch"),
         ({"model__init_std": (0.5,)}, "a number for each of 3 channels"),
     ],
 )
@@ -201,7 +201,7 @@ def test_lora_of_an_encoder_without_such_layers_says_why(tmp_path):
     made = Architecture("convnet", {"width": 4, "stages": 2})
     save_pretrained(weights_of(made, (16, 16, 3)), tmp_path / "conv.safetensors")
     config = from_file(tmp_path / "conv.safetensors", model__train="lora")
-    with pytest.raises(ConfigError, match="linear layers of a transformer"):
+    with pytest.raises(ConfigError, match="'lora' is for ViTs"):
         make_experiment(config, make_devices())
 
 

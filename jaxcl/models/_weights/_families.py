@@ -14,6 +14,9 @@ CLIP = (
     (0.26862954, 0.26130258, 0.27577711),
 )
 
+# The share of its names above which a family is named as the nearest.
+_ALIKE = 0.5
+
 
 class Family(NamedTuple):
     """Weights that were published under the same names.
@@ -161,9 +164,12 @@ def find_family(keys: Iterable[str]) -> tuple[Family, dict[str, str]]:
     )
     first = ", ".join(repr(key) for key in sorted(keys)[:3])
     nearest = f"; the nearest is {name}, which has {', '.join(map(repr, absent))}"
+    if likeness < _ALIKE:
+        known = ", ".join(family.name for family in FAMILIES)
+        nearest = f"; ResNets and ViTs of these are: {known}"
     raise WeightsError(
         f"the file holds weights of a network that is not known: {first}, … "
-        f"({len(keys)} arrays){nearest if likeness else ''}"
+        f"({len(keys)} arrays){nearest}"
     )
 
 

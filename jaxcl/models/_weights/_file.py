@@ -24,10 +24,12 @@ _NAMES = ("model.safetensors", "open_clip_model.safetensors")
 _MOST_BYTES = 2**35  # of the arrays of an archive, unpacked
 _PICKLE = (
     "it is a pickle, which can run code when it is read; where you trust it, convert "
-    "it: from safetensors.torch import save_file; "
-    "save_file({k: v.contiguous() for k, v in torch.load(FILE, weights_only=True)"
-    '.items()}, "model.safetensors")'
+    "it: import torch; from safetensors.torch import save_file; "
+    "found = torch.load(FILE, weights_only=True); "
+    'found = found.get("state_dict", found.get("model", found)); '
+    'save_file({k: v.contiguous() for k, v in found.items()}, "model.safetensors")'
 )
+_PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ def find_file(path: str | os.PathLike[str]) -> Path:
             return path / name
     found = sorted([*path.glob("*.safetensors"), *path.glob("*.npz")])
     if len(found) != 1:
+        pickles = [f for f in sorted(path.iterdir()) if f.suffix in _PICKLES]
+        if pickles and not found:
+            raise WeightsError(f"it holds {pickles[0].name!r} alone: {_PICKLE}")
         listed = ", ".join(file.name for file in found) or "none"
         raise WeightsError(
             f"a directory must hold one .safetensors or .npz file, got {listed}"

@@ -56,8 +56,8 @@ def load_pretrained(
         WeightsError: It is no such file, or not all of it is understood. The message
             is one line.
     """
-    file = find_file(path)
     try:
+        file = find_file(path)
         with open_weights(file) as weights:
             if OWN_KEY in weights.metadata:
                 found = read_own(weights)
