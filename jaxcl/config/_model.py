@@ -68,10 +68,10 @@ class ModelConfig:
     """Decay of an exponential moving average of the encoder's parameters, which is then
     what is evaluated (0.999); 0 = no average."""
     train: Literal["all", "head", "last_k", "lora"] = "all"
-    """The part of the encoder that is trained; what follows it always is. all: everything;
-    head: nothing; last_k: its last blocks; lora: low-rank changes of linear layers of a
-    ViT. The rest keeps its values and its BatchNorm statistics, and costs no optimizer
-    memory."""
+    """The part of the encoder that is trained; what follows it always is. all:
+    everything; head: nothing; last_k: its last blocks; lora: low-rank changes of linear
+    layers of a ViT. The rest keeps its values and its BatchNorm statistics, and costs
+    no optimizer memory."""
     last_k: Size = 2
     """last_k: number of last blocks that are trained, with the norm after them."""
     lora_rank: Size = 8
