@@ -1,9 +1,10 @@
 """The networks of a run."""
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from jaxcl.config._bounds import Count, PartialShare, Positive, Size
+from jaxcl.config._bounds import Bound, Count, PartialShare, Positive, Size
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,16 @@ class ModelConfig:
     """Weights to start from, with encoder = "pretrained": a file of public weights
     (*.safetensors, *.npz), or the directory of a run. They say how images are
     normalized."""
-    init_mean: tuple[float, ...] = ()
+    init_mean: Annotated[
+        tuple[float, ...],
+        Bound("be numbers from 0 to 1", lambda mean: all(0 <= m <= 1 for m in mean)),
+    ] = ()
     """Mean of each channel in [0, 1] that the file of `init` was trained with; empty =
     as the files beside it say, or as is usual for such weights."""
-    init_std: tuple[float, ...] = ()
+    init_std: Annotated[
+        tuple[float, ...],
+        Bound("be positive numbers", lambda std: all(0 < s < math.inf for s in std)),
+    ] = ()
     """Standard deviation of each channel, likewise."""
     width: Size = 32
     """convnet: channels of the first stage, doubled by each further stage; mlp: hidden
