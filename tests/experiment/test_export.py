@@ -182,7 +182,7 @@ def test_the_command_says_how_far_it_differs(run, tmp_path, capsys):
     out = tmp_path / "a.stablehlo"
     main(["export", str(run), "--to", "stablehlo", "--out", str(out)])
     first, second = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(rf"{out}: differs from the run by \d\.\de-\d\d", first)
+    assert re.fullmatch(rf"{out}: differs from the run by \d\.\de[-+]\d\d", first)
     assert second == f"about it: {out}.md"
 
 
