@@ -57,7 +57,7 @@ def add_lora(module: nnx.Module, lora: Lora, rngs: nnx.Rngs) -> nnx.Module:
         ValueError: The module has no such layers.
     """
     replaced = 0
-    for _, part in list(nnx.iter_modules(module)):
+    for _, part in list(nnx.iter_graph(module)):
         for name in _NAMES[lora.layers]:
             linear = getattr(part, name, None)
             if isinstance(linear, nnx.Linear):
