@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from long_tests import long
 from small_runs import small
 
 import jaxcl
@@ -137,6 +138,7 @@ def test_fine_tuning_changes_a_copy_of_the_encoder(made, monkeypatch):
     assert state_digest(tuned) != state_digest(state.params["encoder"])
 
 
+@long
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [LINEAR, TUNED], ids=["linear", "fine-tuned"])
 def test_the_result_is_the_same_every_time(made, settings):
@@ -144,6 +146,7 @@ def test_the_result_is_the_same_every_time(made, settings):
     assert results[0] == results[1]
 
 
+@long
 @pytest.mark.slow
 def test_heads_of_several_rates_are_those_trained_alone(made):
     """Trained together on a frozen encoder, they do not disturb each other."""
