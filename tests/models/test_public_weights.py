@@ -96,7 +96,7 @@ FEW = [name for name in PUBLISHED if name.startswith((*FEW, "open_clip"))]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*FEW, *long_only(*{*PUBLISHED}.difference(FEW))])
+@pytest.mark.parametrize("name", [*FEW, *long_only(*sorted({*PUBLISHED} - {*FEW}))])
 def test_names_and_shapes_of_published_networks_are_known(name):
     shapes = {key: tuple(shape) for key, shape in RECORDED[name]["shapes"].items()}
     family, names = find_family(shapes)
