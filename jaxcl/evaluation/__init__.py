@@ -25,6 +25,8 @@ from jaxcl.evaluation._heads import (
 )
 from jaxcl.evaluation._neighbors import (
     choose_neighbors as choose_neighbors,
+    nearest_others as nearest_others,
+    nearest_rows as nearest_rows,
     robustness_index as robustness_index,
 )
 from jaxcl.evaluation._probes import (
@@ -54,6 +56,8 @@ __all__ = [
     "knn_predictions",
     "linear_probe_predictions",
     "low_shot_domain_probe",
+    "nearest_others",
+    "nearest_rows",
     "neighbor_domain_share",
     "retrieval_by_domain",
     "robustness_index",

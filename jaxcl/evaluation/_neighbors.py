@@ -99,28 +99,54 @@ def robustness_index(
 
 
 def nearest_others(embeddings: AnyArray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and cosines of the nearest other rows, `[rows, count]`, in order.
+    """Positions and cosines of the nearest other rows, `[rows, count]`, in order."""
+    return nearest_rows(embeddings, np.arange(len(embeddings)), embeddings, count)
 
-    Of rows that are equally near, the earlier ones come first.
+
+def nearest_rows(
+    queries: AnyArray, own: AnyArray, gallery: AnyArray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of a gallery that are nearest to each query, by cosine similarity.
+
+    Args:
+        queries: `[queries, dim]`.
+        own: Position of each query in the gallery, where it is not found; −1 = it is
+            not there.
+        gallery: `[rows, dim]`.
+        count: Rows to find; all others, where there are fewer.
+
+    Returns:
+        Positions and cosine similarities, `[queries, count]`, the nearest first. Of
+        rows that are equally near, the earlier ones come first.
+
+    Example:
+        >>> near, _ = nearest_rows(np.eye(2), np.array([0, -1]), np.eye(2), 1)
+        >>> near.tolist()
+        [[1], [1]]
     """
-    rows = unit(embeddings)
-    tiles = -(-len(rows) // _ROWS_AT_ONCE)
-    places = np.arange(tiles * _ROWS_AT_ONCE).reshape(tiles, -1) % len(rows)
-    near, cosines = _nearest(rows, places, count)
+    own = np.asarray(own)
+    count = min(count, len(gallery) - int(own.max(initial=-1) >= 0))
+    if len(own) == 0:
+        return np.zeros((0, count), int), np.zeros((0, count))
+    tiles = -(-len(own) // _ROWS_AT_ONCE)
+    places = np.arange(tiles * _ROWS_AT_ONCE).reshape(tiles, -1) % len(own)
+    asked = unit(queries)[places], own[places]
+    near, cosines = _nearest(*asked, unit(gallery), count)
     near, cosines = (
-        np.asarray(one).reshape(-1, count)[: len(rows)] for one in (near, cosines)
+        np.asarray(one).reshape(-1, count)[: len(own)] for one in (near, cosines)
     )
     return near, cosines
 
 
 @functools.partial(jax.jit, static_argnames="count")
-def _nearest(rows: jax.Array, places: jax.Array, count: int):
-    """The nearest other rows of the rows at some places, a tile at a time."""
+def _nearest(queries: jax.Array, own: jax.Array, gallery: jax.Array, count: int):
+    """The nearest rows of tiles of queries, `[tiles, queries, dim]`, one at a time."""
 
     def of_tile(part):
-        similarities = jnp.matmul(rows[part], rows.T, precision="highest")
-        alone = similarities.at[jnp.arange(len(part)), part].set(-jnp.inf)
-        cosines, near = jax.lax.top_k(alone, count)
+        rows, places = part
+        similarities = jnp.matmul(rows, gallery.T, precision="highest")
+        itself = places[:, None] == jnp.arange(len(gallery))[None]
+        cosines, near = jax.lax.top_k(jnp.where(itself, -jnp.inf, similarities), count)
         return near, cosines
 
-    return jax.lax.map(of_tile, places)
+    return jax.lax.map(of_tile, (queries, own))

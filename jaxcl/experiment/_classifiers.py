@@ -1,6 +1,5 @@
 """Linear classifiers of labels: on a frozen encoder, or fine-tuned with it."""
 
-import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -20,11 +19,13 @@ from jaxcl.data import EpochSampler, Split, training_batches
 from jaxcl.evaluation import Embedded, embed
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._make import apply_frozen
-from jaxcl.models import Encoder
+from jaxcl.models import Encoder, standardize
 from jaxcl.objectives import Objective, make_cross_entropy_objective
 from jaxcl.runtime import Progress
 from jaxcl.training import (
+    ALL,
     AXIS,
+    HEAD,
     Devices,
     Model,
     Step,
@@ -35,6 +36,7 @@ from jaxcl.training import (
     make_optimizer,
     make_train_step,
     parallelize,
+    with_encoder,
 )
 
 Settings = LinearConfig | FineTuneConfig
@@ -111,7 +113,7 @@ def train_classifiers(
     optimizer = _make_optimizer(frozen, rates, steps)
     shapes = jnp.zeros((2, *split.image_shape))
     state = host_copy(init_state(model, objective, optimizer, seed, shapes))
-    state = _with_encoder(state, start)
+    state = with_encoder(state, start.params, start.model_state)
     views = AugmentationConfig(crop_scale=settings.crop_scale, flip=settings.flip)
     step = make_train_step(
         objective,
@@ -127,8 +129,6 @@ def train_classifiers(
     batches = training_batches(split, sampler, stop=steps, workers=workers, bad=bad)
     what = f"{'linear classifier' if frozen else 'fine-tuning'}, steps"
     state = _run(step, devices, state, start.progress.follow(batches, steps, what))
-    if frozen:
-        state = _with_encoder(state, start)
     apply = apply_frozen(
         model.encoder, "classifier", model.classifier, experiment.normalization
     )
@@ -148,15 +148,6 @@ def logits_of(
     )
 
 
-def _with_encoder(state: TrainState, start: Start) -> TrainState:
-    """A state with the encoder that is evaluated."""
-    return dataclasses.replace(
-        state,
-        params=state.params | {"encoder": start.params},
-        model_state=state.model_state | {"encoder": start.model_state},
-    )
-
-
 def _run(
     step: Step, devices: Devices, state: TrainState, batches: Iterable[Batch]
 ) -> TrainState:
@@ -173,10 +164,10 @@ def _make_networks(
     start: Start, frozen: bool, num_classes: int, heads: int
 ) -> tuple[Model, Objective]:
     """The encoder, frozen if asked for, with linear classifiers and their loss."""
-    encoder = start.experiment.model.encoder
+    encoder, trained = start.experiment.model.encoder, ALL
     dim = start.features.shape[1]
     if frozen:
-        encoder = _freeze(encoder, start.features)
+        encoder, trained = _standardize(encoder, start.features), HEAD
 
     def init(key, rows):
         shape = (heads, dim, num_classes)
@@ -200,22 +191,19 @@ def _make_networks(
         return jnp.sum(jnp.stack(losses)), {}, carry
 
     head = Encoder(lambda key, rows: ({}, {}), lambda p, state, rows, *_: (rows, state))
-    model = Model(encoder, head, classifier=Encoder(init, apply))
+    classifier = Encoder(init, apply)
+    model = Model(encoder, head, classifier=classifier, trained=trained)
     return model, alone._replace(loss=loss)
 
 
-def _freeze(encoder: Encoder, features: np.ndarray) -> Encoder:
-    """The encoder in evaluation mode, without gradient, its embeddings standardized."""
+def _standardize(encoder: Encoder, features: np.ndarray) -> Encoder:
+    """The encoder with embeddings of mean 0 and deviation 1 over some images."""
     mean, scale = features.mean(0), features.std(0)
-    mean, scale = (
-        jnp.asarray(row, jnp.float32)[None]
-        for row in (mean, np.where(scale > 0, scale, 1.0))
-    )
+    scale = np.where(scale > 0, scale, 1.0)
 
     def apply(params, state, images, train, key):
-        params = jax.lax.stop_gradient(params)
-        rows, _ = encoder.apply(params, state, images, False, key)
-        return (rows.astype(jnp.float32) - mean) / scale, state
+        rows, state = encoder.apply(params, state, images, train, key)
+        return standardize(rows.astype(jnp.float32), mean, scale), state
 
     return Encoder(encoder.init, apply)
 
@@ -228,7 +216,6 @@ def _make_optimizer(
         warmup = min(_WARMUP_STEPS, steps // 10)
         config = OptimizerConfig(learning_rate=rates[0], warmup_steps=warmup)
         return make_optimizer(config, steps)[0]
-    # The encoder has no gradient and no weight decay: its update is 0.
     config = OptimizerConfig("sgd", 1.0, warmup_steps=0, weight_decay=0.0)
     each = jnp.asarray(rates, jnp.float32)[:, None, None]
 

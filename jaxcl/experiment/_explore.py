@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import parquet
 from sklearn.decomposition import PCA
-from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from jaxcl.config import ConfigError
+from jaxcl.evaluation import nearest_others
 from jaxcl.experiment._embeddings import embed_run
 from jaxcl.experiment._explore_columns import describe_columns, group_columns
 from jaxcl.experiment._explore_images import (
@@ -104,10 +104,7 @@ def _page(
     count, sides = len(sides), sides.take(pa.array(drawn))
     # Neighbors go by cosine, and so do the maps.
     rows = np.asarray(normalize(rows))
-    nearest = NearestNeighbors(metric="cosine", algorithm="brute")
-    nearest.set_params(n_neighbors=min(_NEIGHBORS, len(rows) - 1)).fit(rows)
-    # Without an argument, no image is its own neighbor.
-    near = np.asarray(nearest.kneighbors(return_distance=False))
+    near, _ = nearest_others(rows, _NEIGHBORS)
     shown = f"{len(rows):,} of {count:,}" if len(rows) < count else f"{count:,}"
     missing = sum(image is None for image in images)
     return {

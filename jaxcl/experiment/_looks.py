@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 from jaxcl.data import Split
-from jaxcl.evaluation import Embedded
+from jaxcl.evaluation import Embedded, nearest_rows
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._neighbors import agreement
 from jaxcl.experiment._thumbnails import SMALL, draw_evenly, thumbnail
@@ -39,18 +38,15 @@ def find_neighbors(
         positions and cosine similarities of its neighbors; of each split the shares
         of neighbors with the label and the domain of the query.
     """
-    data, own = experiment.data, not tests
-    name = experiment.config.data.train_split
+    data, name = experiment.data, experiment.config.data.train_split
     splits, asked = data.tests or {name: data.train}, dict(tests) or {name: train}
     trained = np.asarray(train.position)
-    index = NearestNeighbors(metric="cosine", algorithm="brute")
-    index.fit(_finite(train.embeddings))
     counts = np.diff(np.linspace(0, _QUERIES, len(asked) + 1).astype(int))
     queries, shares = [], {}
     for (split, embedded), count in zip(asked.items(), counts.tolist(), strict=True):
-        rows, embeddings = np.asarray(embedded.position), _finite(embedded.embeddings)
+        rows = np.asarray(embedded.position)
         places = draw_evenly(_columns(splits[split], rows), count)
-        near, cosines = _nearest(index, embeddings, places, _SHOWN, own)
+        near, cosines = _nearest(embedded, train, places, _SHOWN)
         queries += [
             {
                 "split": split,
@@ -61,10 +57,19 @@ def find_neighbors(
             for i, place in enumerate(places)
         ]
         places = np.random.default_rng(0).permutation(len(rows))[:_MOST_COUNTED]
-        near, _ = _nearest(index, embeddings, places, _COUNTED, own)
+        near, _ = _nearest(embedded, train, places, _COUNTED)
         sides = _sides(splits[split], rows[places]), _sides(data.train, trained)
         shares[split] = agreement(*sides, near)
     return {"queries": queries, "shares": shares}
+
+
+def _nearest(
+    embedded: Embedded, train: Embedded, places: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest training images, and their cosine similarities."""
+    own = np.where(embedded is train, places, -1)
+    queries = np.asarray(embedded.embeddings)[places]
+    return nearest_rows(queries, own, train.embeddings, count)
 
 
 def make_looks(
@@ -180,30 +185,3 @@ def _sides(split: Split, rows: np.ndarray) -> dict[str, np.ndarray]:
 def _columns(split: Split, rows: np.ndarray) -> list[np.ndarray]:
     """What an even draw looks at; a constant where nothing is known."""
     return [*_sides(split, rows).values()] or [np.zeros(len(rows), int)]
-
-
-def _nearest(
-    index: NearestNeighbors,
-    embeddings: np.ndarray,
-    places: np.ndarray,
-    count: int,
-    own: bool,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest rows of the index and their cosine similarities, the nearest first.
-
-    `own` = the samples are those of the index, and are not their own neighbors.
-    """
-    count = min(count, index.n_samples_fit_ - own)
-    distances, near = index.kneighbors(embeddings[places], count + own)
-    if own:
-        # Equal images can come before the image itself, so it can also be absent.
-        others = near != places[:, None]
-        order = np.argsort(~others, axis=1, kind="stable")[:, :count]
-        near = np.take_along_axis(near, order, 1)
-        distances = np.take_along_axis(distances, order, 1)
-    return near, 1.0 - distances
-
-
-def _finite(rows: Any) -> np.ndarray:
-    """Embeddings of a run that diverged have a page too."""
-    return np.nan_to_num(np.asarray(rows, np.float32))

@@ -12,7 +12,7 @@ from jaxcl.experiment._columns import fit_columns
 from jaxcl.experiment._experiment import Experiment
 from jaxcl.experiment._inspect import inspect_data
 from jaxcl.experiment._models import make_model
-from jaxcl.experiment._start import check_init, load_start, with_weights
+from jaxcl.experiment._start import check_init, load_start
 from jaxcl.models import Encoder, Pretrained
 from jaxcl.objectives import Facts, count_log_prior, make_objective
 from jaxcl.training import (
@@ -26,6 +26,7 @@ from jaxcl.training import (
     make_optimizer,
     make_train_step,
     normalize,
+    with_encoder,
 )
 
 Seed = Any  # an integer, which may be traced
@@ -96,7 +97,9 @@ def assemble(
     def init(seed: Seed = config.seed) -> TrainState:
         images, average = jnp.zeros((2, *shape)), config.model.average
         state = init_state(model, objective, optimizer, seed, images, average=average)
-        return state if start is None else with_weights(state, start)
+        if start is not None:
+            state = with_encoder(state, start.params, start.model_state)
+        return state
 
     def make_step(seed: Seed = config.seed) -> Step:
         return make_train_step(

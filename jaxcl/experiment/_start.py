@@ -6,15 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
 
 from jaxcl.config import ConfigError, ModelConfig
 from jaxcl.experiment._adapt import find_lora
 from jaxcl.experiment._load import load
 from jaxcl.kernels import AxisName
-from jaxcl.models import Encoder, Pretrained, load_pretrained, with_base
+from jaxcl.models import Encoder, Pretrained, load_pretrained
 from jaxcl.runtime import CheckpointError, WorkdirError
-from jaxcl.training import TrainState
 
 Shape = tuple[int, int, int]
 
@@ -99,23 +97,3 @@ def _read(config: ModelConfig) -> Pretrained:
         return load(path).pretrained
     except (CheckpointError, WorkdirError, ValueError) as error:
         raise ConfigError(f"`model.init`: {error}") from error
-
-
-def with_weights(state: TrainState, weights: Pretrained) -> TrainState:
-    """The state with the weights in place of random ones, in all copies of them."""
-    fields = {"params": weights.params, "model_state": weights.model_state}
-
-    def put(part: str, tree: PyTree) -> PyTree:
-        # Copied, because the step donates the state: no two leaves may share a buffer.
-        return with_base(tree, jax.tree.map(jnp.array, fields[part]))
-
-    def put_encoder(part: str, tree: PyTree) -> PyTree:
-        return {**tree, "encoder": put(part, tree["encoder"])}
-
-    return replace(
-        state,
-        params=put_encoder("params", state.params),
-        model_state=put_encoder("model_state", state.model_state),
-        target={part: put_encoder(part, tree) for part, tree in state.target.items()},
-        average={part: put(part, tree) for part, tree in state.average.items()},
-    )

@@ -13,6 +13,7 @@ from jaxcl.kernels import AxisName
 from jaxcl.models._architecture import Architecture, ImageShape
 from jaxcl.models._encoder import Encoder
 from jaxcl.models._lora import Lora, with_base
+from jaxcl.models._moments import along
 from jaxcl.models._positions import patch_grid, resample_positions
 
 Values = Sequence[float] | Float[np.ndarray, " channels"]
@@ -133,9 +134,8 @@ def standardize(
         >>> standardize(jnp.ones((1, 2)), mean=[0.5, 1.0], std=[0.25, 1.0])
         Array([[2., 0.]], dtype=float32)
     """
-    shape = (1,) * (images.ndim - 1) + (-1,)
     if len(mean):
-        images = images - jnp.asarray(mean, images.dtype).reshape(shape)
+        images = images - along(jnp.asarray(mean, images.dtype), images)
     if len(std):
-        images = images / jnp.asarray(std, images.dtype).reshape(shape)
+        images = images / along(jnp.asarray(std, images.dtype), images)
     return images

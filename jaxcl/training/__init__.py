@@ -16,6 +16,7 @@ from jaxcl.training._state import (
     Model as Model,
     TrainState as TrainState,
     state_digest as state_digest,
+    with_encoder as with_encoder,
 )
 from jaxcl.training._step import (
     Step as Step,
@@ -63,5 +64,6 @@ __all__ = [
     "state_digest",
     "train_last",
     "wait_for_all",
+    "with_encoder",
     "with_views",
 ]

@@ -1,15 +1,16 @@
 """The networks and the train state of a run."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import PyTree
 
-from jaxcl.models import Encoder
+from jaxcl.models import Encoder, with_base
 from jaxcl.training._trained import ALL, Trained
 
 # An array. JAX also fills trees with other leaves, for example while it lowers.
@@ -60,6 +61,32 @@ class TrainState:
     """``{"params", "model_state"}`` of the averaged encoder."""
     memory: dict[str, Leaf] = field(default_factory=dict)
     """The objective's carry: queue, weights of the domains."""
+
+
+def with_encoder(state: TrainState, params: PyTree, model_state: PyTree) -> TrainState:
+    """The state with another encoder, in all copies of it.
+
+    Args:
+        state: The state; what its encoder has and `params` lacks, such as LoRA, stays.
+        params: The parameters of the encoder.
+        model_state: Its BatchNorm statistics and other state.
+    """
+    fields = {"params": params, "model_state": model_state}
+
+    def put(part: str, tree: PyTree) -> PyTree:
+        # Copied, because the step donates the state: no two leaves may share a buffer.
+        return with_base(tree, jax.tree.map(jnp.array, fields[part]))
+
+    def put_encoder(part: str, tree: PyTree) -> PyTree:
+        return {**tree, "encoder": put(part, tree["encoder"])}
+
+    return replace(
+        state,
+        params=put_encoder("params", state.params),
+        model_state=put_encoder("model_state", state.model_state),
+        target={part: put_encoder(part, tree) for part, tree in state.target.items()},
+        average={part: put(part, tree) for part, tree in state.average.items()},
+    )
 
 
 def state_digest(state: Any) -> str:

@@ -103,9 +103,10 @@ def keep_frozen_state(new: PyTree, old: PyTree, trained: Trained) -> PyTree:
     """
     if trained.whole:
         return new
-    moving = trained.mode or ()
-    encoder = {
-        name: new["encoder"][name] if name in moving else part
-        for name, part in old["encoder"].items()
-    }
+    encoder = old["encoder"]
+    if trained.mode:
+        encoder = {
+            name: new["encoder"][name] if name in trained.mode else part
+            for name, part in encoder.items()
+        }
     return {**new, "encoder": encoder}
